@@ -1,0 +1,40 @@
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# mypy refuses a folder without Python files
+TYPED := rl2_sb3 tests $(if $(wildcard benchmarks/*.py),benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 15
+
+demo: $(INSTALLED) ## train an agent on bandits in a minute and evaluate it
+	@$(BIN)/rl2 train bandit --arms 5 --episodes 10 --out runs/demo
+	@$(BIN)/rl2 evaluate runs/demo
+
+test: lint ## lint, then run the tests
+	@$(BIN)/pytest -q
+
+check: test ## the same as test
+
+lint: $(INSTALLED) ## check format, lint and types
+	@$(BIN)/ruff format -q --check .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy $(TYPED)
+
+format: $(INSTALLED) ## format the code and fix what ruff can fix
+	@$(BIN)/ruff check -q --fix-only .
+	@$(BIN)/ruff format -q .
+
+clean: ## remove what make and the tools created, but no runs
+	@rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@echo "Installing into .venv (once, a few minutes)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq -c constraints.txt setuptools torch
+	@$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e ".[dev]"
+	@touch $@

@@ -1,0 +1,61 @@
+"""A rollout is a block of steps x columns; a minibatch is a set of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import torch as th
+from numpy.typing import NDArray
+from stable_baselines3.common.buffers import DictRolloutBuffer
+from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
+
+
+class TrialRolloutBuffer(DictRolloutBuffer):
+    """Time-major block in which trials lie end to end, with the memory at its start.
+
+    Trials may begin and end anywhere in the block: nothing is padded and no step thrown away.
+    ``scale`` and ``shift`` are those of the value network: values and returns are stored in units
+    of reward, and handed out in the network's.
+    """
+
+    memory: th.Tensor
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def get(
+        self, batch_size: int | None = None
+    ) -> Generator[DictRolloutBufferSamples, None, None]:
+        """Minibatches of whole columns, in random order.
+
+        :param batch_size: in steps, a multiple of the block's length; ``None`` for the whole block
+        :return: samples whose rows are time-major, ``steps * columns``, see
+            :mod:`rl2_sb3.policies.policies`
+        """
+        assert self.full, "the rollout is not complete"
+        if batch_size is None:
+            yield self.columns(np.arange(self.n_envs))
+            return
+        size = batch_size // self.buffer_size
+        order = th.randperm(self.n_envs).numpy()
+        for begin in range(0, self.n_envs, size):
+            yield self.columns(order[begin : begin + size])
+
+    def columns(self, columns: NDArray[np.intp]) -> DictRolloutBufferSamples:
+        """The block's columns with the given numbers."""
+
+        def rows(array: NDArray[Any]) -> th.Tensor:
+            chosen = array[:, columns].reshape(-1, *array.shape[2:])
+            return th.as_tensor(chosen, device=self.device)
+
+        observations = {key: rows(value) for key, value in self.observations.items()}
+        observations["memory"] = self.memory[th.as_tensor(columns, device=self.device)]
+        return DictRolloutBufferSamples(
+            observations=observations,
+            actions=rows(self.actions.astype(np.float32, copy=False)),
+            old_values=(rows(self.values) - self.shift) / self.scale,
+            old_log_prob=rows(self.log_probs),
+            advantages=rows(self.advantages),
+            returns=(rows(self.returns) - self.shift) / self.scale,
+        )

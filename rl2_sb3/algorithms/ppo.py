@@ -1,0 +1,82 @@
+"""RL²  with proximal policy optimisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch as th
+from stable_baselines3 import PPO
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
+
+from rl2_sb3.algorithms.rollouts import TrialRollouts
+from rl2_sb3.policies import GRUPolicy
+from rl2_sb3.trials.make import as_trials, rollout_size
+
+
+class RL2PPO(TrialRollouts, PPO):
+    """PPO whose rollouts are trials: memory lives across episodes and dies with the trial.
+
+    Parameters that are not listed are those of :class:`stable_baselines3.PPO`.
+
+    :param policy: ``"GRUPolicy"``, ``"CnnGRUPolicy"`` or a subclass of :class:`GRUPolicy`
+    :param env: trials, or a plain environment, its id or a task distribution's name
+    :param episodes: episodes per trial where ``env`` is plain (default 2)
+    :param n_steps: length of a rollout; by default a whole trial where all have one length
+    :param batch_size: steps in a minibatch, a multiple of ``n_steps``: minibatches are sets of
+        columns; by default an eighth of them
+    :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped
+    """
+
+    def __init__(
+        self,
+        policy: str | type[GRUPolicy],
+        env: GymEnv | str | None,
+        learning_rate: float | Schedule = 1e-3,
+        n_steps: int | None = None,
+        batch_size: int | None = None,
+        n_epochs: int = 5,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range: float | Schedule = 0.2,
+        clip_range_vf: float | Schedule | None = None,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        target_kl: float | None = None,
+        episodes: int | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: th.device | str = "auto",
+        _init_setup_model: bool = True,
+    ):
+        trials = None if env is None else as_trials(env, episodes)
+        n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
+        self.episodes = episodes
+        super().__init__(
+            policy,  # type: ignore[arg-type]
+            trials,  # type: ignore[arg-type]
+            learning_rate=learning_rate,
+            n_steps=n_steps,
+            batch_size=batch_size,
+            n_epochs=n_epochs,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            clip_range=clip_range,
+            clip_range_vf=clip_range_vf,
+            normalize_advantage=normalize_advantage,
+            ent_coef=ent_coef,
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,
+            target_kl=target_kl,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            _init_setup_model=_init_setup_model,
+        )

@@ -1,0 +1,247 @@
+"""What RL2PPO and RL2TRPO add to stable-baselines3: rollouts that are trials.
+
+:class:`TrialRollouts` goes before an SB3 on-policy algorithm in the list of bases. It makes trials
+out of plain environments, collects blocks with the memory carried along, and saves and restores
+everything that training depends on.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterable
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.save_util import load_from_zip_file
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.utils import check_for_correct_spaces, obs_as_tensor
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
+from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
+from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
+from rl2_sb3.trials.make import as_trials
+
+Self = TypeVar("Self", bound="TrialRollouts")
+
+
+class TrialRollouts(OnPolicyAlgorithm):
+    """Rollouts whose columns are trials; to be mixed into an SB3 on-policy algorithm."""
+
+    policy: GRUPolicy  # type: ignore[assignment]
+    rollout_buffer: TrialRolloutBuffer
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "GRUPolicy": GRUPolicy,
+        "CnnGRUPolicy": CnnGRUPolicy,
+    }
+
+    @staticmethod
+    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        return OnPolicyAlgorithm._wrap_env(as_trials(env), verbose, monitor_wrapper=False)
+
+    def _setup_model(self) -> None:
+        self.rollout_buffer_class = TrialRolloutBuffer
+        super()._setup_model()
+        self._memory = self.policy.initial_memory(self.n_envs)
+
+    def _init_callback(
+        self, callback: MaybeCallback, progress_bar: bool = False
+    ) -> BaseCallback:
+        trials = TrialCallback()
+        callbacks: list[BaseCallback] = [trials, super()._init_callback(callback)]
+        if progress_bar:
+            callbacks.append(TrialProgressBar(trials))
+        together = CallbackList(callbacks)
+        together.init_callback(self)
+        return together
+
+    def learn(
+        self: Self,
+        total_timesteps: int | None = None,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str | None = None,
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Train.
+
+        :param total_timesteps: steps over all environments; by default 100 rollouts
+        :param callback: called at every step, beside :class:`TrialCallback`, which always is
+        :param log_interval: rollouts between two entries of the log
+        :param tb_log_name: of the run in TensorBoard, by default the algorithm's
+        :param reset_num_timesteps: begin anew; ``False`` goes on where training stood
+        :param progress_bar: show one, with the mean return of recent trials
+        """
+        if total_timesteps is None:
+            total_timesteps = 100 * self.n_steps * self.n_envs
+        name = tb_log_name or type(self).__name__
+        return super().learn(
+            total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
+        )
+
+    def collect_rollouts(
+        self,
+        env: VecEnv,
+        callback: BaseCallback,
+        rollout_buffer: RolloutBuffer,
+        n_rollout_steps: int,
+    ) -> bool:
+        """Fill the buffer with a block of ``n_rollout_steps`` x ``n_envs`` steps.
+
+        A trial's end is a true end: nothing is bootstrapped past it. Where the block ends inside
+        a trial, the value of the next step is.
+        """
+        assert isinstance(rollout_buffer, TrialRolloutBuffer)
+        policy = self.policy
+        policy.set_training_mode(False)
+        rollout_buffer.reset()
+        rollout_buffer.memory = self._memory
+        callback.on_rollout_start()
+        for _ in range(n_rollout_steps):
+            obs = self._last_obs
+            assert isinstance(obs, dict)
+            with th.no_grad():
+                acted = policy.act(self._tensors(obs))
+            actions = acted.actions.cpu().numpy()
+            clipped_actions = actions
+            if isinstance(self.action_space, spaces.Box):
+                clipped_actions = np.clip(actions, self.action_space.low, self.action_space.high)
+            new_obs, rewards, dones, infos = env.step(clipped_actions)
+            self._last_obs, self._memory = new_obs, acted.memory
+            self.num_timesteps += env.num_envs
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return False
+            rollout_buffer.add(
+                obs,
+                actions,
+                rewards,
+                obs["start"][:, 0],
+                policy.value_in_rewards(acted.values),
+                acted.log_probs,
+            )
+        assert isinstance(self._last_obs, dict)
+        with th.no_grad():
+            last_values = policy.value_in_rewards(
+                policy.predict_values(self._tensors(self._last_obs))
+            )
+        rollout_buffer.compute_returns_and_advantage(last_values, dones)
+        policy.normalise_values(rollout_buffer.returns)
+        rollout_buffer.scale = float(policy.value_scale)
+        rollout_buffer.shift = float(policy.value_shift)
+        callback.update_locals(locals())
+        callback.on_rollout_end()
+        return True
+
+    def _tensors(self, obs: dict[str, np.ndarray]) -> dict[str, th.Tensor]:
+        tensors = obs_as_tensor(obs, self.device)
+        assert isinstance(tensors, dict)
+        return {**tensors, "memory": self._memory}
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_memory"]
+
+    def save(
+        self,
+        path: str | pathlib.Path | io.BufferedIOBase,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
+    ) -> None:
+        """Save the model and all that training depends on; see :meth:`load`.
+
+        A file is written beside its final place and moved there when it is whole, so that a kill
+        at any moment leaves the last good one.
+        """
+        self.resume_state = self._get_resume_state()
+        if isinstance(path, io.IOBase):
+            super().save(path, exclude, include)
+            return
+        final = pathlib.Path(path)
+        final = final if final.suffix else final.with_suffix(".zip")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        part = final.with_name(f"{final.name}.part")
+        with part.open("wb") as file:
+            super().save(file, exclude, include)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(final)
+
+    def _get_resume_state(self) -> dict[str, Any]:
+        state: dict[str, Any] = {"torch_rng": th.get_rng_state().numpy()}
+        state["memory"] = self._memory.cpu().numpy()
+        if self.device.type == "cuda":
+            state["cuda_rng"] = th.cuda.get_rng_state(self.device).numpy()
+        if self.env is not None:
+            state["trials"] = self.env.env_method("get_state")
+        return state
+
+    def _set_resume_state(self, state: dict[str, Any]) -> None:
+        assert self.env is not None
+        for column, trials in enumerate(state["trials"]):
+            self.env.env_method("set_state", trials, indices=[column])
+        self._memory = th.as_tensor(state["memory"], device=self.device)
+        th.set_rng_state(th.as_tensor(state["torch_rng"]))
+        if self.device.type == "cuda" and "cuda_rng" in state:
+            th.cuda.set_rng_state(th.as_tensor(state["cuda_rng"]), self.device)
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls: type[Self],
+        path: str | pathlib.Path | io.BufferedIOBase,
+        env: GymEnv | str | None = None,
+        device: th.device | str = "auto",
+        custom_objects: dict[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        **kwargs: Any,
+    ) -> Self:
+        """Load a model that :meth:`save` wrote. It is unpickled: trust who wrote it.
+
+        :param env: to go on training in; a plain one is wrapped as the saved model's was
+        :param force_reset: begin with new trials. ``False`` goes on where the saved model stood:
+            tasks, memory and noise; on the CPU, bit for bit.
+        :raises ValueError: not such a file, or one for other spaces, or for another number of
+            environments with ``force_reset=False``
+        """
+        data = _read(path, cls.__name__, custom_objects)
+        trials = None
+        if env is not None:
+            trials = cls._wrap_env(as_trials(env, data["episodes"]))
+            try:
+                check_for_correct_spaces(trials, data["observation_space"], data["action_space"])
+            except ValueError as error:
+                raise ValueError(f"{path} was trained on another environment. {error}") from error
+            if not force_reset and trials.num_envs != data["n_envs"]:
+                raise ValueError(
+                    f"{path} was saved with n_envs={data['n_envs']}, got {trials.num_envs}: use as "
+                    "many, or force_reset=True to begin new trials."
+                )
+        if isinstance(path, io.IOBase):
+            path.seek(0)
+        model = super().load(
+            path, trials, device, custom_objects, print_system_info, force_reset, **kwargs
+        )
+        if trials is not None and not force_reset:
+            model._set_resume_state(model.resume_state)
+        return model
+
+
+def _read(path: Any, wanted: str, custom_objects: dict[str, Any] | None) -> dict[str, Any]:
+    """The attributes in a saved model's file."""
+    try:
+        data, _, _ = load_from_zip_file(path, device="cpu", custom_objects=custom_objects)
+    except (ValueError, zipfile.BadZipFile, EOFError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{path} is not a checkpoint, or a damaged one: {error}") from error
+    if data is None or "resume_state" not in data:
+        raise ValueError(f"{path} is not a checkpoint of {wanted}: it holds no trials.")
+    return data

@@ -1,0 +1,14 @@
+"""Agents that know the task's form, with SB3's ``predict``: limits and rivals of RL²."""
+
+from rl2_sb3.baselines.bandits import UCB1, BanditAgent, EpsilonGreedy, Greedy, IndexAgent, Random
+from rl2_sb3.baselines.optimum import BayesOptimum
+
+__all__ = [
+    "UCB1",
+    "BanditAgent",
+    "BayesOptimum",
+    "EpsilonGreedy",
+    "Greedy",
+    "IndexAgent",
+    "Random",
+]

@@ -1,0 +1,78 @@
+"""What the network is fed at each step: the features of (s, a, r, d)."""
+
+from __future__ import annotations
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import get_flattened_obs_dim, is_image_space
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import nn
+
+
+class TrialFeatures(BaseFeaturesExtractor):
+    """All parts of the trial's observation side by side, discrete ones one-hot.
+
+    ``start`` is left out: it resets the memory and is no feature.
+    """
+
+    def __init__(self, observation_space: spaces.Dict):
+        self.keys = [key for key in observation_space if key != "start"]
+        super().__init__(
+            observation_space, sum(get_flattened_obs_dim(observation_space[k]) for k in self.keys)
+        )
+
+    def forward(self, observations: dict[str, th.Tensor]) -> th.Tensor:
+        """Features of preprocessed observations, ``(rows, features_dim)``."""
+        return th.cat([observations[key].flatten(1) for key in self.keys], dim=1)
+
+
+class TrialCNN(BaseFeaturesExtractor):
+    """The paper's embedding for images (appendix A).
+
+    Each image, scaled to [-1, 1], goes through two convolutions of 16 filters of 5x5 with stride 2;
+    the last action is embedded; all of it, with reward, flag and other observations, through a
+    dense layer.
+
+    :param observation_space: of the trials, images channels first
+    :param features_dim: width of the action's embedding and of the dense layer
+    :raises ValueError: no image, or one too small for the convolutions
+    """
+
+    def __init__(self, observation_space: spaces.Dict, features_dim: int = 256):
+        super().__init__(observation_space, features_dim)
+        sizes = {key: get_flattened_obs_dim(space) for key, space in observation_space.items()}
+        self.images = [key for key, space in observation_space.items() if is_image_space(space)]
+        self.others = [k for k in observation_space if k not in (*self.images, "action", "start")]
+        if not self.images:
+            raise ValueError(
+                "CnnGRUPolicy needs an image (a uint8 Box of three dimensions with bounds 0 and "
+                f"255) in the observation, got {observation_space}. Use GRUPolicy instead."
+            )
+        self.convolutions = nn.ModuleDict()
+        width = features_dim + sum(sizes[key] for key in self.others)
+        for key in self.images:
+            channels, *plane = observation_space[key].shape or ()
+            height_out, width_out = (((side - 5) // 2 + 1 - 5) // 2 + 1 for side in plane)
+            if height_out < 1 or width_out < 1:
+                raise ValueError(
+                    f"{key} is {plane[0]}x{plane[1]}: CnnGRUPolicy needs at least 13x13. "
+                    "Use GRUPolicy, which flattens images."
+                )
+            self.convolutions[key] = nn.Sequential(
+                nn.Conv2d(channels, 16, 5, stride=2),
+                nn.ReLU(),
+                nn.Conv2d(16, 16, 5, stride=2),
+                nn.ReLU(),
+                nn.Flatten(),
+            )
+            width += 16 * height_out * width_out
+        self.action = nn.Sequential(nn.Linear(sizes["action"], features_dim), nn.ReLU())
+        self.dense = nn.Sequential(nn.Linear(width, features_dim), nn.ReLU())
+
+    def forward(self, observations: dict[str, th.Tensor]) -> th.Tensor:
+        """Features of preprocessed observations, ``(rows, features_dim)``."""
+        parts = [self.convolutions[key](2 * observations[key] - 1) for key in self.images]
+        parts.append(self.action(observations["action"].flatten(1)))
+        parts += [observations[key].flatten(1) for key in self.others]
+        features: th.Tensor = self.dense(th.cat(parts, dim=1))
+        return features

@@ -1,0 +1,224 @@
+"""The recurrence: a gated recurrent unit over whole sequences, with resets inside them.
+
+``nn.GRU`` cannot reset its state inside a sequence, and ``pack_sequence`` costs half the speed.
+Here one loop runs over time with one matrix product a step; the backward pass collects the gates'
+gradients and gets each weight's gradient from one large product at the end.
+
+With ``r``, ``z`` the reset and update gates and ``keep`` 0 where the state is reset, a step is::
+
+    h <- keep * h
+    r, z = sigmoid(W_r x + b_r + U_r h), sigmoid(W_z x + b_z + U_z h)
+    c = activation(W_c x + b_c + r * (U_c h))
+    h <- (1 - z) * c + z * h
+
+as in ``nn.GRU`` with its second bias zero; the paper has ``activation = relu``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from typing import Any, Literal, cast
+
+import torch as th
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+Candidate = Literal["tanh", "relu"]
+Precision = Literal["fp32", "bf16"]
+
+
+@cache
+def has_bf16(device: th.device) -> bool:
+    """Whether the device multiplies bf16 numbers in hardware."""
+    if device.type == "cuda":
+        return th.cuda.is_bf16_supported()
+    native = getattr(th.cpu, "_is_avx512_bf16_supported", bool)() or getattr(
+        th.cpu, "_is_amx_tile_supported", bool
+    )()
+    if not native:
+        warnings.warn(
+            "This CPU has no bf16 arithmetic: factors are rounded to bf16 and multiplied in fp32. "
+            "The numbers are those of bf16, the speed is that of fp32.",
+            stacklevel=2,
+        )
+    return bool(native)
+
+
+class _Multiply:
+    """Products in one precision; factors are fp32 (or fp64), and so are results."""
+
+    def __init__(self, precision: Precision, device: th.device):
+        self.bf16 = precision == "bf16"
+        self.native = self.bf16 and has_bf16(device)
+
+    def cast(self, factor: th.Tensor) -> th.Tensor:
+        """Prepare a factor that serves in many products."""
+        if not self.bf16:
+            return factor
+        rounded = factor.bfloat16()
+        return rounded if self.native else rounded.to(factor.dtype)
+
+    def __call__(self, left: th.Tensor, cast_right: th.Tensor) -> th.Tensor:
+        return th.mm(self.cast(left), cast_right).to(left.dtype)
+
+    def add_to(self, total: th.Tensor, left: th.Tensor, cast_right: th.Tensor) -> None:
+        """``total += left @ right``, in place."""
+        if self.native:
+            total += self(left, cast_right)
+        else:
+            total.addmm_(self.cast(left), cast_right)
+
+
+class _GRUSequence(th.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: th.Tensor,
+        h: th.Tensor,
+        keep: th.Tensor | None,
+        weight_ih: th.Tensor,
+        weight_hh: th.Tensor,
+        bias: th.Tensor,
+        candidate: Candidate,
+        precision: Precision,
+    ) -> th.Tensor:
+        (steps, columns, _), size = x.shape, h.shape[1]
+        multiply = _Multiply(precision, x.device)
+        # The gates' inputs; the loop replaces them by the gates r, z, c.
+        gates = multiply(x.flatten(0, 1), multiply.cast(weight_ih.t())).view(steps, columns, -1)
+        gates += bias
+        recurrent = multiply.cast(weight_hh.t())
+        output = x.new_empty(steps, columns, size)
+        before = x.new_empty(steps if keep is not None else 1, columns, size)  # h after resets
+        before[0] = h
+        uc_h = x.new_empty(steps, columns, size)
+        for t in range(steps):
+            if keep is not None:
+                h = th.mul(h, keep[t], out=before[t])
+            from_h = multiply(h, recurrent)
+            uc_h[t] = from_h[:, 2 * size :]
+            rz, c = gates[t, :, : 2 * size], gates[t, :, 2 * size :]
+            rz.add_(from_h[:, : 2 * size]).sigmoid_()
+            c.addcmul_(rz[:, :size], uc_h[t])
+            _ = c.tanh_() if candidate == "tanh" else c.relu_()
+            h = th.lerp(c, h, rz[:, size:], out=output[t])
+        ctx.candidate, ctx.precision = candidate, precision
+        ctx.save_for_backward(x, keep, weight_ih, weight_hh, gates, uc_h, before, output)
+        return output
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad_output: th.Tensor) -> tuple[th.Tensor | None, ...]:
+        x, keep, weight_ih, weight_hh, gates, uc_h, before, output = ctx.saved_tensors
+        steps, columns, size = output.shape
+        multiply = _Multiply(ctx.precision, x.device)
+        u_rz = multiply.cast(weight_hh[: 2 * size])
+        u_c = multiply.cast(weight_hh[2 * size :])
+        grad_gates = th.empty_like(gates)  # with respect to the gates' inputs
+        grad_uc_h = th.empty_like(uc_h)
+        grad_h = th.zeros_like(output[0])
+        for t in reversed(range(steps)):
+            r, z, c = gates[t].split(size, dim=1)
+            rz, g = gates[t, :, : 2 * size], grad_gates[t]
+            h = before[t] if keep is not None or t == 0 else output[t - 1]
+            grad_h += grad_output[t]
+            kept = grad_h * z
+            th.mul(grad_h, h - c, out=g[:, size : 2 * size])
+            grad_c = grad_h.sub_(kept)
+            if ctx.candidate == "tanh":
+                th.ops.aten.tanh_backward.grad_input(grad_c, c, grad_input=g[:, 2 * size :])
+            else:
+                th.mul(grad_c, c > 0, out=g[:, 2 * size :])
+            th.mul(g[:, 2 * size :], r, out=grad_uc_h[t])
+            th.mul(g[:, 2 * size :], uc_h[t], out=g[:, :size])
+            th.ops.aten.sigmoid_backward.grad_input(g[:, : 2 * size], rz, grad_input=g[:, : 2 * size])
+            multiply.add_to(kept, g[:, : 2 * size], u_rz)
+            multiply.add_to(kept, grad_uc_h[t], u_c)
+            grad_h = kept if keep is None else kept.mul_(keep[t])
+        flat_gates, flat_x = grad_gates.flatten(0, 1), x.flatten(0, 1)
+        history = before if keep is not None else th.cat([before, output[:-1]])
+        cast_history = multiply.cast(history.flatten(0, 1))
+        grad_weight_hh = th.empty_like(weight_hh)
+        grad_weight_hh[: 2 * size] = multiply(flat_gates[:, : 2 * size].t(), cast_history)
+        grad_weight_hh[2 * size :] = multiply(grad_uc_h.flatten(0, 1).t(), cast_history)
+        needs = ctx.needs_input_grad
+        return (
+            multiply(flat_gates, multiply.cast(weight_ih)).view_as(x) if needs[0] else None,
+            grad_h if needs[1] else None,
+            None,
+            multiply(flat_gates.t(), multiply.cast(flat_x)) if needs[3] else None,
+            grad_weight_hh if needs[4] else None,
+            flat_gates.sum(0) if needs[5] else None,
+            None,
+            None,
+        )
+
+
+def gru_sequence(
+    x: th.Tensor,
+    h: th.Tensor,
+    keep: th.Tensor | None,
+    weight_ih: th.Tensor,
+    weight_hh: th.Tensor,
+    bias: th.Tensor,
+    candidate: Candidate = "tanh",
+    precision: Precision = "fp32",
+) -> th.Tensor:
+    """Run the recurrence over a block. First-order gradients only.
+
+    :param x: inputs, ``(steps, columns, inputs)``
+    :param h: the state before the first step, ``(columns, size)``
+    :param keep: 0 where the state is reset before a step, else 1: ``(steps, columns, 1)``, or
+        ``(steps, columns, size)`` where only a part is reset; ``None`` for no reset
+    :param weight_ih: ``(3 * size, inputs)``, rows in the order of ``nn.GRU``: r, z, c
+    :param weight_hh: ``(3 * size, size)``
+    :param bias: ``(3 * size,)``
+    :param precision: of the products' factors; sums, states and gradients keep ``x``'s type
+    :return: the state after each step, ``(steps, columns, size)``
+    """
+    return cast(
+        th.Tensor,
+        _GRUSequence.apply(x, h, keep, weight_ih, weight_hh, bias, candidate, precision),
+    )
+
+
+class GRU(nn.Module):
+    """A GRU layer: orthogonal recurrent weights, Xavier input weights, zero bias.
+
+    :param inputs: number of input features
+    :param size: number of hidden units
+    :param candidate: activation of the candidate state
+    :param precision: of the products; the parameters stay fp32
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        size: int,
+        candidate: Candidate = "tanh",
+        precision: Precision = "fp32",
+    ):
+        super().__init__()
+        self.inputs, self.size = inputs, size
+        self.candidate, self.precision = candidate, precision
+        self.weight_ih = nn.Parameter(th.empty(3 * size, inputs))
+        self.weight_hh = nn.Parameter(th.empty(3 * size, size))
+        self.bias = nn.Parameter(th.zeros(3 * size))
+        for block in self.weight_ih.split(size):
+            nn.init.xavier_uniform_(block)
+        for block in self.weight_hh.split(size):
+            nn.init.orthogonal_(block)
+
+    def forward(self, x: th.Tensor, h: th.Tensor, keep: th.Tensor | None = None) -> th.Tensor:
+        """Run over a block: see :func:`gru_sequence`."""
+        return gru_sequence(
+            x,
+            h,
+            keep,
+            self.weight_ih,
+            self.weight_hh,
+            self.bias,
+            self.candidate,
+            self.precision,
+        )

@@ -1,0 +1,388 @@
+"""GRUPolicy and CnnGRUPolicy: recurrent actor-critic policies for stable-baselines3.
+
+Every method takes the observations of a *block*, time-major: row ``t * columns + i`` is step ``t``
+of column ``i``. ``obs["memory"]``, of shape ``(columns, memory_size)``, is the state before the
+block's first step; its number of rows tells the number of columns. So a step of many environments
+is a block of one step, SB3's own ``train`` methods get whole trials through the signatures that
+they know, and the memory is reset where ``obs["start"]`` says, nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, create_mlp
+from stable_baselines3.common.type_aliases import Schedule
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm as add_weight_norm
+
+from rl2_sb3.policies.features import TrialCNN, TrialFeatures
+from rl2_sb3.policies.gru import GRU, Candidate, Precision
+from rl2_sb3.trials.spaces import is_trial_space
+
+TensorDict = dict[str, th.Tensor]
+
+
+class Acted(NamedTuple):
+    """What :meth:`GRUPolicy.act` gives; axis 0 is the environment."""
+
+    actions: th.Tensor
+    values: th.Tensor
+    log_probs: th.Tensor
+    memory: th.Tensor
+
+
+class RecurrentCore(nn.Module):
+    """Layers, the GRU, layers."""
+
+    def __init__(
+        self,
+        inputs: int,
+        layers_before: list[int],
+        layers_after: list[int],
+        activation: type[nn.Module],
+        size: int,
+        candidate: Candidate,
+        precision: Precision,
+    ):
+        super().__init__()
+        self.before = nn.Sequential(*create_mlp(inputs, -1, layers_before, activation))
+        self.gru = GRU((layers_before or [inputs])[-1], size, candidate, precision)
+        self.after = nn.Sequential(*create_mlp(size, -1, layers_after, activation))
+        self.outputs = (layers_after or [size])[-1]
+
+    def forward(
+        self, features: th.Tensor, h: th.Tensor, keep: th.Tensor | None
+    ) -> tuple[th.Tensor, th.Tensor]:
+        """Run over a block.
+
+        :param features: ``(steps * columns, inputs)``
+        :param h: ``(columns, size)``
+        :param keep: see :func:`rl2_sb3.policies.gru.gru_sequence`
+        :return: outputs ``(steps * columns, outputs)`` and the last state
+        """
+        states = self.gru(self.before(features).unflatten(0, (-1, len(h))), h, keep)
+        return self.after(states.flatten(0, 1)), states[-1]
+
+
+class Cores(nn.Module):
+    """One core for the policy, and one for the value unless they share it."""
+
+    def __init__(self, policy: RecurrentCore, value: RecurrentCore | None):
+        super().__init__()
+        self.policy = policy
+        self.value = value
+        self.latent_dim_pi = self.latent_dim_vf = policy.outputs
+
+
+class GRUPolicy(ActorCriticPolicy):
+    """Recurrent actor-critic policy over trials.
+
+    :param observation_space: of the trials, see :func:`rl2_sb3.trials.spaces.trial_space`
+    :param action_space: of the environment
+    :param lr_schedule: learning rate
+    :param hidden_size: units of the GRU
+    :param layers_before: widths of the dense layers between the features and the GRU
+    :param layers_after: widths of the dense layers between the GRU and the heads
+    :param activation_fn: activation of those layers
+    :param candidate: activation of the GRU's candidate state
+    :param shared: one network for policy and value; by default each has its own
+    :param weight_norm: weight normalisation (Salimans & Kingma 2016) of all weight matrices
+    :param episode_units: so many units of the GRU are reset at each episode's start as well (the
+        variant in the paper's section 2.3)
+    :param precision: of the GRU's products; the parameters stay fp32
+    :param log_std_init: initial log standard deviation, for continuous actions
+    :raises ValueError: options that make no network, or an environment that has no trials
+    """
+
+    mlp_extractor: Cores  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
+        hidden_size: int = 256,
+        layers_before: list[int] | None = None,
+        layers_after: list[int] | None = None,
+        activation_fn: type[nn.Module] = nn.ReLU,
+        candidate: Candidate = "tanh",
+        shared: bool = False,
+        weight_norm: bool = False,
+        episode_units: int = 0,
+        precision: Precision = "fp32",
+        log_std_init: float = 0.0,
+        use_sde: bool = False,
+        normalize_images: bool = True,
+        features_extractor_class: type[BaseFeaturesExtractor] = TrialFeatures,
+        features_extractor_kwargs: dict[str, Any] | None = None,
+        optimizer_class: type[th.optim.Optimizer] = th.optim.Adam,
+        optimizer_kwargs: dict[str, Any] | None = None,
+    ):
+        if not is_trial_space(observation_space):
+            raise ValueError(
+                f"{type(self).__name__} needs the observations of trials, got {observation_space}. "
+                "Wrap the environment in rl2_sb3.TrialWrapper, or use RL2PPO or RL2TRPO, which do."
+            )
+        if use_sde:
+            raise ValueError("use_sde=True is not supported by recurrent policies here.")
+        if candidate not in ("tanh", "relu"):
+            raise ValueError(f"candidate={candidate!r}: use 'tanh' or 'relu'.")
+        if precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision={precision!r}: use 'fp32' or 'bf16'.")
+        if not 0 <= episode_units <= hidden_size or hidden_size < 1:
+            raise ValueError(
+                f"hidden_size={hidden_size}, episode_units={episode_units}: need at least one unit, "
+                "and episode_units between 0 and hidden_size."
+            )
+        self.network = {
+            "hidden_size": hidden_size,
+            "layers_before": list(layers_before or []),
+            "layers_after": list(layers_after or []),
+            "candidate": candidate,
+            "shared": shared,
+            "weight_norm": weight_norm,
+            "episode_units": episode_units,
+            "precision": precision,
+        }
+        self.hidden_size, self.shared, self.episode_units = hidden_size, shared, episode_units
+        self.memory_size = hidden_size if shared else 2 * hidden_size
+        super().__init__(
+            observation_space,
+            action_space,
+            lr_schedule,
+            net_arch=[],
+            activation_fn=activation_fn,
+            ortho_init=False,
+            log_std_init=log_std_init,
+            features_extractor_class=features_extractor_class,
+            features_extractor_kwargs=features_extractor_kwargs,
+            share_features_extractor=shared,
+            normalize_images=normalize_images,
+            optimizer_class=optimizer_class,
+            optimizer_kwargs=optimizer_kwargs,
+        )
+
+    def _build_mlp_extractor(self) -> None:
+        def core() -> RecurrentCore:
+            return RecurrentCore(
+                self.features_dim,
+                self.network["layers_before"],
+                self.network["layers_after"],
+                self.activation_fn,
+                self.hidden_size,
+                self.network["candidate"],
+                self.network["precision"],
+            )
+
+        self.mlp_extractor = Cores(core(), None if self.shared else core())
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        super()._build(lr_schedule)
+        self.value_scale: th.Tensor
+        self.value_shift: th.Tensor
+        self.register_buffer("value_scale", th.zeros(()))  # 0: no return has been seen yet
+        self.register_buffer("value_shift", th.zeros(()))
+        for module in list(self.modules()):
+            if isinstance(module, (nn.Linear, nn.Conv2d)):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            if self.network["weight_norm"]:
+                for name in ("weight", "weight_ih", "weight_hh"):
+                    if isinstance(getattr(module, name, None), nn.Parameter):
+                        add_weight_norm(module, name)
+        self.optimizer = self.optimizer_class(
+            self.parameters(),
+            lr=lr_schedule(1),  # type: ignore[call-arg]
+            **self.optimizer_kwargs,
+        )
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {
+            **self.network,
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
+            "lr_schedule": self._dummy_schedule,
+            "activation_fn": self.activation_fn,
+            "log_std_init": self.log_std_init,
+            "normalize_images": self.normalize_images,
+            "features_extractor_class": self.features_extractor_class,
+            "features_extractor_kwargs": self.features_extractor_kwargs,
+            "optimizer_class": self.optimizer_class,
+            "optimizer_kwargs": self.optimizer_kwargs,
+        }
+
+    def actor_parameters(self) -> list[nn.Parameter]:
+        """The parameters that the actions depend on."""
+        value = ("value_net.", "vf_features_extractor.", "mlp_extractor.value.")
+        if self.shared:
+            value = ("value_net.",)
+        return [p for name, p in self.named_parameters() if not name.startswith(value)]
+
+    def value_in_rewards(self, values: th.Tensor) -> th.Tensor:
+        """Values in units of reward; the value network's own are normalised."""
+        return values * self.value_scale + self.value_shift
+
+    @th.no_grad()
+    def normalise_values(self, returns: NDArray[np.floating], rate: float = 0.1) -> None:
+        """Follow the mean and the standard deviation of returns, and keep all values as they are.
+
+        PopArt (van Hasselt et al. 2016): a value network that predicts normalised returns learns
+        at the same pace whatever the rewards' size and the trial's length.
+        """
+        mean, std = float(returns.mean()), max(float(returns.std()), 1e-2)
+        old_scale, old_shift = float(self.value_scale), float(self.value_shift)
+        seen = old_scale > 0
+        scale = old_scale + rate * (std - old_scale) if seen else std
+        shift = old_shift + rate * (mean - old_shift) if seen else mean
+        if seen:
+            head = self.value_net
+            weight_norms = getattr(head, "parametrizations", None)
+            weight = weight_norms.weight.original0 if weight_norms is not None else head.weight
+            weight.mul_(old_scale / scale)
+            head.bias.mul_(old_scale / scale).add_((old_shift - shift) / scale)
+        self.value_scale.fill_(scale)
+        self.value_shift.fill_(shift)
+
+    def initial_memory(self, columns: int) -> th.Tensor:
+        """The memory of new trials: zeros ``(columns, memory_size)``."""
+        return th.zeros(columns, self.memory_size, device=self.device)
+
+    def _unroll(
+        self, obs: TensorDict, policy: bool = True, value: bool = True
+    ) -> tuple[th.Tensor | None, th.Tensor | None, th.Tensor]:
+        """Run the networks asked for over a block: latents of policy and value, last memory."""
+        memory, rows = obs["memory"], {key: x for key, x in obs.items() if key != "memory"}
+        pi_memory, vf_memory = memory[:, : self.hidden_size], memory[:, self.hidden_size :]
+        keep = self._keep(obs, columns=len(memory))
+        latent_pi = latent_vf = None
+        if policy or self.shared:
+            features = super(ActorCriticPolicy, self).extract_features(
+                rows, self.pi_features_extractor
+            )
+            latent_pi, pi_memory = self._run(self.mlp_extractor.policy, features, pi_memory, keep)
+            latent_vf = latent_pi
+        if value and self.mlp_extractor.value is not None:
+            features = super(ActorCriticPolicy, self).extract_features(
+                rows, self.vf_features_extractor
+            )
+            latent_vf, vf_memory = self._run(self.mlp_extractor.value, features, vf_memory, keep)
+        return latent_pi, latent_vf, th.cat([pi_memory, vf_memory], dim=1)
+
+    def _keep(self, obs: TensorDict, columns: int) -> th.Tensor:
+        """0 where the memory is reset, else 1: ``(steps, columns, 1 or hidden_size)``."""
+        keep = 1 - obs["start"].float().view(-1, columns, 1)
+        if self.episode_units:
+            same_episode = 1 - obs["done"].float().view(-1, columns, 1)
+            trial_units = self.hidden_size - self.episode_units
+            keep = th.cat(
+                [
+                    keep.expand(-1, -1, trial_units),
+                    (keep * same_episode).expand(-1, -1, self.episode_units),
+                ],
+                dim=2,
+            )
+        return keep
+
+    @staticmethod
+    def _run(
+        core: RecurrentCore, features: th.Tensor, memory: th.Tensor, keep: th.Tensor
+    ) -> tuple[th.Tensor, th.Tensor]:
+        # Most blocks reset before their first step or nowhere, and then the loop need not.
+        later = keep[1:]
+        output: tuple[th.Tensor, th.Tensor] = core(
+            features, memory * keep[0], keep if (later == 0).any() else None
+        )
+        return output
+
+    def act(self, obs: TensorDict, deterministic: bool = False) -> Acted:
+        """Choose actions; ``obs`` holds one step of each column, and ``memory``."""
+        latent_pi, latent_vf, memory = self._unroll(obs)
+        assert latent_pi is not None
+        distribution = self._get_action_dist_from_latent(latent_pi)
+        actions = distribution.get_actions(deterministic=deterministic)
+        return Acted(
+            actions.reshape((-1, *(self.action_space.shape or ()))),
+            self.value_net(latent_vf),
+            distribution.log_prob(actions),
+            memory,
+        )
+
+    def forward(
+        self, obs: TensorDict, deterministic: bool = False
+    ) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+        """Actions, values and log-probabilities: :meth:`act` without the memory."""
+        return self.act(obs, deterministic)[:3]
+
+    def evaluate_actions(
+        self, obs: TensorDict, actions: th.Tensor
+    ) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
+        """Values, log-probabilities and entropies of a block's actions; axis 0 the row."""
+        latent_pi, latent_vf, _ = self._unroll(obs)
+        assert latent_pi is not None
+        distribution = self._get_action_dist_from_latent(latent_pi)
+        return self.value_net(latent_vf), distribution.log_prob(actions), distribution.entropy()
+
+    def get_distribution(self, obs: TensorDict) -> Distribution:
+        """The distribution of each row's action."""
+        latent_pi, _, _ = self._unroll(obs, value=False)
+        assert latent_pi is not None
+        return self._get_action_dist_from_latent(latent_pi)
+
+    def predict_values(self, obs: TensorDict) -> th.Tensor:
+        """The value of each row, ``(rows, 1)``."""
+        _, latent_vf, _ = self._unroll(obs, policy=False)
+        values: th.Tensor = self.value_net(latent_vf)
+        return values
+
+    def predict(
+        self,
+        observation: np.ndarray | dict[str, NDArray[Any]],
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        """Choose actions with SB3's interface for recurrent policies.
+
+        The memory is reset where ``episode_start`` or the observation's ``start`` says so.
+
+        :param observation: of one trial or of many
+        :param state: what the last call gave, ``None`` for new trials
+        :return: actions, and the state ``(memory,)``
+        """
+        self.set_training_mode(False)
+        obs, vectorised = self.obs_to_tensor(observation)
+        assert isinstance(obs, dict)
+        columns = len(obs["start"])
+        if state is None:
+            obs["memory"] = self.initial_memory(columns)
+        else:
+            obs["memory"] = th.as_tensor(state[0], device=self.device).reshape(columns, -1)
+        if episode_start is not None:
+            start = th.as_tensor(episode_start, device=self.device).reshape(-1, 1)
+            obs["start"] = obs["start"].bool() | start.bool()
+        with th.no_grad():
+            acted = self.act(obs, deterministic)
+        actions = acted.actions.cpu().numpy()
+        if isinstance(self.action_space, spaces.Box):
+            actions = np.clip(actions, self.action_space.low, self.action_space.high)
+        return actions if vectorised else actions[0], (acted.memory.cpu().numpy(),)
+
+
+class CnnGRUPolicy(GRUPolicy):
+    """:class:`GRUPolicy` for images: the paper's convolutions before the GRU."""
+
+    def __init__(
+        self,
+        *args: Any,
+        features_extractor_class: type[BaseFeaturesExtractor] = TrialCNN,
+        **kwargs: Any,
+    ):
+        super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)

@@ -1,0 +1,84 @@
+"""Plugins by entry point: listed without importing them, loaded by name."""
+
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+
+class Registry:
+    """The plugins that installed distributions register in one group of entry points.
+
+    Nothing is cached: a distribution installed in a running session is found.
+
+    :param group: name of the group in a distribution's ``[project.entry-points]``
+    :param noun: what one plugin is, in the singular, for messages
+    """
+
+    def __init__(self, group: str, noun: str) -> None:
+        self.group = group
+        self.noun = noun
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()
+
+    def names(self) -> list[str]:
+        """Names of all plugins, sorted; imports none of them."""
+        return sorted({entry_point.name for entry_point in entry_points(group=self.group)})
+
+    def distribution(self, name: str) -> str:
+        """Name and version of the distribution that registers ``name``: "rl2-sb3 0.1.0".
+
+        :raises ValueError: no plugin has this name
+        :raises RuntimeError: several distributions register it
+        """
+        return _distribution(self._find(name))
+
+    def load(self, name: str) -> Any:
+        """Import the plugin ``name`` and return the object that its entry point names.
+
+        :raises ValueError: no plugin has this name
+        :raises RuntimeError: several distributions register it, or its import fails
+        """
+        entry_point = self._find(name)
+        try:
+            return entry_point.load()
+        except Exception as error:  # a plugin's module may raise anything
+            raise RuntimeError(
+                f"{self.noun.capitalize()} {name!r} cannot be loaded: {entry_point.value} of "
+                f"{_distribution(entry_point)} raised {type(error).__name__}: {error}"
+            ) from error
+
+    def _find(self, name: str) -> EntryPoint:
+        # By distribution: one that lists its own name twice conflicts with nobody.
+        found = {_distribution(ep): ep for ep in entry_points(group=self.group, name=name)}
+        if not found:
+            raise ValueError(self._unknown(name))
+        if len(found) > 1:
+            raise RuntimeError(
+                f"{self.noun.capitalize()} {name!r} is registered by several distributions: "
+                f"{', '.join(sorted(found))}. Uninstall all but one."
+            )
+        return next(iter(found.values()))
+
+    def _unknown(self, name: str) -> str:
+        names = self.names()
+        return (
+            f"No {self.noun} {name!r}.{did_you_mean(name, names)} "
+            f"Installed: {', '.join(names) or 'none'}."
+        )
+
+
+def did_you_mean(name: str, names: list[str]) -> str:
+    """A hint to append to an error where one of ``names`` is near to ``name``, else nothing."""
+    nearest = get_close_matches(name, names, n=1)
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def _distribution(entry_point: EntryPoint) -> str:
+    assert entry_point.dist is not None  # entry_points() sets it
+    return f"{entry_point.dist.name} {entry_point.dist.version}"
+
+
+TASKS = Registry("rl2_sb3.tasks", "task distribution")
+BASELINES = Registry("rl2_sb3.baselines", "baseline")
+CHECKPOINTS = Registry("rl2_sb3.checkpoints", "checkpoint")

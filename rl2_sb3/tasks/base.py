@@ -1,0 +1,102 @@
+"""The two contracts of a task distribution: batched (arrays, fast) and Gymnasium (general).
+
+A *task* is one MDP; a *distribution* draws tasks. A plugin implements one of the two classes
+below, names it in the entry-point group ``rl2_sb3.tasks``, and has it checked by
+:func:`rl2_sb3.tasks.check_tasks`. Its constructor's keyword arguments are the task's options.
+
+``Params`` and ``State`` are arrays with axis 0 the task, or (named) tuples of such arrays.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+Params = TypeVar("Params")
+State = TypeVar("State")
+Observation = Any  # what ``observation_space`` holds, with axis 0 the task: an array, or a dict
+
+
+class BatchedTasks(ABC, Generic[Params, State]):
+    """Thousands of tasks advance in one call; every array has axis 0 the task.
+
+    ``horizon`` is the length of every episode where all have the same, else ``None``. An episode
+    that the distribution cuts at a time limit ends like any other: ``ended`` is true.
+    ``expected_reward`` and the task's other facts may be told by :meth:`info`.
+    """
+
+    observation_space: spaces.Space[Any]
+    action_space: spaces.Space[Any]
+    horizon: int | None = None
+
+    @abstractmethod
+    def sample(self, n: int, rng: np.random.Generator) -> Params:
+        """Draw ``n`` tasks."""
+
+    @abstractmethod
+    def reset(self, params: Params, rng: np.random.Generator) -> tuple[State, Observation]:
+        """Begin an episode in each task.
+
+        :return: the state of each episode, and its first observation
+        """
+
+    @abstractmethod
+    def step(
+        self, params: Params, state: State, action: NDArray[Any], rng: np.random.Generator
+    ) -> tuple[State, Observation, NDArray[np.floating], NDArray[np.bool_]]:
+        """Advance every task by one step.
+
+        Draw as many random numbers whatever the actions are, and all agents that are evaluated
+        with one seed meet the same noise.
+
+        :param action: actions, axis 0 the task
+        :return: state, observation, reward ``(n,)`` and ended ``(n,)``. Where an episode ended,
+            the observation is its last; :meth:`reset` gives the next episode's first.
+        """
+
+
+class GymTasks(ABC):
+    """A distribution over tasks of one Gymnasium environment.
+
+    The environment takes the task at ``reset(seed=..., options={"task": task})``. It may run in
+    another process, so tasks are picklable.
+    """
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator) -> Any:
+        """Draw a task."""
+
+    @abstractmethod
+    def make_env(self) -> gym.Env[Any, Any]:
+        """Make an environment that can take any of the tasks."""
+
+
+def take(tree: Any, rows: NDArray[Any]) -> Any:
+    """Rows of a tree of arrays: an array, a (named) tuple or a dict of trees, or ``None``."""
+    if tree is None:
+        return None
+    if isinstance(tree, dict):
+        return {key: take(value, rows) for key, value in tree.items()}
+    if isinstance(tree, tuple):
+        taken = [take(value, rows) for value in tree]
+        return type(tree)(*taken) if hasattr(tree, "_fields") else tuple(taken)
+    return tree[rows]
+
+
+def put(tree: Any, rows: NDArray[Any], values: Any) -> None:
+    """Write ``values`` into ``rows`` of a tree of arrays, in place."""
+    if tree is None:
+        return
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            put(value, rows, values[key])
+    elif isinstance(tree, tuple):
+        for value, new in zip(tree, values, strict=True):
+            put(value, rows, new)
+    else:
+        tree[rows] = values

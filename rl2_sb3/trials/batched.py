@@ -1,0 +1,208 @@
+"""Thousands of trials at once, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any, overload
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl2_sb3.tasks.base import BatchedTasks, put, take
+from rl2_sb3.trials.spaces import flatten, no_action, trial_space
+
+
+class TrialInfos(Sequence[dict[str, Any]]):
+    """The ``infos`` of a step, made only where somebody looks."""
+
+    def __init__(self, n: int, done: NDArray[np.bool_], terminal: dict[str, NDArray[Any]] | None):
+        self._n = n
+        self._done = done
+        self._terminal = terminal
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._n))]
+        if not -self._n <= index < self._n:
+            raise IndexError(index)
+        if self._terminal is None or not self._done[index]:
+            return {}
+        terminal = {key: value[index] for key, value in self._terminal.items()}
+        return {"terminal_observation": terminal, "TimeLimit.truncated": False}
+
+
+class BatchedTrials(VecEnv):
+    """``n_envs`` trials of ``episodes`` episodes each, advanced together by arrays alone.
+
+    Each column is a sequence of trials; a trial's end is the column's ``done``, and a new task is
+    drawn for it. An inner episode's end shows only in the next observation.
+
+    Two generators are kept, one for the tasks and one for what happens in them, so that the tasks
+    of a seed are the same for every agent.
+
+    :param tasks: the distribution of tasks
+    :param n_envs: number of trials that run at once
+    :param episodes: episodes per trial
+    :param seed: seed of the tasks and the noise; ``None`` takes one from the system
+    :raises ValueError: fewer than one environment or episode, or spaces that SB3 cannot handle
+    """
+
+    def __init__(
+        self, tasks: BatchedTasks[Any, Any], n_envs: int, episodes: int, seed: int | None = None
+    ):
+        if n_envs < 1 or episodes < 1:
+            raise ValueError(f"n_envs={n_envs}, episodes={episodes}: both must be at least 1.")
+        self.render_mode = None
+        super().__init__(
+            n_envs, trial_space(tasks.observation_space, tasks.action_space), tasks.action_space
+        )
+        self.tasks = tasks
+        self.episodes = episodes
+        self.trial_length = None if tasks.horizon is None else tasks.horizon * episodes
+        """Steps of a trial where all trials have the same, else ``None``."""
+        self._none = np.broadcast_to(
+            no_action(tasks.action_space), (n_envs, *(tasks.action_space.shape or ()))
+        )
+        self._actions: NDArray[Any] = self._none
+        self._ready = False
+        self.seed(seed)
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seed the tasks and the noise; takes effect from the next :meth:`reset` on."""
+        sequence = np.random.SeedSequence(seed)
+        self._task_rng, self._noise_rng = map(np.random.default_rng, sequence.spawn(2))
+        return [seed] * self.num_envs
+
+    def reset(self) -> dict[str, NDArray[Any]]:
+        """Begin a new trial in every column."""
+        n = self.num_envs
+        self._params = self.tasks.sample(n, self._task_rng)
+        self._state, own = self.tasks.reset(self._params, self._noise_rng)
+        self._episode = np.zeros(n, np.int64)
+        self._ready = True
+        zeros = np.zeros(n, np.bool_)
+        return self._observe(own, self._none, np.zeros(n, np.float32), zeros, ~zeros)
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Take the actions for the next step, axis 0 the column."""
+        self._actions = np.asarray(actions)
+
+    def step_wait(self) -> Any:
+        """Advance every column by one step.
+
+        :return: observations, rewards ``(n_envs,)``, dones ``(n_envs,)`` (ends of trials), infos
+        """
+        if not self._ready:
+            raise RuntimeError("Call reset() before step().")
+        state, own, reward, ended = self.tasks.step(
+            self._params, self._state, self._actions, self._noise_rng
+        )
+        self._state = state
+        reward = np.asarray(reward, np.float32)
+        self._episode += ended
+        done = self._episode == self.episodes
+        terminal = None
+        if done.any():
+            terminal = self._observe(own, self._actions, reward, ended, np.zeros_like(done))
+            self._new_tasks(done)
+        if ended.any():
+            own = self._new_episodes(own, ended)
+        start = done
+        observation = self._observe(
+            own,
+            _where(start, self._none, self._actions),
+            np.where(start, np.float32(0), reward),
+            ended & ~start,
+            start,
+        )
+        return observation, reward, done, TrialInfos(self.num_envs, done, terminal)
+
+    def _new_tasks(self, done: NDArray[np.bool_]) -> None:
+        self._episode[done] = 0
+        params = self.tasks.sample(int(done.sum()), self._task_rng)
+        if done.all():
+            self._params = params
+        else:
+            put(self._params, done, params)
+
+    def _new_episodes(self, own: Any, ended: NDArray[np.bool_]) -> Any:
+        """Reset the columns whose episode ended; gives the observation with theirs replaced."""
+        if ended.all():
+            self._state, own = self.tasks.reset(self._params, self._noise_rng)
+            return own
+        state, first = self.tasks.reset(take(self._params, ended), self._noise_rng)
+        put(self._state, ended, state)
+        own = deepcopy(own)
+        put(own, ended, first)
+        return own
+
+    def _observe(
+        self,
+        own: Any,
+        action: NDArray[Any],
+        reward: NDArray[np.float32],
+        ended: NDArray[np.bool_],
+        start: NDArray[np.bool_],
+    ) -> dict[str, NDArray[Any]]:
+        return {
+            **flatten(own),
+            "action": action,
+            "reward": reward[:, None],
+            "done": ended[:, None].astype(np.int8),
+            "start": start[:, None].astype(np.int8),
+        }
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the next steps depend on; :meth:`set_state` goes on from it."""
+        state = {"task_rng": self._task_rng.bit_generator.state}
+        state["noise_rng"] = self._noise_rng.bit_generator.state
+        if self._ready:
+            state |= {"params": self._params, "state": self._state, "episode": self._episode}
+        return deepcopy(state)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`get_state` gave."""
+        state = deepcopy(state)
+        self._task_rng.bit_generator.state = state["task_rng"]
+        self._noise_rng.bit_generator.state = state["noise_rng"]
+        self._ready = "params" in state
+        if self._ready:
+            self._params, self._state = state["params"], state["state"]
+            self._episode = state["episode"]
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """The attribute, once for each column asked for."""
+        return [getattr(self, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set the attribute for all columns: they are one object."""
+        setattr(self, attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
+        """Call the method once: the columns are one object."""
+        return [getattr(self, method_name)(*args, **kwargs)]
+
+    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Any = None) -> list[bool]:
+        """No Gymnasium wrapper lies around arrays."""
+        return [False for _ in self._get_indices(indices)]
+
+
+def _where(rows: NDArray[np.bool_], yes: NDArray[Any], no: NDArray[Any]) -> NDArray[Any]:
+    """``np.where`` by rows, for arrays with any trailing shape."""
+    if not rows.any():
+        return no
+    return np.where(rows.reshape(-1, *[1] * (no.ndim - 1)), yes, no)

@@ -1,0 +1,141 @@
+"""The trial's book: returns per trial and per episode, logged under ``trial/``."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch as th
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
+
+from rl2_sb3.trials.batched import TrialInfos
+from rl2_sb3.trials.make import env_episodes
+
+POSITIONS_SHOWN = 10
+REPLAYED_COLUMNS = 8
+TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
+
+
+class TrialCallback(BaseCallback):
+    """Keeps the trial's book and checks that memory lives and dies where it should.
+
+    ``learn()`` always attaches one. It logs, over the trials that ended in a rollout,
+    ``trial/return``, ``trial/length``, ``trial/gain`` (return of the last episode minus that of
+    the first), ``trial/success`` (share of episodes whose last ``info`` has a true ``is_success``
+    or ``success``), and ``trial/return_episode_<i>``, for at most ten episodes.
+
+    At each rollout's end it replays some columns as learning will, and compares the
+    log-probabilities with those of acting: ``trial/replay_error``.
+
+    :raises RuntimeError: memory was lost, kept too long, or fed otherwise in acting than in
+        learning
+    """
+
+    def _on_training_start(self) -> None:
+        n = self.training_env.num_envs
+        self.episodes = env_episodes(self.training_env)
+        self._returns = np.zeros((n, self.episodes))
+        self._lengths = np.zeros(n, np.int64)
+        self._position = np.zeros(n, np.int64)
+        self._whole = self.model._last_obs["start"][:, 0].astype(bool)  # began under our eyes
+        self.recent: deque[float] = deque(maxlen=100)
+        """Returns of the last hundred trials."""
+        self._clear()
+
+    def _clear(self) -> None:
+        self._ended_returns: list[NDArray[np.floating]] = []
+        self._ended_lengths: list[NDArray[np.int64]] = []
+        self._successes: list[bool] = []
+
+    def _on_step(self) -> bool:
+        rewards, dones = self.locals["rewards"], np.asarray(self.locals["dones"], bool)
+        obs, infos = self.locals["new_obs"], self.locals["infos"]
+        if not np.array_equal(obs["start"][:, 0].astype(bool), dones):
+            raise RuntimeError(
+                "A trial's start must follow a trial's end, and nothing else: some wrapper around "
+                "the trials changes the observation's 'start' or ends trials early."
+            )
+        columns = np.arange(len(dones))
+        self._returns[columns, self._position] += rewards
+        self._lengths += 1
+        ended = obs["done"][:, 0].astype(bool) | dones
+        if ended.any():
+            self._note_success(ended, infos)
+            self._position += ended
+        if dones.any():
+            self._note_trials(dones)
+        return True
+
+    def _note_trials(self, dones: NDArray[np.bool_]) -> None:
+        whole = dones & self._whole
+        self._ended_returns.append(self._returns[whole])
+        self._ended_lengths.append(self._lengths[whole])
+        self.recent.extend(self._returns[whole].sum(axis=1)[-100:].tolist())
+        self._whole |= dones
+        self._returns[dones] = 0
+        self._lengths[dones] = self._position[dones] = 0
+        # SB3's own statistics, rollout/ep_rew_mean and ep_len_mean, over the same trials.
+        buffer = self.model.ep_info_buffer
+        if buffer is not None:
+            last = zip(self._ended_returns[-1][-100:], self._ended_lengths[-1][-100:], strict=True)
+            buffer.extend({"r": float(r.sum()), "l": int(length)} for r, length in last)
+
+    def _note_success(self, ended: NDArray[np.bool_], infos: Any) -> None:
+        if isinstance(infos, TrialInfos):  # arrays have none
+            return
+        for column in np.flatnonzero(ended):
+            success = infos[column].get("is_success", infos[column].get("success"))
+            if success is not None:
+                self._successes.append(bool(success))
+
+    def _on_rollout_end(self) -> None:
+        if self._ended_returns and sum(map(len, self._ended_returns)):
+            returns = np.concatenate(self._ended_returns)
+            per_episode = returns.mean(axis=0)
+            self._log("return", returns.sum(axis=1).mean())
+            self._log("length", np.concatenate(self._ended_lengths).mean())
+            self._log("gain", per_episode[-1] - per_episode[0])
+            shown = np.linspace(0, self.episodes - 1, min(self.episodes, POSITIONS_SHOWN))
+            width = len(str(self.episodes))
+            for i in shown.round().astype(int):
+                self._log(f"return_episode_{i + 1:0{width}}", per_episode[i])
+            if self._successes:
+                self._log("success", np.mean(self._successes))
+        self._clear()
+        self._log("replay_error", self._replay_error())
+
+    def _log(self, name: str, value: Any) -> None:
+        self.logger.record(f"trial/{name}", float(value))
+
+    def _replay_error(self) -> float:
+        """Largest difference of a log-probability between learning and acting."""
+        buffer, policy = self.model.rollout_buffer, self.model.policy
+        columns = np.linspace(0, buffer.n_envs - 1, min(buffer.n_envs, REPLAYED_COLUMNS))
+        batch = buffer.columns(columns.astype(int))
+        discrete = self.model.action_space.shape == ()
+        actions = batch.actions.long().flatten() if discrete else batch.actions
+        with th.no_grad():
+            _, log_prob, _ = policy.evaluate_actions(batch.observations, actions)
+        error = float((log_prob - batch.old_log_prob).abs().max())
+        tolerance = TOLERANCE[policy.network["precision"]]
+        if not error <= tolerance * max(1.0, float(batch.old_log_prob.abs().max())):
+            raise RuntimeError(
+                f"Replayed log-probabilities differ from collected ones by {error:.2g}: the policy "
+                "does not carry or reset its memory in learning as it does in acting."
+            )
+        return error
+
+
+class TrialProgressBar(ProgressBarCallback):
+    """SB3's progress bar, with the mean return of recent trials."""
+
+    def __init__(self, trials: TrialCallback):
+        super().__init__()
+        self.trials = trials
+
+    def _on_rollout_end(self) -> None:
+        if self.trials.recent:
+            mean = np.mean(self.trials.recent)
+            self.pbar.set_description(f"trial return {mean:.3f}")

@@ -1,0 +1,165 @@
+"""Trials out of what a user has: a name, an environment, a VecEnv."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import gymnasium as gym
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
+
+from rl2_sb3.registry import TASKS, did_you_mean
+from rl2_sb3.tasks.base import BatchedTasks, GymTasks
+from rl2_sb3.trials.batched import BatchedTrials
+from rl2_sb3.trials.spaces import is_trial_space
+from rl2_sb3.trials.wrapper import TrialWrapper
+
+EPISODES = 2
+BATCHED_ENVS = 500
+GYM_ENVS = 8
+
+EnvSource = (
+    str | gym.Env[Any, Any] | Callable[[], gym.Env[Any, Any]] | BatchedTasks[Any, Any] | GymTasks
+)
+
+
+def make_trials(
+    source: EnvSource,
+    n_envs: int | None = None,
+    episodes: int = EPISODES,
+    seed: int | None = None,
+    workers: Literal["in-process", "subprocess"] = "in-process",
+    **options: Any,
+) -> VecEnv:
+    """Make a VecEnv of trials.
+
+    :param source: a registered task distribution's name, a Gymnasium id, a function that makes an
+        environment, an environment (for ``n_envs=1``), or a task distribution
+    :param n_envs: trials that run at once; by default 500 for arrays, else 8
+    :param episodes: episodes per trial
+    :param seed: of tasks and noise
+    :param workers: a process for each environment, or all in this one; arrays need none
+    :param options: of the task distribution, or of the Gymnasium environment
+    :raises ValueError: an unknown name or option, or an environment that cannot be wrapped
+    """
+    tasks = make_tasks(source, **options)
+    if isinstance(tasks, BatchedTasks):
+        return BatchedTrials(tasks, n_envs or BATCHED_ENVS, episodes, seed)
+    if isinstance(tasks, gym.Env):
+        if n_envs not in (None, 1) or workers == "subprocess":
+            raise ValueError(
+                f"One environment cannot be n_envs={n_envs}, nor move to another process: pass a "
+                "function that makes it."
+            )
+        n_envs = 1
+    makers = [partial(_make_trial, tasks, episodes)] * (n_envs or GYM_ENVS)
+    envs: VecEnv = SubprocVecEnv(makers) if workers == "subprocess" else DummyVecEnv(makers)
+    if seed is not None:
+        envs.seed(seed)
+    return envs
+
+
+def make_tasks(source: EnvSource, **options: Any) -> Any:
+    """A task distribution, or a function that makes environments, or an environment.
+
+    :raises ValueError: an unknown name or option
+    """
+    if not isinstance(source, str):
+        if options:
+            raise ValueError(f"Options {sorted(options)} go with a name, not with an object.")
+        return source
+    if source in TASKS:
+        factory = TASKS.load(source)
+        known = list(inspect.signature(factory).parameters)
+        for name in options:
+            if name not in known:
+                raise ValueError(
+                    f"{source} has no option {name!r}.{did_you_mean(name, known)} "
+                    f"Its options: {', '.join(known) or 'none'}."
+                )
+        return factory(**options)
+    try:
+        gym.spec(source)
+    except gym.error.Error as error:
+        raise ValueError(
+            f"{source!r} is neither a registered task distribution nor a Gymnasium environment: "
+            f"{error}{did_you_mean(source, TASKS.names())}"
+        ) from error
+    return partial(gym.make, source, **options)
+
+
+def _make_trial(tasks: Any, episodes: int) -> TrialWrapper:
+    if isinstance(tasks, GymTasks):
+        return TrialWrapper(tasks.make_env(), episodes, tasks)
+    return TrialWrapper(tasks if isinstance(tasks, gym.Env) else tasks(), episodes)
+
+
+def as_trials(env: GymEnv | str, episodes: int | None = None) -> VecEnv:
+    """The environment that an algorithm was given, as trials: wrapped unless it is already.
+
+    :param episodes: episodes per trial of a plain environment, by default 2
+    :raises ValueError: an environment that cannot be wrapped, with the way out
+    """
+    if isinstance(env, (VecEnv, gym.Env)) and is_trial_space(env.observation_space):
+        if episodes is not None and env_episodes(env) != episodes:
+            raise ValueError(
+                f"episodes={episodes}, but the environment's trials have {env_episodes(env)}: "
+                "leave episodes out."
+            )
+        return env if isinstance(env, VecEnv) else DummyVecEnv([lambda: env])
+    episodes = EPISODES if episodes is None else episodes
+    if isinstance(env, VecEnv):
+        if type(env) is not DummyVecEnv:
+            raise ValueError(
+                f"A {type(env).__name__} of plain environments cannot be wrapped from outside: "
+                "make it with rl2_sb3.make_trials(..., workers='subprocess'), or put each "
+                "environment into a rl2_sb3.TrialWrapper before it."
+            )
+        inner = [e.env if isinstance(e, Monitor) else e for e in env.envs]
+        return DummyVecEnv([partial(_make_trial, e, episodes) for e in inner])
+    if isinstance(env, (str, gym.Env)):
+        return make_trials(env, episodes=episodes)
+    raise ValueError(
+        f"{env!r} is no environment: pass a Gymnasium environment, its id, a task distribution's "
+        "name or a VecEnv."
+    )
+
+
+def env_episodes(env: VecEnv | gym.Env[Any, Any]) -> int:
+    """Episodes per trial."""
+    episodes = (
+        env.get_attr("episodes")[0] if isinstance(env, VecEnv) else env.get_wrapper_attr("episodes")
+    )
+    return int(episodes)
+
+
+def rollout_size(
+    trials: VecEnv | None, n_steps: int | None, batch_size: int | None
+) -> tuple[int, int]:
+    """Length of a rollout and steps of a minibatch, checked, or chosen where ``None``.
+
+    :raises ValueError: a minibatch that cuts columns
+    """
+    n_envs = 1 if trials is None else trials.num_envs
+    if n_steps is None:
+        length = trial_length(trials)
+        n_steps = max(128, 2048 // n_envs) if length is None else length
+    if batch_size is None:
+        batch_size = n_steps * max(1, n_envs // 8)
+    if n_steps < 1 or batch_size < n_steps or batch_size % n_steps:
+        raise ValueError(
+            f"batch_size={batch_size} cuts trials: use a multiple of n_steps={n_steps}, which is "
+            "one column of the rollout."
+        )
+    return n_steps, batch_size
+
+
+def trial_length(trials: VecEnv | None) -> int | None:
+    """Steps of a trial where all trials have the same, else ``None``."""
+    if trials is None or not isinstance(trials.unwrapped, BatchedTrials):
+        return None
+    return trials.unwrapped.trial_length

@@ -1,0 +1,67 @@
+"""The trial's observation: what the policy is fed, (s, a, r, d) and the trial's start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+OBSERVATION = "observation"
+FEEDBACK = ("action", "reward", "done", "start")
+ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+def trial_space(
+    observation_space: spaces.Space[Any], action_space: spaces.Space[Any]
+) -> spaces.Dict:
+    """The observation space of trials over an environment with the given spaces.
+
+    ``observation`` is the environment's own (a Dict's parts become ``observation_<key>``);
+    ``action``, ``reward`` and ``done`` are of the last step, zero on a trial's first step;
+    ``start`` is 1 on a trial's first step: it resets the memory and is no feature.
+
+    :raises ValueError: a space that stable-baselines3 cannot handle
+    """
+    if not isinstance(action_space, ACTION_SPACES):
+        raise ValueError(
+            f"Action space {action_space} is not supported: use one of "
+            f"{', '.join(space.__name__ for space in ACTION_SPACES)}."
+        )
+    parts = {
+        **flatten(observation_space),
+        "action": action_space,
+        "reward": spaces.Box(-np.inf, np.inf, (1,), np.float32),
+        "done": spaces.MultiBinary(1),
+        "start": spaces.MultiBinary(1),
+    }
+    for key, part in parts.items():
+        if not isinstance(part, ACTION_SPACES):
+            raise ValueError(
+                f"Observation space {key!r}: {part} is not supported: flatten it first, for "
+                "example with gymnasium.wrappers.FlattenObservation."
+            )
+    return spaces.Dict(parts)
+
+
+def flatten(space_or_value: Any) -> dict[str, Any]:
+    """Name the parts of the environment's own observation space, or of an observation."""
+    if isinstance(space_or_value, (spaces.Dict, dict)):
+        return {f"{OBSERVATION}_{key}": part for key, part in space_or_value.items()}
+    return {OBSERVATION: space_or_value}
+
+
+def is_trial_space(space: spaces.Space[Any]) -> bool:
+    """Whether an observation space is that of trials."""
+    return isinstance(space, spaces.Dict) and set(FEEDBACK) < set(space.keys())
+
+
+def no_action(action_space: spaces.Space[Any]) -> NDArray[Any]:
+    """The placeholder for the last action on a trial's first step: 0, or the nearest to it."""
+    shape, dtype = action_space.shape, action_space.dtype
+    if isinstance(action_space, spaces.Box):
+        return np.clip(np.zeros(shape, dtype), action_space.low, action_space.high)
+    if isinstance(action_space, spaces.Discrete):
+        return np.asarray(action_space.start, dtype)
+    return np.zeros(shape or (), dtype)

@@ -1,0 +1,132 @@
+"""Trials over any Gymnasium environment."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from rl2_sb3.tasks.base import GymTasks
+from rl2_sb3.trials.spaces import flatten, is_trial_space, no_action, trial_space
+
+TrialObs = dict[str, Any]
+
+
+class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any]):
+    """``episodes`` episodes with one task, laid end to end as one Gymnasium episode.
+
+    An inner episode's end, terminated or truncated, shows only in the next observation: the next
+    episode's first observation, with the last action and reward and ``done`` 1. The trial's end
+    is ``terminated``, never ``truncated``: a trial is finite, and nothing comes after it.
+
+    Where the environment has no distribution of tasks, *the seed is the task*: each trial draws
+    a seed, and every episode of the trial resets the environment with it. With ``tasks``, each
+    trial draws a task, handed to the environment as ``reset(options={"task": task})``, and every
+    episode its own seed.
+
+    The seed of a trial depends on the wrapper's seed and the trial's number alone, so that every
+    agent meets the same trials.
+
+    :param env: the environment
+    :param episodes: episodes per trial
+    :param tasks: the distribution of tasks, if it has one
+    :raises ValueError: ``episodes`` below 1, spaces that SB3 cannot handle, trials within trials
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], episodes: int, tasks: GymTasks | None = None):
+        super().__init__(env)
+        if episodes < 1:
+            raise ValueError(f"episodes={episodes}: a trial has at least one.")
+        if is_trial_space(env.observation_space):
+            raise ValueError("The environment is a trial already: wrap it once.")
+        self.episodes = episodes
+        self.tasks = tasks
+        self.observation_space = trial_space(env.observation_space, env.action_space)
+        self._seed = int(np.random.SeedSequence().generate_state(1)[0])
+        self._trial = -1
+        self._started = False
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[TrialObs, dict[str, Any]]:
+        """Begin a new trial, with a new task.
+
+        :param seed: begins the sequence of trials anew
+        """
+        if seed is not None:
+            self._seed, self._trial = seed, -1
+        self._trial += 1
+        return self._begin()
+
+    def _begin(self) -> tuple[TrialObs, dict[str, Any]]:
+        """Begin the trial with number ``self._trial``."""
+        self._rng = np.random.default_rng([self._seed, self._trial])
+        if self.tasks is None:
+            self._task = int(self._rng.integers(2**31))
+        else:
+            self._task = self.tasks.sample(self._rng)
+        self._episode, self._started = 0, True
+        self._actions: list[Any] = []
+        own, info = self._reset_episode()
+        nothing = no_action(self.action_space)
+        return self._observe(own, nothing, 0.0, ended=False, start=True), info
+
+    def _reset_episode(self) -> tuple[Any, dict[str, Any]]:
+        if self.tasks is None:
+            return self.env.reset(seed=self._task)
+        return self.env.reset(
+            seed=int(self._rng.integers(2**31)), options={"task": self._task}
+        )
+
+    def step(self, action: Any) -> tuple[TrialObs, float, bool, bool, dict[str, Any]]:
+        """Advance by one step; ``terminated`` is the trial's end, ``truncated`` always false."""
+        if not self._started:
+            raise RuntimeError("Call reset() before step(), and after a trial's end.")
+        own, reward, terminated, truncated, info = self.env.step(action)
+        self._actions.append(deepcopy(action))
+        reward = float(reward)
+        ended = bool(terminated or truncated)
+        self._episode += ended
+        over = self._episode == self.episodes
+        if over:
+            self._started = False
+        elif ended:
+            own, _ = self._reset_episode()
+        return self._observe(own, action, reward, ended, start=False), reward, over, False, info
+
+    def _observe(
+        self, own: Any, action: Any, reward: float, ended: bool, start: bool
+    ) -> dict[str, Any]:
+        return {
+            **flatten(own),
+            "action": _like(action, self.action_space),
+            "reward": np.array([reward], np.float32),
+            "done": np.array([ended], np.int8),
+            "start": np.array([start], np.int8),
+        }
+
+    def get_state(self) -> dict[str, Any]:
+        """What the next steps depend on: the trial's seed, and the actions taken in it."""
+        return {
+            "seed": self._seed,
+            "trial": self._trial,
+            "actions": deepcopy(self._actions) if self._started else None,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`get_state` gave, by taking the trial's actions again.
+
+        The environment must be deterministic given the seed that it is reset with.
+        """
+        self._seed, self._trial, self._started = state["seed"], state["trial"], False
+        if state["actions"] is not None:
+            self._begin()
+            for action in state["actions"]:
+                self.step(action)
+
+
+def _like(action: Any, space: gym.Space[Any]) -> NDArray[Any]:
+    return np.asarray(action, space.dtype).reshape(space.shape or ())

@@ -1,0 +1,116 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rl2_sb3.registry import BASELINES, CHECKPOINTS, TASKS, Registry
+
+REGISTRY = Registry("rl2_sb3_test.fruits", "fruit kind")
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Put a distribution on sys.path: its version is 1.0, its one module that of its name."""
+
+    def install(
+        distribution: str, *entries: str, source: str = "thing = 7", group: str = REGISTRY.group
+    ) -> None:
+        site = tmp_path / distribution
+        info = site / f"{distribution}-1.0.dist-info"
+        info.mkdir(parents=True)
+        metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
+        (info / "METADATA").write_text(metadata)
+        (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *entries]) + "\n")
+        (site / f"{distribution}.py").write_text(source)
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.delitem(sys.modules, distribution, raising=False)
+
+    return install
+
+
+def test_plugin_is_listed_without_import_and_loaded_by_name(install: Install) -> None:
+    install("orchard", "pear = orchard:thing", "apple = orchard")
+
+    assert REGISTRY.names() == ["apple", "pear"]
+    assert "pear" in REGISTRY
+    assert "plum" not in REGISTRY
+    assert REGISTRY.distribution("pear") == "orchard 1.0"
+    assert "orchard" not in sys.modules
+
+    assert REGISTRY.load("pear") == 7
+    assert REGISTRY.load("apple") is sys.modules["orchard"]
+
+
+@pytest.mark.parametrize(
+    ("group", "registry"),
+    [
+        ("rl2_sb3.tasks", TASKS),
+        ("rl2_sb3.baselines", BASELINES),
+        ("rl2_sb3.checkpoints", CHECKPOINTS),
+    ],
+)
+def test_each_group_has_its_registry(install: Install, group: str, registry: Registry) -> None:
+    install("orchard", "pear = orchard:thing", group=group)
+
+    assert [r for r in (TASKS, BASELINES, CHECKPOINTS) if "pear" in r] == [registry]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("pears", "No fruit kind 'pears'. Did you mean 'pear'? Installed: apple, pear."),
+        ("kumquat", "No fruit kind 'kumquat'. Installed: apple, pear."),
+    ],
+)
+def test_misspelt_name_gets_the_nearest_one(install: Install, name: str, message: str) -> None:
+    install("orchard", "pear = orchard:thing", "apple = orchard:thing")
+
+    for method in (REGISTRY.load, REGISTRY.distribution):
+        with pytest.raises(ValueError, match=r"^No fruit kind") as caught:
+            method(name)
+        assert str(caught.value) == message
+
+
+def test_empty_group_says_so() -> None:
+    with pytest.raises(ValueError, match=r"^No fruit kind 'pear'\. Installed: none\.$"):
+        REGISTRY.load("pear")
+
+
+@pytest.mark.parametrize(
+    ("entry", "source", "cause"),
+    [
+        ("rotten:thing", "import not_installed_anywhere", ModuleNotFoundError),
+        ("rotten:thing", "1 / 0", ZeroDivisionError),
+        ("rotten:thing", "thing =", SyntaxError),
+        ("rotten:nothing", "thing = 7", AttributeError),
+    ],
+)
+def test_broken_plugin_is_named_and_hinders_no_other(
+    install: Install, entry: str, source: str, cause: type[Exception]
+) -> None:
+    install("orchard", "pear = orchard:thing")
+    install("rotten", f"plum = {entry}", source=source)
+
+    assert REGISTRY.names() == ["pear", "plum"]
+    assert REGISTRY.load("pear") == 7
+    with pytest.raises(
+        RuntimeError,
+        match=rf"^Fruit kind 'plum' .* {entry} of rotten 1\.0 raised {cause.__name__}:",
+    ) as caught:
+        REGISTRY.load("plum")
+    assert isinstance(caught.value.__cause__, cause)
+
+
+def test_name_registered_twice_is_refused_and_hinders_no_other(install: Install) -> None:
+    install("orchard", "pear = orchard:thing", "apple = orchard:thing")
+    install("market", "pear = market:thing")
+
+    assert REGISTRY.names() == ["apple", "pear"]
+    assert REGISTRY.load("apple") == 7
+    for method in (REGISTRY.load, REGISTRY.distribution):
+        with pytest.raises(RuntimeError, match=r"'pear' .*: market 1\.0, orchard 1\.0\."):
+            method("pear")
+    assert "market" not in sys.modules
