@@ -24,9 +24,7 @@ class TrialRolloutBuffer(DictRolloutBuffer):
     scale: float = 1.0
     shift: float = 0.0
 
-    def get(
-        self, batch_size: int | None = None
-    ) -> Generator[DictRolloutBufferSamples, None, None]:
+    def get(self, batch_size: int | None = None) -> Generator[DictRolloutBufferSamples, None, None]:
         """Minibatches of whole columns, in random order.
 
         :param batch_size: in steps, a multiple of the block's length; ``None`` for the whole block

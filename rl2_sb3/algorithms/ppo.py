@@ -7,6 +7,7 @@ from typing import Any
 import torch as th
 from stable_baselines3 import PPO
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from stable_baselines3.common.utils import FloatSchedule
 
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.policies import GRUPolicy
@@ -24,6 +25,7 @@ class RL2PPO(TrialRollouts, PPO):
     :param n_steps: length of a rollout; by default a whole trial where all have one length
     :param batch_size: steps in a minibatch, a multiple of ``n_steps``: minibatches are sets of
         columns; by default an eighth of them
+    :param ent_coef: weight of the entropy; a schedule can let it fall, as with the learning rate
     :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped
     """
 
@@ -40,7 +42,7 @@ class RL2PPO(TrialRollouts, PPO):
         clip_range: float | Schedule = 0.2,
         clip_range_vf: float | Schedule | None = None,
         normalize_advantage: bool = True,
-        ent_coef: float = 0.0,
+        ent_coef: float | Schedule = 0.0,
         vf_coef: float = 0.5,
         max_grad_norm: float = 0.5,
         target_kl: float | None = None,
@@ -56,6 +58,7 @@ class RL2PPO(TrialRollouts, PPO):
         trials = None if env is None else as_trials(env, episodes)
         n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
         self.episodes = episodes
+        self.ent_schedule = FloatSchedule(ent_coef)
         super().__init__(
             policy,  # type: ignore[arg-type]
             trials,  # type: ignore[arg-type]
@@ -68,7 +71,6 @@ class RL2PPO(TrialRollouts, PPO):
             clip_range=clip_range,
             clip_range_vf=clip_range_vf,
             normalize_advantage=normalize_advantage,
-            ent_coef=ent_coef,
             vf_coef=vf_coef,
             max_grad_norm=max_grad_norm,
             target_kl=target_kl,
@@ -80,3 +82,8 @@ class RL2PPO(TrialRollouts, PPO):
             device=device,
             _init_setup_model=_init_setup_model,
         )
+
+    def train(self) -> None:
+        """Update policy and value from the rollout."""
+        self.ent_coef = self.ent_schedule(self._current_progress_remaining)
+        super().train()

@@ -26,10 +26,11 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import check_for_correct_spaces, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl2_sb3.agent import save_agent
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
-from rl2_sb3.trials.make import as_trials
+from rl2_sb3.trials.make import as_trials, env_episodes
 
 Self = TypeVar("Self", bound="TrialRollouts")
 
@@ -53,9 +54,7 @@ class TrialRollouts(OnPolicyAlgorithm):
         super()._setup_model()
         self._memory = self.policy.initial_memory(self.n_envs)
 
-    def _init_callback(
-        self, callback: MaybeCallback, progress_bar: bool = False
-    ) -> BaseCallback:
+    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         trials = TrialCallback()
         callbacks: list[BaseCallback] = [trials, super()._init_callback(callback)]
         if progress_bar:
@@ -175,6 +174,17 @@ class TrialRollouts(OnPolicyAlgorithm):
             file.flush()
             os.fsync(file.fileno())
         part.replace(final)
+
+    def save_agent(self, path: str | os.PathLike[str], **info: Any) -> None:
+        """Write the acting part of the policy, for :func:`rl2_sb3.load_agent`.
+
+        :param info: what is worth knowing beside steps and episodes per trial; ``rl2 evaluate``
+            wants ``task="bandit"`` and ``options={"arms": 5}``
+        """
+        episodes = None if self.env is None else env_episodes(self.env)
+        save_agent(
+            self.policy, path, **{"steps": self.num_timesteps, "episodes": episodes, **info}
+        )
 
     def _get_resume_state(self) -> dict[str, Any]:
         state: dict[str, Any] = {"torch_rng": th.get_rng_state().numpy()}

@@ -42,7 +42,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         columns; by default an eighth of them
     :param n_epochs: passes over the rollout, first-order step
     :param clip_range: of the surrogate's ratio, first-order step
-    :param ent_coef: weight of the entropy, first-order step
+    :param ent_coef: weight of the entropy, first-order step; may be a schedule
     :param vf_coef: weight of the value loss, first-order step
     :param max_grad_norm: bound on the gradient's norm, first-order step
     :param target_kl: bound on the mean KL divergence between the old policy and the new
@@ -68,7 +68,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         gae_lambda: float = 0.95,
         clip_range: float | Schedule = 0.1,
         normalize_advantage: bool = True,
-        ent_coef: float = 0.0,
+        ent_coef: float | Schedule = 0.0,
         vf_coef: float = 0.5,
         max_grad_norm: float = 0.5,
         target_kl: float = 0.01,
@@ -119,7 +119,8 @@ class RL2TRPO(TrialRollouts, TRPO):
             _init_setup_model=False,
         )
         # Set after TRPO, which has no such terms and sets them to 0.
-        self.ent_coef, self.vf_coef, self.max_grad_norm = ent_coef, vf_coef, max_grad_norm
+        self.ent_schedule = FloatSchedule(ent_coef)
+        self.vf_coef, self.max_grad_norm = vf_coef, max_grad_norm
         if _init_setup_model:
             self._setup_model()
 
@@ -145,6 +146,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         clip_range = FloatSchedule(self.clip_range)(self._current_progress_remaining)
+        self.ent_coef = self.ent_schedule(self._current_progress_remaining)
         parameters = self.policy.actor_parameters()
         old = parameters_to_vector(parameters).detach().clone()
         self._standardise_advantages()
@@ -166,7 +168,9 @@ class RL2TRPO(TrialRollouts, TRPO):
                 self.policy.optimizer.step()
                 losses["value_loss"].append(value_loss.item())
                 losses["entropy_loss"].append(entropy_loss.item())
-                losses["clip_fraction"].append(((ratio - 1).abs() > clip_range).float().mean().item())
+                losses["clip_fraction"].append(
+                    ((ratio - 1).abs() > clip_range).float().mean().item()
+                )
         self._line_search(parameters, old)
         self._n_updates += self.n_epochs
         for name, values_of_loss in losses.items():

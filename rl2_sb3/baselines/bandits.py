@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
+
+from rl2_sb3.tasks.bandits import BernoulliBandit
 
 Observation = Mapping[str, NDArray[Any]]
 State = tuple[NDArray[Any], ...]
@@ -47,6 +50,29 @@ class BanditAgent(ABC):
                 f"prior_alpha={self.prior_alpha}, prior_beta={self.prior_beta}: "
                 "both must be positive."
             )
+
+    @classmethod
+    def for_tasks(cls, tasks: Any, episodes: int, **parameters: Any) -> Self:
+        """The agent for a task distribution, with the true prior.
+
+        :param episodes: pulls of a trial, for those agents that must know
+        :param parameters: the agent's own, such as ``c``
+        :raises ValueError: another distribution than Bernoulli bandits, or an unknown parameter
+        """
+        if not isinstance(tasks, BernoulliBandit):
+            raise ValueError(f"{cls.__name__} plays Bernoulli bandits, not {tasks}.")
+        names = [field.name for field in fields(cls)]
+        for name in parameters:
+            if name not in names:
+                raise ValueError(f"{cls.__name__} has no parameter {name!r}, only {names}.")
+        if "episodes" in names:
+            parameters = {"episodes": episodes, **parameters}
+        prior = {"arms": tasks.arms, "prior_alpha": tasks.alpha, "prior_beta": tasks.beta}
+        return cls(**{**prior, **parameters})
+
+    def expected_return(self) -> float | None:
+        """The exact expected return of a trial, for agents that know it."""
+        return None
 
     @cached_property
     def rng(self) -> np.random.Generator:

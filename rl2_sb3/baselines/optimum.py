@@ -80,6 +80,9 @@ class BayesOptimum(BanditAgent):
     def policy(self) -> Optimum:
         return optimum(self.arms, self.episodes, self.prior_alpha, self.prior_beta)
 
+    def expected_return(self) -> float:
+        return self.policy.value
+
     def optimal(self, successes: Counts, failures: Counts) -> NDArray[np.bool_]:
         """Which arms are optimal, (N, arms), for counts (N, arms).
 

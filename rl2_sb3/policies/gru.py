@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch as th
 from torch import nn
@@ -32,10 +32,11 @@ Precision = Literal["fp32", "bf16"]
 def has_bf16(device: th.device) -> bool:
     """Whether the device multiplies bf16 numbers in hardware."""
     if device.type == "cuda":
-        return th.cuda.is_bf16_supported()
-    native = getattr(th.cpu, "_is_avx512_bf16_supported", bool)() or getattr(
-        th.cpu, "_is_amx_tile_supported", bool
-    )()
+        return bool(th.cuda.is_bf16_supported(including_emulation=False))
+    native = (
+        getattr(th.cpu, "_is_avx512_bf16_supported", bool)()
+        or getattr(th.cpu, "_is_amx_tile_supported", bool)()
+    )
     if not native:
         warnings.warn(
             "This CPU has no bf16 arithmetic: factors are rounded to bf16 and multiplied in fp32. "
@@ -108,10 +109,10 @@ class _GRUSequence(th.autograd.Function):
         return output
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_output: th.Tensor) -> tuple[th.Tensor | None, ...]:
         x, keep, weight_ih, weight_hh, gates, uc_h, before, output = ctx.saved_tensors
-        steps, columns, size = output.shape
+        steps, _, size = output.shape
         multiply = _Multiply(ctx.precision, x.device)
         u_rz = multiply.cast(weight_hh[: 2 * size])
         u_c = multiply.cast(weight_hh[2 * size :])
@@ -132,8 +133,9 @@ class _GRUSequence(th.autograd.Function):
                 th.mul(grad_c, c > 0, out=g[:, 2 * size :])
             th.mul(g[:, 2 * size :], r, out=grad_uc_h[t])
             th.mul(g[:, 2 * size :], uc_h[t], out=g[:, :size])
-            th.ops.aten.sigmoid_backward.grad_input(g[:, : 2 * size], rz, grad_input=g[:, : 2 * size])
-            multiply.add_to(kept, g[:, : 2 * size], u_rz)
+            g_rz = g[:, : 2 * size]
+            th.ops.aten.sigmoid_backward.grad_input(g_rz, rz, grad_input=g_rz)
+            multiply.add_to(kept, g_rz, u_rz)
             multiply.add_to(kept, grad_uc_h[t], u_c)
             grad_h = kept if keep is None else kept.mul_(keep[t])
         flat_gates, flat_x = grad_gates.flatten(0, 1), x.flatten(0, 1)
@@ -177,10 +179,10 @@ def gru_sequence(
     :param precision: of the products' factors; sums, states and gradients keep ``x``'s type
     :return: the state after each step, ``(steps, columns, size)``
     """
-    return cast(
-        th.Tensor,
-        _GRUSequence.apply(x, h, keep, weight_ih, weight_hh, bias, candidate, precision),
+    states: th.Tensor = _GRUSequence.apply(  # type: ignore[no-untyped-call]
+        x, h, keep, weight_ih, weight_hh, bias, candidate, precision
     )
+    return states
 
 
 class GRU(nn.Module):
@@ -205,9 +207,9 @@ class GRU(nn.Module):
         self.weight_ih = nn.Parameter(th.empty(3 * size, inputs))
         self.weight_hh = nn.Parameter(th.empty(3 * size, size))
         self.bias = nn.Parameter(th.zeros(3 * size))
-        for block in self.weight_ih.split(size):
+        for block in self.weight_ih.chunk(3):
             nn.init.xavier_uniform_(block)
-        for block in self.weight_hh.split(size):
+        for block in self.weight_hh.chunk(3):
             nn.init.orthogonal_(block)
 
     def forward(self, x: th.Tensor, h: th.Tensor, keep: th.Tensor | None = None) -> th.Tensor:

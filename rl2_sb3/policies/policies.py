@@ -141,7 +141,7 @@ class GRUPolicy(ActorCriticPolicy):
                 f"hidden_size={hidden_size}, episode_units={episode_units}: need at least one unit, "
                 "and episode_units between 0 and hidden_size."
             )
-        self.network = {
+        self.network: dict[str, Any] = {
             "hidden_size": hidden_size,
             "layers_before": list(layers_before or []),
             "layers_after": list(layers_after or []),
@@ -221,10 +221,10 @@ class GRUPolicy(ActorCriticPolicy):
 
     def actor_parameters(self) -> list[nn.Parameter]:
         """The parameters that the actions depend on."""
-        value = ("value_net.", "vf_features_extractor.", "mlp_extractor.value.")
-        if self.shared:
-            value = ("value_net.",)
-        return [p for name, p in self.named_parameters() if not name.startswith(value)]
+        value = ["value_net."]
+        if not self.shared:
+            value += ["vf_features_extractor.", "mlp_extractor.value."]
+        return [p for name, p in self.named_parameters() if not name.startswith(tuple(value))]
 
     def value_in_rewards(self, values: th.Tensor) -> th.Tensor:
         """Values in units of reward; the value network's own are normalised."""
@@ -315,13 +315,13 @@ class GRUPolicy(ActorCriticPolicy):
             memory,
         )
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, obs: TensorDict, deterministic: bool = False
     ) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
         """Actions, values and log-probabilities: :meth:`act` without the memory."""
         return self.act(obs, deterministic)[:3]
 
-    def evaluate_actions(
+    def evaluate_actions(  # type: ignore[override]
         self, obs: TensorDict, actions: th.Tensor
     ) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
         """Values, log-probabilities and entropies of a block's actions; axis 0 the row."""
@@ -330,13 +330,13 @@ class GRUPolicy(ActorCriticPolicy):
         distribution = self._get_action_dist_from_latent(latent_pi)
         return self.value_net(latent_vf), distribution.log_prob(actions), distribution.entropy()
 
-    def get_distribution(self, obs: TensorDict) -> Distribution:
+    def get_distribution(self, obs: TensorDict) -> Distribution:  # type: ignore[override]
         """The distribution of each row's action."""
         latent_pi, _, _ = self._unroll(obs, value=False)
         assert latent_pi is not None
         return self._get_action_dist_from_latent(latent_pi)
 
-    def predict_values(self, obs: TensorDict) -> th.Tensor:
+    def predict_values(self, obs: TensorDict) -> th.Tensor:  # type: ignore[override]
         """The value of each row, ``(rows, 1)``."""
         _, latent_vf, _ = self._unroll(obs, policy=False)
         values: th.Tensor = self.value_net(latent_vf)
@@ -364,7 +364,8 @@ class GRUPolicy(ActorCriticPolicy):
         if state is None:
             obs["memory"] = self.initial_memory(columns)
         else:
-            obs["memory"] = th.as_tensor(state[0], device=self.device).reshape(columns, -1)
+            memory = th.as_tensor(state[0], device=self.device)
+            obs["memory"] = memory.reshape(columns, self.memory_size)
         if episode_start is not None:
             start = th.as_tensor(episode_start, device=self.device).reshape(-1, 1)
             obs["start"] = obs["start"].bool() | start.bool()
@@ -381,8 +382,16 @@ class CnnGRUPolicy(GRUPolicy):
 
     def __init__(
         self,
-        *args: Any,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
         features_extractor_class: type[BaseFeaturesExtractor] = TrialCNN,
-        **kwargs: Any,
+        **options: Any,
     ):
-        super().__init__(*args, features_extractor_class=features_extractor_class, **kwargs)
+        super().__init__(
+            observation_space,
+            action_space,
+            lr_schedule,
+            features_extractor_class=features_extractor_class,
+            **options,
+        )

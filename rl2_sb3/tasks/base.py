@@ -10,6 +10,7 @@ below, names it in the entry-point group ``rl2_sb3.tasks``, and has it checked b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import gymnasium as gym
@@ -27,7 +28,9 @@ class BatchedTasks(ABC, Generic[Params, State]):
 
     ``horizon`` is the length of every episode where all have the same, else ``None``. An episode
     that the distribution cuts at a time limit ends like any other: ``ended`` is true.
-    ``expected_reward`` and the task's other facts may be told by :meth:`info`.
+
+    A distribution keeps nothing of the tasks and episodes that it is handed: all that :meth:`reset`
+    and :meth:`step` give depends on their arguments alone.
     """
 
     observation_space: spaces.Space[Any]
@@ -83,20 +86,27 @@ def take(tree: Any, rows: NDArray[Any]) -> Any:
     if isinstance(tree, dict):
         return {key: take(value, rows) for key, value in tree.items()}
     if isinstance(tree, tuple):
-        taken = [take(value, rows) for value in tree]
-        return type(tree)(*taken) if hasattr(tree, "_fields") else tuple(taken)
+        return _like(tree, [take(value, rows) for value in tree])
     return tree[rows]
 
 
-def put(tree: Any, rows: NDArray[Any], values: Any) -> None:
-    """Write ``values`` into ``rows`` of a tree of arrays, in place."""
+def put(tree: Any, rows: NDArray[Any], values: Any) -> Any:
+    """A copy of a tree of arrays with ``values`` in its ``rows``.
+
+    A copy, since an observation may be a part of the state or of the params.
+    """
     if tree is None:
-        return
+        return None
     if isinstance(tree, dict):
-        for key, value in tree.items():
-            put(value, rows, values[key])
-    elif isinstance(tree, tuple):
-        for value, new in zip(tree, values, strict=True):
-            put(value, rows, new)
-    else:
-        tree[rows] = values
+        return {key: put(value, rows, values[key]) for key, value in tree.items()}
+    if isinstance(tree, tuple):
+        parts = zip(tree, values, strict=True)
+        return _like(tree, [put(value, rows, new) for value, new in parts])
+    tree = np.array(tree)
+    tree[rows] = values
+    return tree
+
+
+def _like(old: tuple[Any, ...], parts: list[Any]) -> tuple[Any, ...]:
+    make: Callable[[list[Any]], tuple[Any, ...]] = getattr(old, "_make", tuple)  # of NamedTuples
+    return make(parts)

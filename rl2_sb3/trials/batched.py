@@ -8,7 +8,6 @@ from typing import Any, overload
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -17,12 +16,13 @@ from rl2_sb3.trials.spaces import flatten, no_action, trial_space
 
 
 class TrialInfos(Sequence[dict[str, Any]]):
-    """The ``infos`` of a step, made only where somebody looks."""
+    """The ``infos`` of a step, each made when somebody first looks at it, and kept."""
 
     def __init__(self, n: int, done: NDArray[np.bool_], terminal: dict[str, NDArray[Any]] | None):
         self._n = n
         self._done = done
         self._terminal = terminal
+        self._made: dict[int, dict[str, Any]] = {}  # SB3's wrappers write into infos
 
     def __len__(self) -> int:
         return self._n
@@ -36,6 +36,12 @@ class TrialInfos(Sequence[dict[str, Any]]):
             return [self[i] for i in range(*index.indices(self._n))]
         if not -self._n <= index < self._n:
             raise IndexError(index)
+        index %= self._n
+        if index not in self._made:
+            self._made[index] = self._make(index)
+        return self._made[index]
+
+    def _make(self, index: int) -> dict[str, Any]:
         if self._terminal is None or not self._done[index]:
             return {}
         terminal = {key: value[index] for key, value in self._terminal.items()}
@@ -49,7 +55,8 @@ class BatchedTrials(VecEnv):
     drawn for it. An inner episode's end shows only in the next observation.
 
     Two generators are kept, one for the tasks and one for what happens in them, so that the tasks
-    of a seed are the same for every agent.
+    of a seed are the same for every agent: all of them where trials have one length, else those
+    that the columns begin with.
 
     :param tasks: the distribution of tasks
     :param n_envs: number of trials that run at once
@@ -64,22 +71,20 @@ class BatchedTrials(VecEnv):
         if n_envs < 1 or episodes < 1:
             raise ValueError(f"n_envs={n_envs}, episodes={episodes}: both must be at least 1.")
         self.render_mode = None
-        super().__init__(
-            n_envs, trial_space(tasks.observation_space, tasks.action_space), tasks.action_space
-        )
+        space = trial_space(tasks.observation_space, tasks.action_space)
+        super().__init__(n_envs, space, tasks.action_space)
+        self._dtypes = {key: part.dtype for key, part in space.items()}
         self.tasks = tasks
         self.episodes = episodes
         self.trial_length = None if tasks.horizon is None else tasks.horizon * episodes
         """Steps of a trial where all trials have the same, else ``None``."""
-        self._none = np.broadcast_to(
-            no_action(tasks.action_space), (n_envs, *(tasks.action_space.shape or ()))
-        )
-        self._actions: NDArray[Any] = self._none
+        self._none = np.repeat(no_action(tasks.action_space)[None], n_envs, axis=0)
+        self._actions = self._none
         self._ready = False
         self.seed(seed)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Seed the tasks and the noise; takes effect from the next :meth:`reset` on."""
+        """Begin the tasks and the noise anew; call :meth:`reset` after it."""
         sequence = np.random.SeedSequence(seed)
         self._task_rng, self._noise_rng = map(np.random.default_rng, sequence.spawn(2))
         return [seed] * self.num_envs
@@ -96,7 +101,8 @@ class BatchedTrials(VecEnv):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Take the actions for the next step, axis 0 the column."""
-        self._actions = np.asarray(actions)
+        # A copy, which the next observation holds.
+        self._actions = np.array(actions, self._none.dtype).reshape(self._none.shape)
 
     def step_wait(self) -> Any:
         """Advance every column by one step.
@@ -109,8 +115,8 @@ class BatchedTrials(VecEnv):
             self._params, self._state, self._actions, self._noise_rng
         )
         self._state = state
-        reward = np.asarray(reward, np.float32)
-        self._episode += ended
+        reward = np.array(reward, np.float32)
+        self._episode = self._episode + ended
         done = self._episode == self.episodes
         terminal = None
         if done.any():
@@ -118,23 +124,19 @@ class BatchedTrials(VecEnv):
             self._new_tasks(done)
         if ended.any():
             own = self._new_episodes(own, ended)
-        start = done
         observation = self._observe(
             own,
-            _where(start, self._none, self._actions),
-            np.where(start, np.float32(0), reward),
-            ended & ~start,
-            start,
+            _where(done, self._none, self._actions),
+            np.where(done, np.float32(0), reward),
+            ended & ~done,
+            start=done,
         )
         return observation, reward, done, TrialInfos(self.num_envs, done, terminal)
 
     def _new_tasks(self, done: NDArray[np.bool_]) -> None:
         self._episode[done] = 0
         params = self.tasks.sample(int(done.sum()), self._task_rng)
-        if done.all():
-            self._params = params
-        else:
-            put(self._params, done, params)
+        self._params = params if done.all() else put(self._params, done, params)
 
     def _new_episodes(self, own: Any, ended: NDArray[np.bool_]) -> Any:
         """Reset the columns whose episode ended; gives the observation with theirs replaced."""
@@ -142,10 +144,8 @@ class BatchedTrials(VecEnv):
             self._state, own = self.tasks.reset(self._params, self._noise_rng)
             return own
         state, first = self.tasks.reset(take(self._params, ended), self._noise_rng)
-        put(self._state, ended, state)
-        own = deepcopy(own)
-        put(own, ended, first)
-        return own
+        self._state = put(self._state, ended, state)
+        return put(own, ended, first)
 
     def _observe(
         self,
@@ -155,24 +155,36 @@ class BatchedTrials(VecEnv):
         ended: NDArray[np.bool_],
         start: NDArray[np.bool_],
     ) -> dict[str, NDArray[Any]]:
-        return {
+        parts = {
             **flatten(own),
             "action": action,
             "reward": reward[:, None],
-            "done": ended[:, None].astype(np.int8),
-            "start": start[:, None].astype(np.int8),
+            "done": ended[:, None],
+            "start": start[:, None],
         }
+        # Copies: whoever gets an observation may keep it while the tasks go on.
+        return {key: np.array(part, self._dtypes[key]) for key, part in parts.items()}
 
     def get_state(self) -> dict[str, Any]:
         """Everything that the next steps depend on; :meth:`set_state` goes on from it."""
-        state = {"task_rng": self._task_rng.bit_generator.state}
-        state["noise_rng"] = self._noise_rng.bit_generator.state
+        state: dict[str, Any] = {
+            "task_rng": self._task_rng.bit_generator.state,
+            "noise_rng": self._noise_rng.bit_generator.state,
+        }
         if self._ready:
             state |= {"params": self._params, "state": self._state, "episode": self._episode}
         return deepcopy(state)
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`get_state` gave."""
+        """Go on from what :meth:`get_state` gave.
+
+        :raises ValueError: the state of another number of columns
+        """
+        if len(state.get("episode", self._none)) != self.num_envs:
+            raise ValueError(
+                f"The state of n_envs={len(state['episode'])} trials does not fit "
+                f"n_envs={self.num_envs}: make as many."
+            )
         state = deepcopy(state)
         self._task_rng.bit_generator.state = state["task_rng"]
         self._noise_rng.bit_generator.state = state["noise_rng"]
@@ -196,7 +208,9 @@ class BatchedTrials(VecEnv):
         """Call the method once: the columns are one object."""
         return [getattr(self, method_name)(*args, **kwargs)]
 
-    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Any = None) -> list[bool]:
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Any = None
+    ) -> list[bool]:
         """No Gymnasium wrapper lies around arrays."""
         return [False for _ in self._get_indices(indices)]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 OBSERVATION = "observation"
 FEEDBACK = ("action", "reward", "done", "start")
-ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+PARTS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
 def trial_space(
@@ -24,10 +24,10 @@ def trial_space(
 
     :raises ValueError: a space that stable-baselines3 cannot handle
     """
-    if not isinstance(action_space, ACTION_SPACES):
+    if not isinstance(action_space, PARTS):
         raise ValueError(
             f"Action space {action_space} is not supported: use one of "
-            f"{', '.join(space.__name__ for space in ACTION_SPACES)}."
+            f"{', '.join(space.__name__ for space in PARTS)}."
         )
     parts = {
         **flatten(observation_space),
@@ -37,11 +37,18 @@ def trial_space(
         "start": spaces.MultiBinary(1),
     }
     for key, part in parts.items():
-        if not isinstance(part, ACTION_SPACES):
+        if not isinstance(part, PARTS):
             raise ValueError(
                 f"Observation space {key!r}: {part} is not supported: flatten it first, for "
                 "example with gymnasium.wrappers.FlattenObservation."
             )
+        if np.any(getattr(part, "start", 0) != 0):
+            raise ValueError(f"{key}: {part} is not supported: shift it to begin with 0.")
+        if isinstance(part, spaces.Box) and part.shape == ():
+            raise ValueError(f"{key}: {part} is not supported: give it the shape (1,).")
+        one_dimensional = isinstance(part, spaces.MultiDiscrete) or key == "action"
+        if one_dimensional and not isinstance(part, spaces.Box) and len(part.shape or ()) > 1:
+            raise ValueError(f"{key}: {part} is not supported: give it one dimension.")
     return spaces.Dict(parts)
 
 
@@ -59,9 +66,7 @@ def is_trial_space(space: spaces.Space[Any]) -> bool:
 
 def no_action(action_space: spaces.Space[Any]) -> NDArray[Any]:
     """The placeholder for the last action on a trial's first step: 0, or the nearest to it."""
-    shape, dtype = action_space.shape, action_space.dtype
+    zeros: NDArray[Any] = np.zeros(action_space.shape or (), action_space.dtype or np.float32)
     if isinstance(action_space, spaces.Box):
-        return np.clip(np.zeros(shape, dtype), action_space.low, action_space.high)
-    if isinstance(action_space, spaces.Discrete):
-        return np.asarray(action_space.start, dtype)
-    return np.zeros(shape or (), dtype)
+        return np.clip(zeros, action_space.low, action_space.high)
+    return zeros

@@ -1,0 +1,251 @@
+"""Using what was learned: an agent on a plain environment, without any training code.
+
+An agent file holds the policy's tensors and a JSON description, in safetensors' format: loading a
+stranger's executes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
+from rl2_sb3.policies.features import TrialCNN, TrialFeatures
+from rl2_sb3.registry import CHECKPOINTS
+from rl2_sb3.trials.spaces import flatten, no_action
+
+FORMAT = 1
+POLICIES: dict[str, type[GRUPolicy]] = {"GRUPolicy": GRUPolicy, "CnnGRUPolicy": CnnGRUPolicy}
+VALUE_PARTS = ("value_net.", "value_s", "vf_features_extractor.", "mlp_extractor.value.")
+
+
+class Agent:
+    """A trained policy that carries its memory across the episodes of a trial by itself.
+
+    ::
+
+        agent = load_agent("bandit-k10-n100")
+        agent.reset()                              # a new trial: a new task
+        for episode in range(10):
+            observation, _ = env.reset()
+            over = False
+            while not over:
+                action = agent.act(observation)
+                observation, reward, terminated, truncated, _ = env.step(action)
+                over = terminated or truncated
+                agent.observe(reward, over)
+
+    ``reset(n)`` begins ``n`` trials at once; then all that goes in and out has axis 0 the trial.
+    """
+
+    def __init__(self, policy: GRUPolicy, info: dict[str, Any]):
+        self.policy = policy
+        self.info = info
+        """What is known of its training: task, its options, episodes per trial, steps, seed."""
+        self._n: int | None = None
+        self._ready = self._acted = False
+
+    def reset(self, n: int | None = None) -> None:
+        """Begin a new trial, or ``n`` at once: the memory is emptied."""
+        if n is not None and n < 1:
+            raise ValueError(f"n={n}: at least one trial.")
+        rows = 1 if n is None else n
+        nothing = no_action(self.policy.action_space)
+        self._n, self._state = n, None
+        self._last: dict[str, NDArray[Any]] = {
+            "action": np.repeat(nothing[None], rows, axis=0),
+            "reward": np.zeros((rows, 1), np.float32),
+            "done": np.zeros((rows, 1), np.int8),
+            "start": np.ones((rows, 1), np.int8),
+        }
+        self._ready, self._acted = True, False
+
+    def act(self, observation: Any, deterministic: bool = False) -> Any:
+        """Choose the next action.
+
+        :param observation: the environment's own
+        :param deterministic: take the likeliest action; by default it is sampled, as in training
+        :raises RuntimeError: :meth:`observe` was not called after the last action
+        """
+        if not self._ready:
+            raise RuntimeError("Call reset() before the first act() of a trial.")
+        if self._acted:
+            raise RuntimeError("Call observe(reward, done) after each action.")
+        own = flatten(observation)
+        if self._n is None:
+            own = {key: np.asarray(value)[None] for key, value in own.items()}
+        actions, self._state = self.predict(
+            {**own, **self._last}, self._state, deterministic=deterministic
+        )
+        self._last["action"] = actions
+        self._acted = True
+        return actions if self._n is not None else actions[0]
+
+    def observe(self, reward: Any, done: Any) -> None:
+        """Take in what followed from the last action.
+
+        :param reward: of the last step
+        :param done: whether it ended the episode, terminated or truncated
+        """
+        if not self._acted:
+            raise RuntimeError("Call act() before observe().")
+        rows = 1 if self._n is None else self._n
+        self._last["reward"] = np.asarray(reward, np.float32).reshape(rows, 1)
+        self._last["done"] = np.asarray(done, np.int8).reshape(rows, 1)
+        self._last["start"] = np.zeros((rows, 1), np.int8)
+        self._acted = False
+
+    def predict(
+        self,
+        observation: dict[str, NDArray[Any]],
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        """SB3's interface, over observations of trials: see :meth:`GRUPolicy.predict`."""
+        return self.policy.predict(observation, state, episode_start, deterministic)
+
+
+def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> None:
+    """Write the acting part of a policy into a file that :func:`load_agent` reads.
+
+    :param info: what is worth knowing of the training, anything that JSON can hold
+    :raises ValueError: a policy with parts that are not this package's: no file can describe them
+    """
+    names = [name for name, kind in POLICIES.items() if type(policy) is kind]
+    activation = policy.activation_fn.__name__
+    if (
+        not names
+        or policy.features_extractor_class not in (TrialFeatures, TrialCNN)
+        or getattr(nn, activation, None) is not policy.activation_fn
+    ):
+        raise ValueError(
+            f"An agent file describes GRUPolicy and CnnGRUPolicy with the package's own features "
+            f"and activations of torch.nn, not {type(policy).__name__} with "
+            f"{policy.features_extractor_class.__name__} and {activation}. Use model.save()."
+        )
+    description = {
+        "format": FORMAT,
+        "policy": names[0],
+        "network": {
+            **policy.network,
+            "features_extractor_kwargs": policy.features_extractor_kwargs,
+            "normalize_images": policy.normalize_images,
+        },
+        "activation": activation,
+        "observation_space": _space_to_json(policy.observation_space),
+        "action_space": _space_to_json(policy.action_space),
+        "info": info,
+    }
+    tensors = {
+        key: value.contiguous().cpu()
+        for key, value in policy.state_dict().items()
+        if _acting(key, policy)
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    save_file(tensors, part, metadata={"rl2_sb3": json.dumps(description)})
+    part.replace(path)
+
+
+def agent_file(name: str | os.PathLike[str]) -> Path:
+    """The file of an agent: given itself, a run's folder, or a registered checkpoint's name.
+
+    :raises ValueError: there is none
+    """
+    path = Path(name)
+    if path.is_dir():
+        path = path / "agent.safetensors"
+    if path.is_file():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise ValueError(f"There is no agent's file {str(path)!r}.")
+    return Path(CHECKPOINTS.load(str(name)))
+
+
+def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") -> Agent:
+    """Load an agent: a file's path, or the name of a checkpoint that a plugin registers.
+
+    :raises ValueError: no such name, or not an agent's file
+    """
+    path = agent_file(name)
+    try:
+        with safe_open(path, "pt") as file:
+            description = json.loads((file.metadata() or {})["rl2_sb3"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not an agent's file, or a damaged one: {error}") from error
+    if description["format"] > FORMAT:
+        raise ValueError(
+            f"{path} has format {description['format']}, this version of rl2-sb3 reads up to "
+            f"{FORMAT}: update it."
+        )
+    policy = POLICIES[description["policy"]](
+        _space_from_json(description["observation_space"]),
+        _space_from_json(description["action_space"]),
+        lambda _: 0.0,
+        activation_fn=_activation(description["activation"]),
+        **{**description["network"], "shared": True},  # no network for the value
+    )
+    missing, unexpected = policy.load_state_dict(tensors, strict=False)
+    if unexpected or any(not key.startswith(VALUE_PARTS) for key in missing if "vf_" not in key):
+        raise ValueError(f"{path} does not hold the network that it describes.")
+    return Agent(policy.to(device), description["info"])
+
+
+def _acting(key: str, policy: GRUPolicy) -> bool:
+    # SB3 keeps the policy's features under two names; one is enough.
+    return not key.startswith((*VALUE_PARTS, "pi_features_extractor."))
+
+
+def _activation(name: str) -> type[nn.Module]:
+    kind = getattr(nn, name, None)
+    if not (isinstance(kind, type) and kind.__module__ == "torch.nn.modules.activation"):
+        raise ValueError(f"{name!r} is no activation of torch.nn.")
+    return kind
+
+
+def _space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
+    if isinstance(space, spaces.Dict):
+        return {"Dict": {key: _space_to_json(part) for key, part in space.items()}}
+    if isinstance(space, spaces.Box):
+        low, high = (_constant(bound) for bound in (space.low, space.high))
+        return {"Box": [low, high, list(space.shape), str(space.dtype)]}
+    if isinstance(space, spaces.Discrete):
+        return {"Discrete": int(space.n)}
+    if isinstance(space, spaces.MultiDiscrete):
+        return {"MultiDiscrete": space.nvec.tolist()}
+    if isinstance(space, spaces.MultiBinary):
+        return {"MultiBinary": int(space.n) if isinstance(space.n, int) else list(space.n)}
+    raise ValueError(f"{space} cannot be stored.")
+
+
+def _constant(bound: NDArray[Any]) -> Any:
+    """One number where all are equal, which keeps the description of an image short."""
+    return bound.flat[0].item() if bound.size and (bound == bound.flat[0]).all() else bound.tolist()
+
+
+def _space_from_json(description: dict[str, Any]) -> spaces.Space[Any]:
+    ((kind, content),) = description.items()
+    if kind == "Dict":
+        return spaces.Dict({key: _space_from_json(part) for key, part in content.items()})
+    if kind == "Box":
+        low, high, shape, name = content
+        dtype = np.dtype(name)
+        low, high = (np.broadcast_to(np.asarray(bound, dtype), shape) for bound in (low, high))
+        return spaces.Box(low, high, tuple(shape), dtype.type)
+    if kind in ("Discrete", "MultiDiscrete", "MultiBinary"):
+        space: spaces.Space[Any] = getattr(spaces, kind)(content)
+        return space
+    raise ValueError(f"Unknown space {kind!r}.")

@@ -1,0 +1,52 @@
+"""What every baseline offers, and how one is made from its name."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any, Protocol
+
+from typing_extensions import Self
+
+from rl2_sb3.registry import BASELINES
+
+
+class Baseline(Protocol):
+    """An agent that is not trained; what the entry-point group ``rl2_sb3.baselines`` names."""
+
+    @classmethod
+    def for_tasks(cls, tasks: Any, episodes: int, **parameters: Any) -> Self:
+        """The agent for a task distribution and trials of ``episodes`` episodes.
+
+        :raises ValueError: a distribution that it does not play, or an unknown parameter
+        """
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """SB3's interface, over observations of trials."""
+
+    def expected_return(self) -> float | None:
+        """The exact expected return of a trial, for agents that know it."""
+
+
+def make_baseline(spec: str, tasks: Any, episodes: int) -> Baseline:
+    """Make a baseline from its name, with parameters if need be: ``"ucb1(c=0.1)"``.
+
+    :raises ValueError: an unknown name or parameter, or a text of another form
+    """
+    try:
+        parsed = ast.parse(spec.replace("-", "_"), mode="eval").body
+        call = parsed if isinstance(parsed, ast.Call) else None
+        keywords = [] if call is None else call.keywords
+        parameters = {str(k.arg): ast.literal_eval(k.value) for k in keywords}
+        if call is not None and call.args:
+            raise ValueError("parameters have names")
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"{spec!r} is no baseline: write ucb1 or 'ucb1(c=0.1)'.") from error
+    kind = BASELINES.load(spec.partition("(")[0].strip())
+    baseline: Baseline = kind.for_tasks(tasks, episodes, **parameters)
+    return baseline

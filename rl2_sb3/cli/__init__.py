@@ -1,0 +1,49 @@
+"""The command line: ``rl2 train | evaluate | tasks | plot``."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+
+from rl2_sb3.cli.evaluate import evaluate
+from rl2_sb3.cli.plot import plot
+from rl2_sb3.cli.tasks import tasks
+from rl2_sb3.cli.train import train
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "tasks": tasks,
+    "plot": plot,
+}
+
+HELP = """usage: rl2 COMMAND [OPTIONS]
+
+RL²: learning to reinforcement-learn with a recurrent policy.
+
+  rl2 train TASK      train an agent; TASK is a name that `rl2 tasks` lists, or a Gymnasium id
+  rl2 evaluate RUN    an agent, beside others, on tasks that it has never seen
+  rl2 tasks [TASK]    list the task distributions, or check one against the contract
+  rl2 plot RUN ...    draw the learning curves of runs
+
+`rl2 COMMAND --help` says more, `rl2 train TASK --help` with the task's own options."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command; errors that a user can mend are printed without a traceback."""
+    command, *rest = sys.argv[1:] if args is None else args or ["--help"]
+    if command in ("-h", "--help"):
+        print(HELP)
+        return
+    if command not in COMMANDS:
+        from rl2_sb3.registry import did_you_mean
+
+        sys.exit(f"rl2: no command {command!r}.{did_you_mean(command, list(COMMANDS))}\n\n{HELP}")
+    warnings.filterwarnings("ignore", module="stable_baselines3|sb3_contrib")
+    try:
+        COMMANDS[command](rest)
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
+        sys.exit(f"rl2 {command}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

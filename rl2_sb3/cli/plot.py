@@ -1,0 +1,31 @@
+"""``rl2 plot``: the learning curves of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rl2_sb3.reports import learning_curve
+
+
+@dataclass(kw_only=True)
+class Plot:
+    """Draw the learning curves of runs, while they train or afterwards."""
+
+    runs: Annotated[list[Path], tyro.conf.Positional]
+    """Folders of runs."""
+    out: Path | None = None
+    """Picture to write, .png, .svg or .pdf; by default learning_curve.png in the first folder."""
+    reference: dict[str, float] = field(default_factory=dict)
+    """Horizontal lines: a name and a return each, as in --reference "Bayes optimum" 6.66."""
+
+
+def plot(args: Sequence[str]) -> None:
+    """Parse the options and draw."""
+    config = tyro.cli(Plot, args=list(args), prog="rl2 plot")
+    out = config.out or config.runs[0] / "learning_curve.png"
+    print(learning_curve(config.runs, out, config.reference))

@@ -1,0 +1,44 @@
+"""``rl2 tasks``: list the task distributions, or check one against the contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from rl2_sb3.registry import TASKS
+from rl2_sb3.tasks import check_tasks
+
+
+@dataclass(kw_only=True)
+class Tasks:
+    """List the task distributions that are installed, or check one against the contract.
+
+    Any Gymnasium environment can be trained on as well, by its id.
+    """
+
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """The one to check, with its default options."""
+
+
+def tasks(args: Sequence[str]) -> None:
+    """Parse the options; list or check."""
+    name = tyro.cli(Tasks, args=list(args), prog="rl2 tasks").name
+    if name is None:
+        table = Table("task", "distribution")
+        for known in TASKS.names():
+            table.add_row(known, TASKS.distribution(known))
+        Console().print(table)
+        return
+    distribution = TASKS.load(name)()
+    check_tasks(distribution)
+    print(f"{name} ({TASKS.distribution(name)}) keeps the contract.")
+    if dataclasses.is_dataclass(distribution):
+        print("Options, with their defaults:")
+        for option in dataclasses.fields(distribution):
+            print(f"  --{option.name.replace('_', '-')} {getattr(distribution, option.name)}")

@@ -1,0 +1,148 @@
+"""The same tasks and the same noise for every agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch as th
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+from tqdm import tqdm
+
+from rl2_sb3.tasks.base import BatchedTasks
+from rl2_sb3.trials.batched import TrialInfos
+from rl2_sb3.trials.make import GYM_ENVS, EnvSource, make_tasks, make_trials
+
+BATCH = 10_000  # a constant: the noise of a batch depends on its size
+TEST_TASKS = 0x7E57  # sets the tasks of evaluation apart from those of training with one seed
+
+
+class Predictor(Protocol):
+    """An agent: an SB3 model or policy, an :class:`~rl2_sb3.agent.Agent`, a baseline."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Choose actions and give the next state."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an agent did in a fixed list of trials; all arrays are ``(trials, episodes)``."""
+
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    successes: NDArray[np.float64]
+    """1 or 0 where the environment's ``info`` says so, else NaN."""
+
+    @property
+    def trial_returns(self) -> NDArray[np.float64]:
+        """Return of each trial, ``(trials,)``."""
+        return self.returns.sum(axis=1)
+
+    @property
+    def mean(self) -> float:
+        """Mean return of a trial."""
+        return float(self.trial_returns.mean())
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of :attr:`mean`."""
+        return standard_error(self.trial_returns)
+
+
+def standard_error(sample: NDArray[np.floating]) -> float:
+    """Standard error of the mean of independent values; 0 for a single one."""
+    return float(sample.std(ddof=1) / np.sqrt(len(sample))) if len(sample) > 1 else 0.0
+
+
+def evaluate_trials(
+    agent: Predictor,
+    tasks: EnvSource,
+    n_trials: int,
+    seed: int = 0,
+    episodes: int = 2,
+    deterministic: bool = False,
+    progress: str | None = None,
+    **options: Any,
+) -> Evaluation:
+    """Run an agent through a fixed list of trials, each to its end.
+
+    The list depends on ``seed`` alone: every agent meets the same tasks, and, where the episodes'
+    lengths do not depend on the actions, the same noise.
+
+    :param agent: anything with SB3's ``predict`` over observations of trials
+    :param tasks: as in :func:`~rl2_sb3.trials.make_trials`
+    :param n_trials: number of trials
+    :param seed: of tasks and noise; training with the same seed met other tasks
+    :param episodes: episodes per trial
+    :param deterministic: take the likeliest action; by default actions are sampled, as in training
+    :param progress: show a progress bar with this name
+    :param options: of the task distribution
+    :raises ValueError: ``n_trials`` below 1, an unknown task or option
+    """
+    if n_trials < 1:
+        raise ValueError(f"n_trials={n_trials}: at least one.")
+    source = make_tasks(tasks, **options)
+    results = []
+    with th.random.fork_rng(), tqdm(
+        total=n_trials, desc=progress, disable=progress is None, unit="trial", leave=False
+    ) as bar:
+        th.manual_seed(seed)
+        for begin in range(0, n_trials, BATCH):
+            n = min(BATCH, n_trials - begin)
+            batched = isinstance(source, BatchedTasks)
+            env = make_trials(source, n if batched else min(n, GYM_ENVS), episodes)
+            env.seed(_seed(seed, begin))
+            try:
+                results.append(_run(agent, env, n, episodes, deterministic, bar))
+            finally:
+                env.close()
+    return Evaluation(
+        *(np.concatenate(parts) for parts in zip(*map(_arrays, results), strict=True))
+    )
+
+
+def _arrays(result: Evaluation) -> tuple[NDArray[Any], ...]:
+    return result.returns, result.lengths, result.successes
+
+
+def _seed(seed: int, begin: int) -> int:
+    return int(np.random.SeedSequence([TEST_TASKS, seed, begin]).generate_state(1)[0])
+
+
+def _run(
+    agent: Predictor, env: VecEnv, n_trials: int, episodes: int, deterministic: bool, bar: Any
+) -> Evaluation:
+    """Column ``c`` runs trials ``c``, ``c + n_envs``, ...; a column with none left idles."""
+    returns = np.zeros((n_trials, episodes))
+    lengths = np.zeros((n_trials, episodes), np.int64)
+    successes = np.full((n_trials, episodes), np.nan)
+    trial = np.arange(env.num_envs)
+    episode = np.zeros(env.num_envs, np.int64)
+    obs, state, start = env.reset(), None, np.ones(env.num_envs, bool)
+    while (trial < n_trials).any():
+        actions, state = agent.predict(
+            obs, state=state, episode_start=start, deterministic=deterministic
+        )
+        obs, reward, start, infos = env.step(actions)
+        busy = np.flatnonzero(trial < n_trials)
+        at = trial[busy], episode[busy]
+        returns[at] += reward[busy]
+        lengths[at] += 1
+        ended = obs["done"][:, 0].astype(bool) | start
+        if not isinstance(infos, TrialInfos):
+            for column in busy[ended[busy]]:
+                success = infos[column].get("is_success", infos[column].get("success"))
+                if success is not None:
+                    successes[trial[column], episode[column]] = bool(success)
+        bar.update(int(start[busy].sum()))
+        episode = np.where(start, 0, episode + ended)
+        trial = np.where(start, trial + env.num_envs, trial)
+    return Evaluation(returns, lengths, successes)

@@ -1,0 +1,235 @@
+"""A training run and its folder: configuration, logs, checkpoints, agent, learning curve."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch as th
+import tyro
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger, make_output_format
+from stable_baselines3.common.utils import LinearSchedule
+
+from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.policies import Candidate, Precision
+from rl2_sb3.reports import learning_curve
+from rl2_sb3.trials.make import make_trials, trial_length
+
+ALGORITHMS: dict[str, type[RL2PPO] | type[RL2TRPO]] = {"ppo": RL2PPO, "trpo": RL2TRPO}
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What determines a run; its folder keeps it as ``config.json``."""
+
+    task: tyro.conf.Positional[str]
+    """A task distribution's name, or a Gymnasium id."""
+    episodes: int = 10
+    """Episodes per trial."""
+    steps: int = 1_000_000
+    """Environment steps to train for, over all trials."""
+    n_envs: int = 500
+    """Trials that run at once: columns of a rollout."""
+    workers: Literal["in-process", "subprocess"] = "in-process"
+    """Where Gymnasium environments run."""
+    seed: int = 0
+    """Of tasks, noise, initial weights and actions."""
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+    threads: int | None = None
+    """Processor threads; by default as many as PyTorch chooses."""
+    algorithm: Literal["ppo", "trpo"] = "ppo"
+    """RL2PPO, or RL2TRPO with the paper's first-order step."""
+    learning_rate: float = 3e-3
+    """Of Adam."""
+    lr_decay: bool = True
+    """Let the learning rate fall linearly to a hundredth over the run."""
+    gamma: float = 1.0
+    """Discount."""
+    gae_lambda: float = 0.8
+    """Of generalised advantage estimation."""
+    clip_range: float = 0.2
+    """Of the surrogate's ratio."""
+    n_epochs: int = 5
+    """Passes over each rollout."""
+    n_steps: int | None = None
+    """Length of a rollout; by default a whole trial where all have one length."""
+    trials_per_batch: int | None = None
+    """Columns of a minibatch; by default about an eighth of them."""
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus."""
+    ent_decay: bool = True
+    """Let that weight fall linearly to zero over the run."""
+    target_kl: float | None = None
+    """Bound on the mean KL divergence of an update; trpo has 0.01 by default."""
+    policy: Literal["GRUPolicy", "CnnGRUPolicy"] = "GRUPolicy"
+    """CnnGRUPolicy is for images."""
+    hidden_size: int = 64
+    """Units of the GRU."""
+    candidate: Candidate = "tanh"
+    """Activation of the GRU's candidate state."""
+    shared: bool = False
+    """One network for policy and value."""
+    weight_norm: bool = False
+    """Weight normalisation."""
+    episode_units: int = 0
+    """So many units are reset at each episode's start as well."""
+    precision: Precision = "fp32"
+    """Of the GRU's products."""
+
+
+def train_run(
+    run: Run,
+    options: dict[str, Any],
+    out: Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    minutes_between_checkpoints: float = 2.0,
+    progress: bool = True,
+) -> Path:
+    """Train in a folder, or go on there.
+
+    :param options: of the task distribution
+    :param out: the run's folder
+    :return: the agent's file
+    :raises ValueError: a folder in use, another run's checkpoint, settings that make no run
+    """
+    config = {**asdict(run), "options": options}
+    checkpoint = out / "checkpoint.zip"
+    _claim(out, config, resume, overwrite)
+    if run.threads is not None:
+        th.set_num_threads(run.threads)
+    trials = make_trials(run.task, run.n_envs, run.episodes, workers=run.workers, **options)
+    if resume and checkpoint.exists():
+        model = ALGORITHMS[run.algorithm].load(
+            checkpoint, trials, device=run.device, force_reset=False
+        )
+    else:
+        model = _make_model(run, trials)
+    part = len(list(out.glob("progress*.csv"))) + 1
+    model.set_logger(_logger(out, part))
+    remaining = run.steps - model.num_timesteps
+    begin = time.monotonic()
+    if remaining > 0:
+        (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        try:
+            model.learn(
+                remaining,
+                callback=SaveEvery(checkpoint, 60 * minutes_between_checkpoints),
+                reset_num_timesteps=model.num_timesteps == 0,
+                progress_bar=progress,
+            )
+        except KeyboardInterrupt:
+            hint = "add --resume to go on from there" if checkpoint.exists() else "nothing is saved"
+            print(f"\nInterrupted. Last checkpoint: {checkpoint} ({hint}).", file=sys.stderr)
+            raise
+        model.save(checkpoint)
+    trials.close()
+    agent = out / "agent.safetensors"
+    told = ("task", "options", "episodes", "algorithm", "seed")
+    model.save_agent(agent, **{key: config[key] for key in told})
+    curve = learning_curve([out], out / "learning_curve.png")
+    print(
+        f"{model.num_timesteps:,} steps, {max(remaining, 0):,} of them now in "
+        f"{time.monotonic() - begin:.0f} s on {hardware(model.device)}. Agent: {agent}, "
+        f"learning curve: {curve}"
+    )
+    return agent
+
+
+def _claim(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
+    """Make sure that the folder is ours to write into."""
+    old = out / "config.json"
+    if not old.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        return
+    if overwrite and not resume:
+        shutil.rmtree(out)
+        out.mkdir(parents=True)
+    elif not resume:
+        raise ValueError(
+            f"{out} holds a run. Add --resume to go on with it, --overwrite to begin anew, or "
+            "name another folder with --out."
+        )
+    else:
+        before = json.loads(old.read_text())
+        free = ("steps", "device", "threads", "workers")
+        differing = [
+            f"{key}: {before.get(key)} then, {value} now"
+            for key, value in config.items()
+            if key not in free and before.get(key) != value
+        ]
+        if differing:
+            raise ValueError(f"{out} holds a run with other settings ({'; '.join(differing)}).")
+
+
+def _make_model(run: Run, trials: Any) -> RL2PPO | RL2TRPO:
+    kind = ALGORITHMS[run.algorithm]
+    n_steps = run.n_steps or trial_length(trials)
+    batch_size = None
+    if run.trials_per_batch is not None and n_steps is not None:
+        batch_size = run.trials_per_batch * n_steps
+    rate = run.learning_rate
+    kwargs: dict[str, Any] = {} if run.target_kl is None else {"target_kl": run.target_kl}
+    return kind(
+        run.policy,
+        trials,
+        learning_rate=LinearSchedule(rate, rate / 100, 1.0) if run.lr_decay else rate,
+        n_steps=n_steps,
+        batch_size=batch_size,
+        n_epochs=run.n_epochs,
+        gamma=run.gamma,
+        gae_lambda=run.gae_lambda,
+        clip_range=run.clip_range,
+        ent_coef=LinearSchedule(run.ent_coef, 0.0, 1.0) if run.ent_decay else run.ent_coef,
+        policy_kwargs={
+            "hidden_size": run.hidden_size,
+            "candidate": run.candidate,
+            "shared": run.shared,
+            "weight_norm": run.weight_norm,
+            "episode_units": run.episode_units,
+            "precision": run.precision,
+        },
+        seed=run.seed,
+        device=run.device,
+        **kwargs,
+    )
+
+
+def _logger(out: Path, part: int) -> Logger:
+    """SB3's logger; a resumed run gets files of its own, since the CSV one would be overwritten."""
+    suffix = "" if part == 1 else f"-{part}"
+    formats = [make_output_format(kind, str(out), suffix) for kind in ("csv", "tensorboard")]
+    return Logger(str(out), formats)
+
+
+class SaveEvery(BaseCallback):
+    """Saves the model before a rollout whenever so many seconds have passed."""
+
+    def __init__(self, path: Path, seconds: float):
+        super().__init__()
+        self.path = path
+        self.seconds = seconds
+        self._last = time.monotonic()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if time.monotonic() - self._last >= self.seconds:
+            self.model.save(self.path)
+            self._last = time.monotonic()
+
+
+def hardware(device: th.device) -> str:
+    """What computed it, in words for a table's row."""
+    if device.type == "cuda":
+        return th.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {th.get_num_threads()} threads"
