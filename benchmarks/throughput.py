@@ -182,7 +182,9 @@ def show(
         config.csv.parent.mkdir(parents=True, exist_ok=True)
         with config.csv.open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["algorithm", *(name.replace(" ", "_") for name in heading[1:]), "hardware"])
+            writer.writerow(
+                ["algorithm", *(name.replace(" ", "_") for name in heading[1:]), "hardware"]
+            )
             writer.writerows([*row, machine] for row in rows)
 
 

@@ -61,7 +61,8 @@ class Agent:
             raise ValueError(f"n={n}: at least one trial.")
         rows = 1 if n is None else n
         nothing = no_action(self.policy.action_space)
-        self._n, self._state = n, None
+        self._n = n
+        self._state: tuple[NDArray[Any], ...] | None = None
         self._last: dict[str, NDArray[Any]] = {
             "action": np.repeat(nothing[None], rows, axis=0),
             "reward": np.zeros((rows, 1), np.float32),

@@ -44,7 +44,7 @@ class Evaluation:
     @property
     def trial_returns(self) -> NDArray[np.float64]:
         """Return of each trial, ``(trials,)``."""
-        return self.returns.sum(axis=1)
+        return np.asarray(self.returns.sum(axis=1))
 
     @property
     def mean(self) -> float:
@@ -91,9 +91,12 @@ def evaluate_trials(
         raise ValueError(f"n_trials={n_trials}: at least one.")
     source = make_tasks(tasks, **options)
     results = []
-    with th.random.fork_rng(), tqdm(
-        total=n_trials, desc=progress, disable=progress is None, unit="trial", leave=False
-    ) as bar:
+    with (
+        th.random.fork_rng(),
+        tqdm(
+            total=n_trials, desc=progress, disable=progress is None, unit="trial", leave=False
+        ) as bar,
+    ):
         th.manual_seed(seed)
         for begin in range(0, n_trials, BATCH):
             n = min(BATCH, n_trials - begin)
@@ -126,7 +129,8 @@ def _run(
     successes = np.full((n_trials, episodes), np.nan)
     trial = np.arange(env.num_envs)
     episode = np.zeros(env.num_envs, np.int64)
-    obs, state, start = env.reset(), None, np.ones(env.num_envs, bool)
+    obs: Any = env.reset()
+    state, start = None, np.ones(env.num_envs, np.bool_)
     while (trial < n_trials).any():
         actions, state = agent.predict(
             obs, state=state, episode_start=start, deterministic=deterministic

@@ -131,6 +131,7 @@ def train_run(
             print(f"\nInterrupted. Last checkpoint: {checkpoint} ({hint}).", file=sys.stderr)
             raise
         model.save(checkpoint)
+    model.logger.close()
     trials.close()
     agent = out / "agent.safetensors"
     told = ("task", "options", "episodes", "algorithm", "seed")
@@ -222,8 +223,12 @@ class SaveEvery(BaseCallback):
     def _on_step(self) -> bool:
         return True
 
+    def _on_training_start(self) -> None:
+        self._begin = self.model.num_timesteps
+
     def _on_rollout_start(self) -> None:
-        if time.monotonic() - self._last >= self.seconds:
+        due = time.monotonic() - self._last >= self.seconds
+        if due and self.model.num_timesteps > self._begin:
             self.model.save(self.path)
             self._last = time.monotonic()
 

@@ -24,10 +24,15 @@ class TrialRolloutBuffer(DictRolloutBuffer):
     scale: float = 1.0
     shift: float = 0.0
 
-    def get(self, batch_size: int | None = None) -> Generator[DictRolloutBufferSamples, None, None]:
+    def get(  # type: ignore[override]
+        self, batch_size: int | None = None
+    ) -> Generator[DictRolloutBufferSamples, None, None]:
         """Minibatches of whole columns, in random order.
 
-        :param batch_size: in steps, a multiple of the block's length; ``None`` for the whole block
+        Their sizes differ by one column at most: a small rest would be a noisy step.
+
+        :param batch_size: in steps, a multiple of the block's length, not to be exceeded; ``None``
+            for the whole block
         :return: samples whose rows are time-major, ``steps * columns``, see
             :mod:`rl2_sb3.policies.policies`
         """
@@ -35,10 +40,9 @@ class TrialRolloutBuffer(DictRolloutBuffer):
         if batch_size is None:
             yield self.columns(np.arange(self.n_envs))
             return
-        size = batch_size // self.buffer_size
-        order = th.randperm(self.n_envs).numpy()
-        for begin in range(0, self.n_envs, size):
-            yield self.columns(order[begin : begin + size])
+        batches = -(-self.n_envs // (batch_size // self.buffer_size))
+        for columns in np.array_split(th.randperm(self.n_envs).numpy(), batches):
+            yield self.columns(columns)
 
     def columns(self, columns: NDArray[np.intp]) -> DictRolloutBufferSamples:
         """The block's columns with the given numbers."""

@@ -60,8 +60,8 @@ class RL2PPO(TrialRollouts, PPO):
         self.episodes = episodes
         self.ent_schedule = FloatSchedule(ent_coef)
         super().__init__(
-            policy,  # type: ignore[arg-type]
-            trials,  # type: ignore[arg-type]
+            policy,
+            trials,
             learning_rate=learning_rate,
             n_steps=n_steps,
             batch_size=batch_size,

@@ -10,15 +10,18 @@ from __future__ import annotations
 import io
 import os
 import pathlib
+import pickle
+import warnings
 import zipfile
 from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
+import gymnasium as gym
 import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
@@ -31,19 +34,38 @@ from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes
+from rl2_sb3.trials.spaces import is_trial_space
 
 Self = TypeVar("Self", bound="TrialRollouts")
+
+_DAMAGED = (
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 
 
 class TrialRollouts(OnPolicyAlgorithm):
     """Rollouts whose columns are trials; to be mixed into an SB3 on-policy algorithm."""
 
-    policy: GRUPolicy  # type: ignore[assignment]
+    policy: GRUPolicy
     rollout_buffer: TrialRolloutBuffer
+    episodes: int | None
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "GRUPolicy": GRUPolicy,
         "CnnGRUPolicy": CnnGRUPolicy,
     }
+
+    def __init__(self, policy: str | type[GRUPolicy], env: VecEnv | None, **options: Any):
+        with warnings.catch_warnings():
+            # Of a last, smaller minibatch: TrialRolloutBuffer makes them all as large.
+            warnings.filterwarnings("ignore", "You have specified a mini-batch size")
+            super().__init__(policy, env, **options)  # type: ignore[arg-type]
+        if env is not None:
+            self.episodes = env_episodes(env)
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
@@ -56,12 +78,17 @@ class TrialRollouts(OnPolicyAlgorithm):
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         trials = TrialCallback()
-        callbacks: list[BaseCallback] = [trials, super()._init_callback(callback)]
-        if progress_bar:
-            callbacks.append(TrialProgressBar(trials))
-        together = CallbackList(callbacks)
-        together.init_callback(self)
-        return together
+        if not isinstance(callback, (list, BaseCallback)):
+            callback = ConvertCallback(callback)
+        given = callback if isinstance(callback, list) else [callback]
+        bar = [TrialProgressBar(trials)] if progress_bar else []
+        return super()._init_callback([trials, *given, *bar])
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """Go on in another environment; a plain one is wrapped as the last one was."""
+        super().set_env(_as_trials(env, self.episodes), force_reset)
+        assert self.env is not None
+        self.episodes = env_episodes(self.env)
 
     def learn(
         self: Self,
@@ -116,7 +143,7 @@ class TrialRollouts(OnPolicyAlgorithm):
             if isinstance(self.action_space, spaces.Box):
                 clipped_actions = np.clip(actions, self.action_space.low, self.action_space.high)
             new_obs, rewards, dones, infos = env.step(clipped_actions)
-            self._last_obs, self._memory = new_obs, acted.memory
+            self._last_obs, self._memory = new_obs, acted.memory  # type: ignore[assignment]
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
@@ -181,14 +208,15 @@ class TrialRollouts(OnPolicyAlgorithm):
         :param info: what is worth knowing beside steps and episodes per trial; ``rl2 evaluate``
             wants ``task="bandit"`` and ``options={"arms": 5}``
         """
-        episodes = None if self.env is None else env_episodes(self.env)
-        save_agent(
-            self.policy, path, **{"steps": self.num_timesteps, "episodes": episodes, **info}
-        )
+        known = {"steps": self.num_timesteps, "episodes": self.episodes}
+        save_agent(self.policy, path, **{**known, **info})
 
     def _get_resume_state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {"torch_rng": th.get_rng_state().numpy()}
-        state["memory"] = self._memory.cpu().numpy()
+        state: dict[str, Any] = {
+            "algorithm": type(self).__name__,
+            "torch_rng": th.get_rng_state().numpy(),
+            "memory": self._memory.cpu().numpy(),
+        }
         if self.device.type == "cuda":
             state["cuda_rng"] = th.cuda.get_rng_state(self.device).numpy()
         if self.env is not None:
@@ -205,7 +233,7 @@ class TrialRollouts(OnPolicyAlgorithm):
             th.cuda.set_rng_state(th.as_tensor(state["cuda_rng"]), self.device)
 
     @classmethod
-    def load(  # type: ignore[override]
+    def load(
         cls: type[Self],
         path: str | pathlib.Path | io.BufferedIOBase,
         env: GymEnv | str | None = None,
@@ -226,7 +254,7 @@ class TrialRollouts(OnPolicyAlgorithm):
         data = _read(path, cls.__name__, custom_objects)
         trials = None
         if env is not None:
-            trials = cls._wrap_env(as_trials(env, data["episodes"]))
+            trials = cls._wrap_env(_as_trials(env, data["episodes"]))
             try:
                 check_for_correct_spaces(trials, data["observation_space"], data["action_space"])
             except ValueError as error:
@@ -241,17 +269,28 @@ class TrialRollouts(OnPolicyAlgorithm):
         model = super().load(
             path, trials, device, custom_objects, print_system_info, force_reset, **kwargs
         )
-        if trials is not None and not force_reset:
-            model._set_resume_state(model.resume_state)
+        if trials is not None:
+            model.episodes = env_episodes(trials)
+            if not force_reset:
+                model._set_resume_state(model.resume_state)
         return model
+
+
+def _as_trials(env: GymEnv | str, episodes: int | None) -> VecEnv:
+    """Trials as they are; a plain environment as trials of ``episodes`` episodes."""
+    are_trials = isinstance(env, (VecEnv, gym.Env)) and is_trial_space(env.observation_space)
+    return as_trials(env, None if are_trials else episodes)
 
 
 def _read(path: Any, wanted: str, custom_objects: dict[str, Any] | None) -> dict[str, Any]:
     """The attributes in a saved model's file."""
     try:
         data, _, _ = load_from_zip_file(path, device="cpu", custom_objects=custom_objects)
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"{path} is not a checkpoint, or a damaged one: {error}") from error
     if data is None or "resume_state" not in data:
         raise ValueError(f"{path} is not a checkpoint of {wanted}: it holds no trials.")
+    algorithm = data["resume_state"]["algorithm"]
+    if algorithm != wanted:
+        raise ValueError(f"{path} is a checkpoint of {algorithm}: use {algorithm}.load.")
     return data

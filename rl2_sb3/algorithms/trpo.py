@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from stable_baselines3.common.type_aliases import (
 from stable_baselines3.common.utils import FloatSchedule, explained_variance
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import parameters_to_vector
 
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.policies import GRUPolicy
@@ -89,6 +90,11 @@ class RL2TRPO(TrialRollouts, TRPO):
     ):
         if step not in ("first-order", "conjugate-gradient"):
             raise ValueError(f"step={step!r}: use 'first-order' or 'conjugate-gradient'.")
+        if step == "conjugate-gradient" and (policy_kwargs or {}).get("precision") == "bf16":
+            raise ValueError(
+                "precision='bf16' is too coarse for the finite differences of "
+                "step='conjugate-gradient': use precision='fp32', or step='first-order'."
+            )
         trials = None if env is None else as_trials(env, episodes)
         n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
         self.episodes = episodes
@@ -96,8 +102,8 @@ class RL2TRPO(TrialRollouts, TRPO):
         self.n_epochs = n_epochs
         self.clip_range = clip_range
         super().__init__(
-            policy,  # type: ignore[arg-type]
-            trials,  # type: ignore[arg-type]
+            policy,
+            trials,
             learning_rate=learning_rate,
             n_steps=n_steps,
             batch_size=batch_size,
@@ -131,16 +137,23 @@ class RL2TRPO(TrialRollouts, TRPO):
                 copy.copy(self.policy.get_distribution(batch.observations))
                 for batch in self._chunks()
             ]
-        if self.step == "conjugate-gradient":
-            # TRPO takes the mean of the KL divergence over the action's parts; the bound is on
-            # the sum, so it is given its share.
-            bound = self.target_kl
-            self.target_kl = bound / self._action_parts()
+        try:
+            if self.step == "conjugate-gradient":
+                self._natural_step()
+            else:
+                self._first_order_step()
+        finally:
+            del self._old
+
+    def _natural_step(self) -> None:
+        # TRPO takes the mean of the KL divergence over the action's parts; the bound is on the
+        # sum, so it is given its share.
+        bound = self.target_kl
+        self.target_kl = bound / self._action_parts()
+        try:
             super().train()
+        finally:
             self.target_kl = bound
-        else:
-            self._first_order_step()
-        del self._old
 
     def _first_order_step(self) -> None:
         self.policy.set_training_mode(True)
@@ -163,7 +176,7 @@ class RL2TRPO(TrialRollouts, TRPO):
                 entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
                 loss = -surrogate + self.vf_coef * value_loss + self.ent_coef * entropy_loss
                 self.policy.optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
                 self.policy.optimizer.step()
                 losses["value_loss"].append(value_loss.item())
@@ -191,7 +204,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         fraction = 1.0
         full_kl = kl = objective = 0.0
         for attempt in range(self.line_search_max_iter):
-            vector_to_parameters(old + fraction * direction, parameters)
+            _assign(parameters, old + fraction * direction)
             kl, objective = self._kl_and_objective()
             if attempt == 0:
                 full_kl = kl
@@ -199,7 +212,7 @@ class RL2TRPO(TrialRollouts, TRPO):
                 break
             fraction *= self.line_search_shrinking_factor
         else:
-            vector_to_parameters(old, parameters)
+            _assign(parameters, old)
             fraction = kl = objective = 0.0
         self.logger.record("train/policy_objective", objective)
         self.logger.record("train/kl_divergence_loss", kl)
@@ -227,7 +240,7 @@ class RL2TRPO(TrialRollouts, TRPO):
                 advantages.std() + 1e-8
             )
 
-    def _chunks(self) -> Any:
+    def _chunks(self) -> Iterator[DictRolloutBufferSamples]:
         """The rollout's columns in their order, in pieces of a minibatch's size."""
         columns = np.arange(self.n_envs)
         size = max(1, self.batch_size // self.n_steps)
@@ -258,13 +271,14 @@ class RL2TRPO(TrialRollouts, TRPO):
         length = 0.02 / (vector.norm() + 1e-12)
         gradients = []
         for sign in (1, -1):
-            vector_to_parameters(old + sign * length * vector, params)
+            _assign(params, old + sign * length * vector)
             gradients.append(self._kl_gradient(params))
-        vector_to_parameters(old, params)
-        return (gradients[0] - gradients[1]) / (2 * length) + self.cg_damping * vector
+        _assign(params, old)
+        product: th.Tensor = (gradients[0] - gradients[1]) / (2 * length)
+        return product + self.cg_damping * vector
 
     def _kl_gradient(self, params: list[nn.Parameter]) -> th.Tensor:
-        total = th.zeros(sum(p.numel() for p in params), device=self.device)
+        total = th.zeros_like(parameters_to_vector(params))
         with th.enable_grad():
             for batch, old in zip(self._chunks(), self._old, strict=True):
                 kl = _kl(old, self.policy.get_distribution(batch.observations)).sum()
@@ -281,6 +295,13 @@ def _kl(old: Distribution, new: Distribution) -> th.Tensor:
     """KL divergence per row, summed over the action's parts."""
     kl = kl_divergence(old, new)
     return kl.sum(dim=1) if kl.dim() > 1 else kl
+
+
+def _assign(parameters: list[nn.Parameter], vector: th.Tensor) -> None:
+    """Write a vector into the parameters' own memory, where torch's function makes views of it."""
+    parts = th.split(vector, [parameter.numel() for parameter in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.data.copy_(part.view_as(parameter))
 
 
 def _flat(tensors: tuple[th.Tensor, ...]) -> th.Tensor:

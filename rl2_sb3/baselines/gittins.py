@@ -21,12 +21,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rl2_sb3.baselines.bandits import Counts, Floats, IndexAgent
+
+Method = Literal["calibration", "whittle", "brezzi-lai", "finite-horizon"]
+METHODS: tuple[str, ...] = get_args(Method)
 
 VERSION = 1
 """Of the tables on disk: raise it when their numbers change."""
@@ -35,13 +38,13 @@ REACH = 5.0
 """Standard deviations beyond which a posterior mean is taken not to move."""
 
 MAX_PULLS = 1000
-"""A finite-horizon table holds n³/6 numbers: 0.7 GB, and ten minutes."""
+"""A finite-horizon table of n pulls holds n³/6 numbers: 0.7 GB, and ten minutes."""
 
 
 def gittins_index(alpha: ArrayLike, beta: ArrayLike, gamma: float) -> Floats:
     """Gittins index of Bernoulli arms with a Beta(alpha, beta) posterior, discounted forever.
 
-    Calibration by dynamic programming; good to 1e-4.
+    Calibration by dynamic programming; off by 2e-6 on average, 1e-4 at most.
 
     :param alpha: successes and the prior's, any shape; whole steps apart
     :param beta: failures and the prior's, a shape that goes with it; whole steps apart
@@ -74,7 +77,7 @@ def gittins_table(
     # The mean is taken to stay after the last pull: a small error, and discounted by 100.
     last = pulls + 10 + math.ceil(math.log(0.01) / math.log(gamma))
     table = np.full((pulls, pulls), np.nan)
-    for found in calibrate(prior_alpha, prior_beta, gamma, last, pulls, np.float64):
+    for found in calibrate(prior_alpha, prior_beta, gamma, last, pulls, np.float64, 2048, 128):
         table[found.successes, found.pulls - found.successes] = found.index
     return table
 
@@ -90,13 +93,11 @@ def whittle_index(alpha: ArrayLike, beta: ArrayLike, gamma: float) -> Floats:
     n, c = a + b, math.log(1 / gamma)
     mean = a / n
     spread = mean * (1 - mean)
-    return np.asarray(
-        mean + spread / (n * np.sqrt((2 * c + 1 / n) * spread) + mean - 1 / 2)
-    )
+    return np.asarray(mean + spread / (n * np.sqrt((2 * c + 1 / n) * spread) + mean - 1 / 2))
 
 
 def brezzi_lai_index(alpha: ArrayLike, beta: ArrayLike, gamma: float) -> Floats:
-    """Brezzi and Lai's closed-form approximation of the Gittins index (2002, equation 16).
+    """Brezzi and Lai's closed-form approximation of the Gittins index (2002).
 
     Takes and returns what :func:`gittins_index` does. Good where gamma is near 1.
     """
@@ -124,7 +125,7 @@ def finite_horizon_gittins(
     """Index of every state of an arm in a trial of ``episodes`` undiscounted pulls.
 
     The state is the arm's successes and failures and the m pulls that are left, all arms' pulls
-    counted. Calibration by dynamic programming; good to 1e-4.
+    counted. Calibration by dynamic programming; off by 2e-6 on average, 1e-4 at most.
 
     :return: (episodes (episodes + 1) (episodes + 2) / 6,), in the order of :func:`place`
     :raises ValueError: too many pulls, or parameters not positive
@@ -136,7 +137,7 @@ def finite_horizon_gittins(
             "fits: use method='calibration', which is as good where pulls are many."
         )
     table = np.full(episodes * (episodes + 1) * (episodes + 2) // 6, np.nan, np.float32)
-    for found in calibrate(prior_alpha, prior_beta, 1.0, episodes, episodes, np.float32):
+    for found in calibrate(prior_alpha, prior_beta, 1.0, episodes, episodes, np.float32, 1024, 32):
         failures = found.pulls - found.successes
         table[place(found.successes, failures, found.left, episodes)] = found.index
     return table
@@ -174,13 +175,13 @@ def calibrate(
     last: int,
     wanted: int,
     dtype: type[np.floating[Any]],
-    cells: int = 1024,
-    chunk: int = 32,
+    cells: int,
+    chunk: int,
 ) -> Iterator[Found]:
     """Find the indices of all states with fewer than ``wanted`` pulls, in no order.
 
-    λ is solved for at ``cells`` + 1 points of [0, 1], ``chunk`` at a time, and D's root
-    interpolated. One array holds U by successes, chain and λ, first for ``last`` pulls and then
+    λ is solved for at ``cells`` + 1 points of [0, 1], denser at its ends where posteriors are
+    narrower, ``chunk`` at a time; and D's root is interpolated. One array holds U by successes, chain and λ, first for ``last`` pulls and then
     for one fewer at a time, in place. With γ = 1 a chain is a number of pulls, the arm's own and
     those left, ``last`` at most; with γ < 1 there is one chain, without end. Only states are gone
     through whose mean is so near to λ that learning may carry it across: to the others U is
@@ -252,7 +253,7 @@ class Gittins(IndexAgent):
 
     episodes: int
     """Pulls of a trial."""
-    method: Literal["calibration", "whittle", "brezzi-lai", "finite-horizon"] = "calibration"
+    method: Method = "calibration"
     """Exact, an approximation of it, or exact for the pulls that are left and undiscounted."""
     gamma: float | None = None
     """Discount of the first three; None is 1 - 1/episodes, as good as any."""
@@ -261,6 +262,8 @@ class Gittins(IndexAgent):
         super().__post_init__()
         if self.episodes < 1:
             raise ValueError(f"episodes={self.episodes}: a trial has at least one pull.")
+        if self.method not in METHODS:
+            raise ValueError(f"method={self.method!r} is none of {', '.join(METHODS)}.")
         check(self.discount, self.prior_alpha, self.prior_beta)
 
     @property

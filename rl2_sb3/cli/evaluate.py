@@ -15,11 +15,15 @@ from rich.table import Table
 
 from rl2_sb3.agent import agent_file, load_agent
 from rl2_sb3.baselines.base import Baseline, make_baseline
-from rl2_sb3.evaluation import Evaluation, evaluate_trials, standard_error
+from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_error
 from rl2_sb3.reports import adaptation_curve
 from rl2_sb3.trials.make import make_tasks
 
 TRAINED = "RL2"
+SUMMARY = (
+    *("task", "options", "episodes", "agent", "trials", "mean", "standard_error", "exact"),
+    *("deterministic", "seed", "steps_trained"),
+)
 
 
 @dataclass(kw_only=True)
@@ -65,6 +69,7 @@ def evaluate(args: Sequence[str]) -> None:
     baselines: dict[str, Baseline] = {
         spec: make_baseline(spec, tasks, episodes) for spec in config.against
     }
+    agents: dict[str, Predictor] = {TRAINED: agent, **baselines}
     results = {
         name: evaluate_trials(
             predictor,
@@ -75,7 +80,7 @@ def evaluate(args: Sequence[str]) -> None:
             deterministic=config.deterministic,
             progress=name,
         )
-        for name, predictor in {TRAINED: agent, **baselines}.items()
+        for name, predictor in agents.items()
     }
     exact = {name: baseline.expected_return() for name, baseline in baselines.items()}
     _print(results, exact, config.trials)
@@ -87,15 +92,16 @@ def evaluate(args: Sequence[str]) -> None:
     print(f"Tables: {out / 'evaluation.csv'}, {out / 'adaptation.csv'}. Picture: {picture}")
 
 
-def _print(
-    results: dict[str, Evaluation], exact: dict[str, float | None], trials: int
-) -> None:
+def _print(results: dict[str, Evaluation], exact: dict[str, float | None], trials: int) -> None:
     table = Table(title=f"Return per trial, {trials:,} common trials")
     table.add_column("agent")
-    for heading in ("mean", "± s.e.", "exact", "first episode", "last episode", "success"):
+    successes = any(np.isfinite(result.successes).any() for result in results.values())
+    headings = ["mean", "± s.e.", "exact", "first episode", "last episode"]
+    for heading in headings + ["success"] * successes:
         table.add_column(heading, justify="right")
     for name, result in sorted(results.items(), key=lambda item: item[1].mean):
-        value, success = exact.get(name), np.isfinite(result.successes)
+        value = exact.get(name)
+        success = [f"{np.nanmean(result.successes):.1%}"] if successes else []
         table.add_row(
             name,
             f"{result.mean:.3f}",
@@ -103,7 +109,7 @@ def _print(
             "" if value is None else f"{value:.3f}",
             f"{result.returns[:, 0].mean():.3f}",
             f"{result.returns[:, -1].mean():.3f}",
-            f"{result.successes[success].mean():.1%}" if success.any() else "",
+            *success,
             style="bold" if name == TRAINED else None,
         )
     Console().print(table)
@@ -118,10 +124,7 @@ def _write(
 ) -> None:
     with (out / "evaluation.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            "task options episodes agent trials mean standard_error exact deterministic seed "
-            "steps_trained".split()
-        )
+        writer.writerow(SUMMARY)
         for name, result in results.items():
             writer.writerow(
                 [

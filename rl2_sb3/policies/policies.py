@@ -138,8 +138,8 @@ class GRUPolicy(ActorCriticPolicy):
             raise ValueError(f"precision={precision!r}: use 'fp32' or 'bf16'.")
         if not 0 <= episode_units <= hidden_size or hidden_size < 1:
             raise ValueError(
-                f"hidden_size={hidden_size}, episode_units={episode_units}: need at least one unit, "
-                "and episode_units between 0 and hidden_size."
+                f"hidden_size={hidden_size}, episode_units={episode_units}: a GRU has at least one "
+                "unit, and from none to all of them can be episode_units."
             )
         self.network: dict[str, Any] = {
             "hidden_size": hidden_size,

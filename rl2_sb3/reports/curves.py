@@ -148,7 +148,7 @@ def read_config(run: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         options = dict(config["options"] or {})
-        config = {"task": config["task"], "episodes": int(config["episodes"])} | config
+        config = {**config, "task": str(config["task"]), "episodes": int(config["episodes"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is not the config.json of a run ({type(error).__name__}: {error}). "
@@ -156,7 +156,7 @@ def read_config(run: Path) -> dict[str, Any]:
         ) from error
     if config["task"] == "bandit":
         options = {"arms": BernoulliBandit.arms} | options
-    return {"task": None, "algorithm": None, "episodes": None} | config | {"options": options}
+    return {**config, "options": options}
 
 
 def running_mean(values: Floats, reach: NDArray[np.int64]) -> Floats:
@@ -194,16 +194,18 @@ def spread(wanted: Floats, gap: float, low: float = 0.0, high: float = 1.0) -> F
 def run_labels(configs: Sequence[Mapping[str, Any]], runs: Sequence[Path]) -> list[str]:
     """What tells each run from the others, in a few words: "PPO, seed 1"."""
     flat = [
-        {key: value for key, value in config.items() if key not in ("options", "seed", *UNSHOWN)}
+        {key: config.get(key) for key in ("task", "algorithm", "episodes")}
         | {f"options.{key}": value for key, value in config["options"].items()}
-        | {"seed": config.get("seed")}
+        | {key: value for key, value in config.items() if key not in ("options", *UNSHOWN)}
         for config in configs
     ]
     keys = list(dict.fromkeys(key for config in flat for key in config))
     differing = [key for key in keys if any(c.get(key) != flat[0].get(key) for c in flat)]
-    differing.sort(key=lambda key: key == "seed")
+    differing.sort(key=lambda key: key == "seed")  # last, the others as they come
     labels = [
-        ", ".join(_setting(key, c[key], c["task"]) for key in differing if c.get(key) is not None)
+        ", ".join(
+            _setting(key, c[key], str(c["task"])) for key in differing if c.get(key) is not None
+        )
         for c in flat
     ]
     return [
@@ -235,9 +237,9 @@ def task_title(configs: Sequence[Mapping[str, Any]]) -> str:
     if tasks == ["bandit"]:
         words = "Bernoulli bandit"
         arms = {config["options"]["arms"] for config in configs}
-        words += f", {_count(*arms, 'arm')}" if len(arms) == 1 else ""
+        words += f", {_count(arms.pop(), 'arm')}" if len(arms) == 1 else ""
     noun = "pull" if tasks == ["bandit"] else "episode"
-    return words + (f", {_count(*episodes, noun)} a trial" if len(episodes) == 1 else "")
+    return words + (f", {_count(episodes.pop(), noun)} a trial" if len(episodes) == 1 else "")
 
 
 def _count(n: int, noun: str) -> str:
@@ -266,7 +268,7 @@ def step_unit(steps: float) -> tuple[float, str]:
 
 # --- drawing --------------------------------------------------------------------------------------
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {  # matplotlib's own type of its keys differs between its versions
     "font.size": 10,
     "axes.titlesize": 12,
     "axes.titleweight": "bold",
@@ -319,6 +321,8 @@ def learning_curve(
 ) -> Path:
     """Draw the mean return of a trial against the steps of training.
 
+    Behind the running mean, over a twentieth of the run, is what it is the mean of.
+
     :param runs: folders of runs
     :param out: the figure, .png, .svg or .pdf
     :param references: name and mean return of what the runs are measured against
@@ -330,13 +334,13 @@ def learning_curve(
     configs, curves = [read_config(run) for run in runs], [read_progress(run) for run in runs]
     size, unit = step_unit(last := max(curve.x[-1] for curve in curves))
     with drawing(out, 7.2, 4.2) as figure:
-        axes = _axes(figure, task_title(configs), "Thin: each log entry. Thick: running mean, 5 %.")
+        axes = _axes(figure, task_title(configs), "Thin: each log entry; thick: running mean")
         axes.set_xlabel(f"Environment steps{unit and f' ({unit})'}")
         axes.set_ylabel("Mean return of a trial (sum of rewards)")
         axes.set_xlim(0, last / size)
         for i, (curve, words) in enumerate(zip(curves, run_labels(configs, runs), strict=True)):
             n = len(curve.x)
-            mean = running_mean(curve.y, np.minimum(np.arange(n), n // 40))
+            mean = running_mean(curve.y, np.minimum(np.arange(n), max(n // 40, 1)))
             x, colour, dashes = curve.x / size, PALETTE[i % len(PALETTE)], _dashes(i)
             axes.plot(x, curve.y, color=colour, lw=0.7, alpha=0.35)
             marker = "o" if n == 1 else ""
@@ -369,9 +373,9 @@ def adaptation_curve(
     curves, fewest, most = read_evaluation(evaluation)
     last = max(curve.x[-1] for curve in curves.values())
     trials = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    note = f"Mean of {trials} trials. Bands: ± 2 standard errors."
+    note = f"Mean of {trials} trials, ± 2 standard errors"
     if last > MANY:
-        note += " Running mean over ± 10 % of the episodes."
+        note += "; smoothed over ± 10 % of the episode number"
     with drawing(out, 7.2, 4.2) as figure:
         axes = _axes(figure, title, note)
         axes.set_xlabel(f"Episode {'' if unit == 'episode' else f'({unit}) '}within the trial")
@@ -387,7 +391,13 @@ def adaptation_curve(
                 y, error = running_mean(y, reach), running_mean(error, reach)
             front = 4 if ours else 3
             axes.fill_between(
-                x, y - 2 * error, y + 2 * error, color=colour, alpha=0.18, lw=0, zorder=front - 1
+                x,
+                y - 2 * error,
+                y + 2 * error,
+                color=colour,
+                alpha=0.2 if ours else 0.1,
+                lw=0,
+                zorder=front - 1,
             )
             axes.plot(
                 x,
@@ -484,5 +494,5 @@ def _label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
     gap = 1.35 * 9 / 72 * figure.dpi / axes.bbox.height  # a line of text is 9 points high
     points = axes.transData.transform([(end.x, end.y) for end in ends])
     wanted = axes.transAxes.inverted().transform(points)[:, 1]
-    for label, y in zip(labels, spread(wanted, gap), strict=True):
+    for label, y in zip(labels, spread(wanted, gap, gap / 2, 1 - gap / 2), strict=True):
         label.xyann = (1.045, float(y))

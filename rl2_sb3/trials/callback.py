@@ -34,12 +34,13 @@ class TrialCallback(BaseCallback):
     """
 
     def _on_training_start(self) -> None:
-        n = self.training_env.num_envs
+        n, obs = self.training_env.num_envs, self.model._last_obs
+        assert isinstance(obs, dict)
         self.episodes = env_episodes(self.training_env)
         self._returns = np.zeros((n, self.episodes))
         self._lengths = np.zeros(n, np.int64)
         self._position = np.zeros(n, np.int64)
-        self._whole = self.model._last_obs["start"][:, 0].astype(bool)  # began under our eyes
+        self._whole = obs["start"][:, 0].astype(bool)  # those that began under our eyes
         self.recent: deque[float] = deque(maxlen=100)
         """Returns of the last hundred trials."""
         self._clear()
@@ -111,10 +112,11 @@ class TrialCallback(BaseCallback):
 
     def _replay_error(self) -> float:
         """Largest difference of a log-probability between learning and acting."""
-        buffer, policy = self.model.rollout_buffer, self.model.policy
+        model: Any = self.model  # an RL2PPO or RL2TRPO; imports go downwards
+        buffer, policy = model.rollout_buffer, model.policy
         columns = np.linspace(0, buffer.n_envs - 1, min(buffer.n_envs, REPLAYED_COLUMNS))
         batch = buffer.columns(columns.astype(int))
-        discrete = self.model.action_space.shape == ()
+        discrete = model.action_space.shape == ()
         actions = batch.actions.long().flatten() if discrete else batch.actions
         with th.no_grad():
             _, log_prob, _ = policy.evaluate_actions(batch.observations, actions)

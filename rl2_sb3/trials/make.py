@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 import gymnasium as gym
-from stable_baselines3.common.monitor import Monitor
+import numpy as np
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
@@ -18,6 +18,7 @@ from rl2_sb3.trials.batched import BatchedTrials
 from rl2_sb3.trials.spaces import is_trial_space
 from rl2_sb3.trials.wrapper import TrialWrapper
 
+WORKERS = ("in-process", "subprocess")
 EPISODES = 2
 BATCHED_ENVS = 500
 GYM_ENVS = 8
@@ -45,7 +46,12 @@ def make_trials(
     :param workers: a process for each environment, or all in this one; arrays need none
     :param options: of the task distribution, or of the Gymnasium environment
     :raises ValueError: an unknown name or option, or an environment that cannot be wrapped
+    :raises RuntimeError: a broken task distribution
     """
+    if workers not in WORKERS:
+        raise ValueError(f"workers={workers!r}: use one of {', '.join(WORKERS)}.")
+    if n_envs is not None and n_envs < 1:
+        raise ValueError(f"n_envs={n_envs}: at least 1.")
     tasks = make_tasks(source, **options)
     if isinstance(tasks, BatchedTasks):
         return BatchedTrials(tasks, n_envs or BATCHED_ENVS, episodes, seed)
@@ -56,32 +62,42 @@ def make_trials(
                 "function that makes it."
             )
         n_envs = 1
-    makers = [partial(_make_trial, tasks, episodes)] * (n_envs or GYM_ENVS)
+    make: Callable[[], gym.Env[Any, Any]] = partial(_make_trial, tasks, episodes)
+    makers = [make] * (n_envs or GYM_ENVS)
     envs: VecEnv = SubprocVecEnv(makers) if workers == "subprocess" else DummyVecEnv(makers)
     if seed is not None:
-        envs.seed(seed)
+        seed_trials(envs, seed)
     return envs
+
+
+def seed_trials(trials: VecEnv, seed: int) -> None:
+    """Seed trials, so that those of two seeds have nothing in common.
+
+    SB3 seeds column ``i`` with ``seed + i``: all but one of the columns of seed 0 would be those
+    of seed 1 as well.
+    """
+    if not isinstance(trials.unwrapped, BatchedTrials):
+        seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    trials.seed(seed)
 
 
 def make_tasks(source: EnvSource, **options: Any) -> Any:
     """A task distribution, or a function that makes environments, or an environment.
 
     :raises ValueError: an unknown name or option
+    :raises RuntimeError: a broken task distribution
     """
     if not isinstance(source, str):
         if options:
             raise ValueError(f"Options {sorted(options)} go with a name, not with an object.")
+        if not isinstance(source, (gym.Env, BatchedTasks, GymTasks)) and not callable(source):
+            raise ValueError(
+                f"{source!r} is no source of trials: pass a task distribution or its name, a "
+                "Gymnasium environment, its id, or a function that makes it."
+            )
         return source
     if source in TASKS:
-        factory = TASKS.load(source)
-        known = list(inspect.signature(factory).parameters)
-        for name in options:
-            if name not in known:
-                raise ValueError(
-                    f"{source} has no option {name!r}.{did_you_mean(name, known)} "
-                    f"Its options: {', '.join(known) or 'none'}."
-                )
-        return factory(**options)
+        return _make_registered(source, options)
     try:
         gym.spec(source)
     except gym.error.Error as error:
@@ -92,13 +108,37 @@ def make_tasks(source: EnvSource, **options: Any) -> Any:
     return partial(gym.make, source, **options)
 
 
+def _make_registered(name: str, options: dict[str, Any]) -> BatchedTasks[Any, Any] | GymTasks:
+    factory = TASKS.load(name)
+    tasks = None
+    if callable(factory):
+        parameters = inspect.signature(factory).parameters.values()
+        known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+        for option in options:
+            if option not in known and len(known) == len(parameters):
+                raise ValueError(
+                    f"{name} has no option {option!r}.{did_you_mean(option, known)} "
+                    f"Its options: {', '.join(known) or 'none'}."
+                )
+        tasks = factory(**options)
+    if not isinstance(tasks, (BatchedTasks, GymTasks)):
+        raise RuntimeError(
+            f"Task distribution {name!r} of {TASKS.distribution(name)} is broken: its entry point "
+            "must name a subclass of BatchedTasks or GymTasks, or a function that gives one."
+        )
+    return tasks
+
+
 def _make_trial(tasks: Any, episodes: int) -> TrialWrapper:
     if isinstance(tasks, GymTasks):
         return TrialWrapper(tasks.make_env(), episodes, tasks)
-    return TrialWrapper(tasks if isinstance(tasks, gym.Env) else tasks(), episodes)
+    env = tasks if isinstance(tasks, gym.Env) else tasks()
+    if not isinstance(env, gym.Env):
+        raise ValueError(f"{tasks!r} gave {env!r}: it must make a Gymnasium environment.")
+    return TrialWrapper(env, episodes)
 
 
-def as_trials(env: GymEnv | str, episodes: int | None = None) -> VecEnv:
+def as_trials(env: GymEnv | EnvSource, episodes: int | None = None) -> VecEnv:
     """The environment that an algorithm was given, as trials: wrapped unless it is already.
 
     :param episodes: episodes per trial of a plain environment, by default 2
@@ -116,16 +156,17 @@ def as_trials(env: GymEnv | str, episodes: int | None = None) -> VecEnv:
         if type(env) is not DummyVecEnv:
             raise ValueError(
                 f"A {type(env).__name__} of plain environments cannot be wrapped from outside: "
-                "make it with rl2_sb3.make_trials(..., workers='subprocess'), or put each "
-                "environment into a rl2_sb3.TrialWrapper before it."
+                "make trials with rl2_sb3.make_trials(..., workers='subprocess') and put other "
+                "wrappers around them, or put each environment into a rl2_sb3.TrialWrapper before."
             )
-        inner = [e.env if isinstance(e, Monitor) else e for e in env.envs]
-        return DummyVecEnv([partial(_make_trial, e, episodes) for e in inner])
-    if isinstance(env, (str, gym.Env)):
+        trials = DummyVecEnv([partial(_make_trial, e, episodes) for e in env.envs])
+        trials._seeds = env._seeds  # given, but not used before the first reset
+        return trials
+    if isinstance(env, (str, gym.Env, BatchedTasks, GymTasks)):
         return make_trials(env, episodes=episodes)
     raise ValueError(
-        f"{env!r} is no environment: pass a Gymnasium environment, its id, a task distribution's "
-        "name or a VecEnv."
+        f"{env!r} is no environment: pass a Gymnasium environment, its id, a task distribution or "
+        "its name, or a VecEnv."
     )
 
 
@@ -142,15 +183,19 @@ def rollout_size(
 ) -> tuple[int, int]:
     """Length of a rollout and steps of a minibatch, checked, or chosen where ``None``.
 
-    :raises ValueError: a minibatch that cuts columns
+    :raises ValueError: an empty rollout, or a minibatch that cuts columns
     """
     n_envs = 1 if trials is None else trials.num_envs
     if n_steps is None:
         length = trial_length(trials)
         n_steps = max(128, 2048 // n_envs) if length is None else length
+    if n_steps < 1:
+        raise ValueError(f"n_steps={n_steps}: at least 1.")
     if batch_size is None:
-        batch_size = n_steps * max(1, n_envs // 8)
-    if n_steps < 1 or batch_size < n_steps or batch_size % n_steps:
+        # An eighth of the columns, or fewer, so that all minibatches are as large.
+        columns = max(c for c in range(1, max(1, n_envs // 8) + 1) if n_envs % c == 0)
+        batch_size = n_steps * columns
+    if batch_size < n_steps or batch_size % n_steps:
         raise ValueError(
             f"batch_size={batch_size} cuts trials: use a multiple of n_steps={n_steps}, which is "
             "one column of the rollout."

@@ -66,7 +66,7 @@ def is_trial_space(space: spaces.Space[Any]) -> bool:
 
 def no_action(action_space: spaces.Space[Any]) -> NDArray[Any]:
     """The placeholder for the last action on a trial's first step: 0, or the nearest to it."""
-    zeros: NDArray[Any] = np.zeros(action_space.shape or (), action_space.dtype or np.float32)
+    nothing: NDArray[Any] = np.zeros(action_space.shape or (), action_space.dtype or np.float32)
     if isinstance(action_space, spaces.Box):
-        return np.clip(zeros, action_space.low, action_space.high)
-    return zeros
+        nothing = np.clip(nothing, action_space.low, action_space.high)
+    return nothing

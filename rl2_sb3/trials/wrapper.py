@@ -7,7 +7,8 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
+from gymnasium.utils import RecordConstructorArgs
+from stable_baselines3.common.monitor import Monitor
 
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.spaces import flatten, is_trial_space, no_action, trial_space
@@ -15,7 +16,7 @@ from rl2_sb3.trials.spaces import flatten, is_trial_space, no_action, trial_spac
 TrialObs = dict[str, Any]
 
 
-class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any]):
+class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     """``episodes`` episodes with one task, laid end to end as one Gymnasium episode.
 
     An inner episode's end, terminated or truncated, shows only in the next observation: the next
@@ -30,14 +31,16 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any]):
     The seed of a trial depends on the wrapper's seed and the trial's number alone, so that every
     agent meets the same trials.
 
-    :param env: the environment
+    :param env: the environment; a Monitor right around it is taken off, since it would report
+        single episodes as trials
     :param episodes: episodes per trial
     :param tasks: the distribution of tasks, if it has one
     :raises ValueError: ``episodes`` below 1, spaces that SB3 cannot handle, trials within trials
     """
 
     def __init__(self, env: gym.Env[Any, Any], episodes: int, tasks: GymTasks | None = None):
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self, episodes=episodes, tasks=tasks)
+        gym.Wrapper.__init__(self, env.env if isinstance(env, Monitor) else env)
         if episodes < 1:
             raise ValueError(f"episodes={episodes}: a trial has at least one.")
         if is_trial_space(env.observation_space):
@@ -63,7 +66,8 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any]):
 
     def _begin(self) -> tuple[TrialObs, dict[str, Any]]:
         """Begin the trial with number ``self._trial``."""
-        self._rng = np.random.default_rng([self._seed, self._trial])
+        sequence = np.random.SeedSequence(self._seed, spawn_key=(self._trial,))
+        self._rng = np.random.default_rng(sequence)
         if self.tasks is None:
             self._task = int(self._rng.integers(2**31))
         else:
@@ -77,9 +81,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any]):
     def _reset_episode(self) -> tuple[Any, dict[str, Any]]:
         if self.tasks is None:
             return self.env.reset(seed=self._task)
-        return self.env.reset(
-            seed=int(self._rng.integers(2**31)), options={"task": self._task}
-        )
+        return self.env.reset(seed=int(self._rng.integers(2**31)), options={"task": self._task})
 
     def step(self, action: Any) -> tuple[TrialObs, float, bool, bool, dict[str, Any]]:
         """Advance by one step; ``terminated`` is the trial's end, ``truncated`` always false."""
@@ -102,7 +104,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any]):
     ) -> dict[str, Any]:
         return {
             **flatten(own),
-            "action": _like(action, self.action_space),
+            "action": _copy(action, self.action_space),
             "reward": np.array([reward], np.float32),
             "done": np.array([ended], np.int8),
             "start": np.array([start], np.int8),
@@ -128,5 +130,5 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any]):
                 self.step(action)
 
 
-def _like(action: Any, space: gym.Space[Any]) -> NDArray[Any]:
-    return np.asarray(action, space.dtype).reshape(space.shape or ())
+def _copy(action: Any, space: gym.Space[Any]) -> Any:
+    return np.array(action, space.dtype).reshape(space.shape or ())[()]

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import pytest
+import torch as th
+from torch import nn
+
+from rl2_sb3.policies import GRU, Candidate, gru_sequence
+from rl2_sb3.policies import gru as gru_module
+from tests.policies.reference import Round, plain_gru
+
+STEPS, COLUMNS, INPUTS, SIZE = 6, 3, 2, 4
+CANDIDATES: list[Candidate] = ["tanh", "relu"]
+KEEPS = ["never", "whole", "partial"]
+
+
+def problem(dtype: th.dtype = th.float64, size: int = SIZE) -> list[th.Tensor]:
+    """Inputs, state and weights, each wanting a gradient."""
+    generator = th.Generator().manual_seed(0)
+    shapes = [
+        (STEPS, COLUMNS, INPUTS),
+        (COLUMNS, size),
+        (3 * size, INPUTS),
+        (3 * size, size),
+        (3 * size,),
+    ]
+    return [th.randn(s, generator=generator, dtype=dtype).requires_grad_() for s in shapes]
+
+
+def resets(kind: str, dtype: th.dtype = th.float64) -> th.Tensor | None:
+    if kind == "never":
+        return None
+    shape = (STEPS, COLUMNS, 1 if kind == "whole" else SIZE)
+    return (th.rand(shape, generator=th.Generator().manual_seed(1)) < 0.6).to(dtype)
+
+
+def gradients(output: th.Tensor, tensors: list[th.Tensor]) -> tuple[th.Tensor, ...]:
+    slope = th.randn(output.shape, generator=th.Generator().manual_seed(2)).to(output)
+    return th.autograd.grad(output, tensors, slope)
+
+
+def run(
+    tensors: list[th.Tensor], keep: th.Tensor | None, candidate: Candidate = "tanh"
+) -> th.Tensor:
+    x, h, *weights = tensors
+    return gru_sequence(x, h, keep, *weights, candidate)
+
+
+def test_equals_torch_gru_with_gradients() -> None:
+    x, h, weight_ih, weight_hh, bias = tensors = problem()
+    theirs = nn.GRU(INPUTS, SIZE, dtype=th.float64)
+    with th.no_grad():
+        theirs.weight_ih_l0.copy_(weight_ih)
+        theirs.weight_hh_l0.copy_(weight_hh)
+        theirs.bias_ih_l0.copy_(bias)
+        theirs.bias_hh_l0.zero_()
+    output, _ = theirs(x, h[None])
+    parameters = [theirs.weight_ih_l0, theirs.weight_hh_l0, theirs.bias_ih_l0]
+
+    th.testing.assert_close(run(tensors, None), output)
+    th.testing.assert_close(
+        gradients(run(tensors, None), tensors), gradients(output, [x, h, *parameters])
+    )
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+@pytest.mark.parametrize("kind", KEEPS)
+def test_equals_the_equations_with_gradients(kind: str, candidate: Candidate) -> None:
+    x, h, *weights = tensors = problem()
+    plain = plain_gru(x, h, resets(kind), *weights, candidate)
+
+    th.testing.assert_close(run(tensors, resets(kind), candidate), plain)
+    th.testing.assert_close(
+        gradients(run(tensors, resets(kind), candidate), tensors), gradients(plain, tensors)
+    )
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+@pytest.mark.parametrize("kind", KEEPS)
+def test_gradients_are_those_of_finite_differences(kind: str, candidate: Candidate) -> None:
+    def sequence(*tensors: th.Tensor) -> th.Tensor:
+        return run(list(tensors), resets(kind), candidate)
+
+    assert th.autograd.gradcheck(sequence, problem())
+
+
+def test_a_reset_inside_equals_separate_sequences() -> None:
+    x, h, *weights = tensors = problem()
+    keep = th.ones(STEPS, COLUMNS, 1, dtype=th.float64)
+    keep[4, 1] = 0  # column 1 begins anew before step 4, the others never
+    output = run(tensors, keep)
+
+    first = gru_sequence(x[:4], h, None, *weights)
+    second = gru_sequence(x[4:, [1]], th.zeros_like(h[[1]]), None, *weights)
+    th.testing.assert_close(output[:4], first)
+    th.testing.assert_close(output[4:, [1]], second)
+    th.testing.assert_close(output[:, [0, 2]], run(tensors, None)[:, [0, 2]])
+    # Nothing flows back past the reset, in that column alone.
+    before = th.autograd.grad(output[4:].sum(), x)[0][:4].abs().sum(dim=(0, 2))
+    assert before[1] == 0
+    assert (before[[0, 2]] > 0).all()
+
+
+def test_a_reset_before_the_first_step_forgets_the_state() -> None:
+    x, h, *weights = tensors = problem()
+    keep = th.ones(STEPS, COLUMNS, 1, dtype=th.float64)
+    keep[0, 0] = 0
+
+    output = run(tensors, keep)
+
+    fresh = gru_sequence(x[:, [0]], th.zeros_like(h[[0]]), None, *weights)
+    th.testing.assert_close(output[:, [0]], fresh)
+    grad_h = th.autograd.grad(output.sum(), h)[0]
+    assert (grad_h[0] == 0).all()
+    assert (grad_h[1:] != 0).any(dim=1).all()
+
+
+def rounded(factor: th.Tensor) -> th.Tensor:
+    """The factor in bf16; its gradient passes as it is."""
+    return factor + (factor.detach().bfloat16().to(factor.dtype) - factor.detach())
+
+
+@pytest.mark.parametrize(
+    ("native", "tolerance"),
+    [
+        (False, 1e-5),
+        (True, 2e-2),  # results are rounded as well
+    ],
+)
+def test_bf16_is_arithmetic_on_rounded_factors(
+    native: bool, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gru_module, "has_bf16", lambda device: native)
+    x, h, *weights = tensors = problem(th.float32, size=32)
+    keep = resets("whole", th.float32)
+
+    def plain(round_factor: Round) -> th.Tensor:
+        return plain_gru(x, h, keep, *weights, round_factor=round_factor)
+
+    output = gru_sequence(x, h, keep, *weights, "tanh", "bf16")
+
+    assert output.dtype == th.float32
+    th.testing.assert_close(output, plain(rounded), atol=tolerance, rtol=0)
+    assert (output - plain(lambda factor: factor)).abs().max() > 1e-3
+    # Going back, the gradients of the gates are factors too: 8 bits of them remain.
+    for ours, theirs in zip(
+        gradients(output, tensors), gradients(plain(rounded), tensors), strict=True
+    ):
+        assert ours.dtype == th.float32
+        assert (ours - theirs).norm() < 0.02 * theirs.norm()
+
+
+def test_a_cpu_without_bf16_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(th.cpu, name, lambda: False, raising=False)
+
+    with pytest.warns(UserWarning, match="no bf16"):
+        assert not gru_module.has_bf16.__wrapped__(th.device("cpu"))
+
+    monkeypatch.setattr(th.cpu, "_is_amx_tile_supported", lambda: True)
+    assert gru_module.has_bf16.__wrapped__(th.device("cpu"))
+
+
+def test_initial_weights_are_orthogonal_and_xavier() -> None:
+    gru = GRU(50, SIZE)
+
+    for block in gru.weight_hh.detach().chunk(3):
+        th.testing.assert_close(block @ block.t(), th.eye(SIZE))
+    # Each gate's block has its own fans: uniform within sqrt(6 / (inputs + units)).
+    bound = (6 / (50 + SIZE)) ** 0.5
+    assert 0.9 * bound < gru.weight_ih.abs().max() <= bound
+    assert (gru.bias == 0).all()

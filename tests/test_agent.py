@@ -1,0 +1,169 @@
+import json
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from safetensors import safe_open
+from torch import nn
+
+from rl2_sb3 import RL2PPO, GRUPolicy, load_agent, make_trials
+from rl2_sb3.agent import _space_from_json, _space_to_json, agent_file
+
+
+def bandit_model(**network: Any) -> RL2PPO:
+    env = make_trials("bandit", 16, 4, seed=0, arms=3)
+    model = RL2PPO("GRUPolicy", env, seed=0, policy_kwargs={"hidden_size": 8, **network})
+    return model.learn(2 * 16 * 4)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [{}, {"shared": True}, {"weight_norm": True}, {"layers_before": [6], "candidate": "relu"}],
+)
+def test_a_loaded_agent_acts_as_the_model(network: Any, tmp_path: Any) -> None:
+    model = bandit_model(**network)
+    model.save_agent(tmp_path / "a.safetensors", task="bandit", options={"arms": 3})
+    agent: Any = load_agent(tmp_path / "a.safetensors")
+    assert agent.info == {"task": "bandit", "options": {"arms": 3}, "steps": 128, "episodes": 4}
+    env: Any = make_trials("bandit", 5, 4, seed=3, arms=3)
+    ours: Any = None
+    theirs: Any = None
+    obs = env.reset()
+    for _ in range(9):  # into the third trial
+        expected, theirs = model.predict(obs, theirs, deterministic=True)
+        actions, ours = agent.predict(obs, ours, deterministic=True)
+        np.testing.assert_array_equal(actions, expected)
+        np.testing.assert_allclose(
+            ours[0], theirs[0][:, :8], atol=1e-6
+        )  # the policy's part of the memory
+        obs, *_ = env.step(actions)
+
+
+def test_act_and_observe_feed_what_trials_feed(tmp_path: Any) -> None:
+    """On a plain environment the agent does what it does on trials of the same one."""
+    env = make_trials("CartPole-v1", 1, episodes=3, seed=0)
+    model = RL2PPO("GRUPolicy", env, n_steps=32, seed=0, policy_kwargs={"hidden_size": 8})
+    model.learn(64)
+    model.save_agent(tmp_path / "a.safetensors")
+    agent: Any = load_agent(tmp_path / "a.safetensors")
+
+    trials: Any = make_trials("CartPole-v1", 1, episodes=3, seed=5)
+    obs, state, on_trials, over = trials.reset(), None, [], False
+    seed = trials.envs[0]._task
+    while not over:
+        action, state = model.predict(obs, state, deterministic=True)
+        obs, _, (over,), _ = trials.step(action)
+        on_trials.append(action[0])
+
+    plain, on_plain = gym.make("CartPole-v1"), []
+    agent.reset()
+    for _ in range(3):
+        observation, _ = plain.reset(seed=seed)
+        ended = False
+        while not ended:
+            on_plain.append(agent.act(observation, deterministic=True))
+            observation, reward, terminated, truncated, _ = plain.step(on_plain[-1])
+            ended = terminated or truncated
+            agent.observe(reward, ended)
+    assert on_plain == on_trials
+
+
+def test_many_trials_at_once_are_as_one_by_one(tmp_path: Any) -> None:
+    bandit_model().save_agent(tmp_path / "a.safetensors")
+    rewards = np.array([[1, 0, 1, 1], [0, 0, 1, 0]], np.float32)
+    agent: Any = load_agent(tmp_path / "a.safetensors")
+    agent.reset(2)
+    together = []
+    for reward in rewards.T:
+        together.append(agent.act(np.zeros(2, int), deterministic=True))
+        agent.observe(reward, np.ones(2, bool))
+    for trial in range(2):
+        agent.reset()
+        for t, reward in enumerate(rewards[trial]):
+            assert agent.act(0, deterministic=True) == together[t][trial]
+            agent.observe(reward, True)
+
+
+def test_reset_forgets_and_calls_out_of_order_are_refused(tmp_path: Any) -> None:
+    bandit_model().save_agent(tmp_path / "a.safetensors")
+    agent: Any = load_agent(tmp_path / "a.safetensors")
+    with pytest.raises(RuntimeError, match="reset"):
+        agent.act(0)
+    agent.reset()
+    with pytest.raises(RuntimeError, match="act"):
+        agent.observe(1.0, True)
+    agent.act(0)
+    with pytest.raises(RuntimeError, match="observe"):
+        agent.act(0)
+    agent.observe(1.0, True)
+    first = agent._state[0].copy()
+    agent.act(0)
+    assert not np.array_equal(agent._state[0], first)
+    agent.reset()
+    agent.act(0)
+    np.testing.assert_array_equal(agent._state[0], first)
+
+
+def test_the_file_holds_tensors_and_json_only(tmp_path: Any) -> None:
+    bandit_model().save_agent(tmp_path / "a.safetensors", task="bandit")
+    with safe_open(tmp_path / "a.safetensors", "np") as file:
+        description = json.loads(file.metadata()["rl2_sb3"])
+        names = list(file.keys())
+    assert description["info"]["task"] == "bandit"
+    assert not any("value" in name or "vf_" in name for name in names)
+
+
+def test_clear_errors(tmp_path: Any) -> None:
+    with pytest.raises(ValueError, match="no agent's file"):
+        load_agent(tmp_path / "missing.safetensors")
+    with pytest.raises(ValueError, match="No checkpoint 'bandit-k10'"):
+        load_agent("bandit-k10")
+    broken = tmp_path / "broken.safetensors"
+    bandit_model().save_agent(broken)
+    broken.write_bytes(broken.read_bytes()[:-50])
+    with pytest.raises(ValueError, match="damaged"):
+        load_agent(broken)
+    (tmp_path / "text.safetensors").write_text("not a safetensors file")
+    with pytest.raises(ValueError, match="damaged"):
+        load_agent(tmp_path / "text.safetensors")
+
+    class Own(GRUPolicy):
+        pass
+
+    env = make_trials("bandit", 4, 2)
+    model = RL2PPO(Own, env, policy_kwargs={"hidden_size": 4})
+    with pytest.raises(ValueError, match="not Own"):
+        model.save_agent(tmp_path / "own.safetensors")
+
+
+def test_a_folder_stands_for_the_agent_in_it(tmp_path: Any) -> None:
+    bandit_model().save_agent(tmp_path / "agent.safetensors")
+    assert agent_file(tmp_path) == tmp_path / "agent.safetensors"
+    assert load_agent(tmp_path).info["episodes"] == 4
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Box(-1, np.array([1, 2], np.float32)),
+        spaces.Box(-np.inf, np.inf, (2, 3)),
+        spaces.Box(0, 255, (3, 20, 20), np.uint8),
+        spaces.Discrete(3),
+        spaces.MultiDiscrete([2, 3]),
+        spaces.MultiBinary(4),
+        spaces.Dict({"a": spaces.Discrete(2), "b": spaces.Box(0, 1, (1,))}),
+    ],
+)
+def test_spaces_survive_json(space: Any) -> None:
+    assert _space_from_json(json.loads(json.dumps(_space_to_json(space)))) == space
+
+
+def test_own_activations_are_refused(tmp_path: Any) -> None:
+    class Swish(nn.SiLU):
+        pass
+
+    model = bandit_model(activation_fn=Swish)
+    with pytest.raises(ValueError, match="Swish"):
+        model.save_agent(tmp_path / "a.safetensors")

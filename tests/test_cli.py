@@ -1,0 +1,147 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rl2_sb3 import RL2PPO, load_agent
+from rl2_sb3.cli import main
+
+TINY = ["--hidden-size", "8", "--n-envs", "32", "--episodes", "5", "--no-progress"]
+
+
+def rl2(*args: str) -> None:
+    main(args)
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path("runs/x")
+
+
+def test_train_evaluate_plot(out: Any, capsys: Any) -> None:
+    rl2("train", "bandit", "--arms", "3", "--steps", "640", "--out", str(out), *TINY)
+    config = json.loads((out / "config.json").read_text())
+    assert config["task"] == "bandit"
+    assert config["options"] == {"arms": 3, "alpha": 1.0, "beta": 1.0}
+    assert load_agent(out).info["steps"] == 640
+    assert list(out.glob("events.out.tfevents*"))
+    assert (out / "learning_curve.png").stat().st_size > 10_000
+
+    rl2("evaluate", str(out), "--trials", "200", "--against", "random", "ucb1(c=0.1)")
+    rows = list(csv.DictReader((out / "evaluation.csv").open()))
+    assert [row["agent"] for row in rows] == ["RL2", "random", "ucb1(c=0.1)"]
+    assert all(1.5 < float(row["mean"]) < 4.5 for row in rows)
+    assert "ucb1(c=0.1)" in capsys.readouterr().out
+    adaptation = list(csv.DictReader((out / "adaptation.csv").open()))
+    assert [int(row["episode"]) for row in adaptation] == 3 * [1, 2, 3, 4, 5]
+    per_episode = [float(row["mean"]) for row in adaptation if row["agent"] == "random"]
+    assert sum(per_episode) == pytest.approx(float(rows[1]["mean"]), rel=1e-4)
+
+    rl2("plot", str(out), "--out", "curve.svg", "--reference", "optimum", "4")
+    assert "optimum" in Path("curve.svg").read_text()
+
+
+def test_both_spellings_and_presets(out: Any) -> None:
+    common = ["train", "bandit", "--steps", "160", *TINY]
+    rl2(*common, "--out", "runs/a", "--gae-lambda", "0.5")
+    rl2(*common, "--out", "runs/b", "--gae_lambda", "0.5")
+    rl2(*common, "--out", "runs/c", "--preset", "paper", "--gamma", "0.9")
+    a, b, c = (json.loads(Path(f"runs/{x}/config.json").read_text()) for x in "abc")
+    assert a == b
+    assert a["gae_lambda"] == 0.5
+    assert (c["algorithm"], c["candidate"], c["weight_norm"]) == ("trpo", "relu", True)
+    assert (c["gamma"], c["gae_lambda"], c["clip_range"]) == (0.9, 0.3, 0.1)
+
+
+def test_a_gymnasium_environment_by_its_id(out: Any) -> None:
+    args = "train CartPole-v1 --steps 512 --n-steps 64 --n-envs 4 --episodes 2 --hidden-size 8"
+    rl2(*args.split(), "--no-progress", "--out", str(out))
+    rl2("evaluate", str(out), "--trials", "4")
+    assert (out / "adaptation.png").exists()
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(out: Any) -> None:
+    common = ["train", "bandit", "--seed", "3", *TINY, "--no-lr-decay", "--no-ent-decay"]
+    rl2(*common, "--steps", "1600", "--out", "runs/whole")
+    rl2(*common, "--steps", "800", "--out", "runs/parts")
+    rl2(*common, "--steps", "1600", "--out", "runs/parts", "--resume")
+    whole, parts = (
+        RL2PPO.load(f"runs/{x}/checkpoint.zip").policy.state_dict() for x in ("whole", "parts")
+    )
+    for key, value in whole.items():
+        np.testing.assert_array_equal(value, parts[key], err_msg=key)
+    assert (Path("runs/parts") / "progress-2.csv").exists()
+
+
+def test_killed_in_training_then_resumed(out: Any) -> None:
+    """kill -9 leaves the last good checkpoint, and the run goes on from it."""
+    command = [sys.executable, "-m", "rl2_sb3", "train", "bandit", *TINY, "--out", str(out)]
+    endless = [*command, "--steps", "100000000", "--minutes-between-checkpoints", "0"]
+    process = subprocess.Popen(endless, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoint.zip").exists() and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    steps = RL2PPO.load(out / "checkpoint.zip").num_timesteps
+    assert steps > 0
+    rl2(*command[3:], "--steps", str(steps + 320), "--resume")
+    assert load_agent(out).info["steps"] == steps + 320
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["trian"], "Did you mean 'train'"),
+        (["train", "bandti"], "Did you mean 'bandit'"),
+        (["train", "bandit", "--preset", "papers"], "Did you mean 'paper'"),
+        (["train", "bandit", "--arms", "0"], "at least one arm"),
+        (["train", "bandit", "--episodes", "0"], "episodes=0"),
+        (["evaluate", "runs/nothing"], "no agent's file"),
+        (["tasks", "bandti"], "Did you mean 'bandit'"),
+    ],
+)
+def test_errors_give_the_way_out(args: Any, message: Any, out: Any, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(args)
+    assert raised.value.code != 0
+    assert message in f"{raised.value.code}{capsys.readouterr().err}"
+
+
+def test_a_folder_is_not_overwritten_by_mistake(out: Any) -> None:
+    common = ["train", "bandit", "--steps", "160", "--out", str(out), *TINY]
+    rl2(*common)
+    with pytest.raises(SystemExit, match="--resume"):
+        rl2(*common)
+    with pytest.raises(SystemExit, match=r"gamma: 1\.0 then, 0.5 now"):
+        rl2(*common, "--gamma", "0.5", "--resume")
+    rl2(*common, "--gamma", "0.5", "--overwrite")
+    assert json.loads((out / "config.json").read_text())["gamma"] == 0.5
+
+
+def test_baselines_with_wrong_parameters(out: Any) -> None:
+    rl2("train", "bandit", "--steps", "160", "--out", str(out), *TINY)
+    for spec, message in [
+        ("ucb2", "Did you mean 'ucb1'"),
+        ("ucb1(d=1)", "no parameter 'd'"),
+        ("ucb1(c=", "is no baseline"),
+    ]:
+        with pytest.raises(SystemExit, match=message):
+            rl2("evaluate", str(out), "--trials", "10", "--against", spec)
+
+
+def test_tasks_lists_and_checks(capsys: Any) -> None:
+    rl2("tasks")
+    assert "bandit" in capsys.readouterr().out
+    rl2("tasks", "bandit")
+    assert "--arms 5" in capsys.readouterr().out

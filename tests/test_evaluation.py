@@ -1,0 +1,95 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl2_sb3 import BernoulliBandit, evaluate_trials
+from rl2_sb3.baselines import Random
+from rl2_sb3.evaluation import Evaluation
+from rl2_sb3.trials import BatchedTrials
+
+
+class FirstArm:
+    """Always acts 0, and notes what it is fed."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        n = len(observation["start"])
+        self.seen.append((observation["start"][:, 0].copy(), np.array(episode_start)))
+        return np.zeros(n, int), state
+
+
+def test_returns_are_those_of_each_episode() -> None:
+    """The first arm of 3 bandits over 4 pulls, replayed by hand from the same seeds."""
+    result = evaluate_trials(FirstArm(), BernoulliBandit(arms=2), 3, seed=7, episodes=4)
+    assert result.returns.shape == result.lengths.shape == (3, 4)
+    assert (result.lengths == 1).all()
+    assert np.isnan(result.successes).all()
+    seed = int(np.random.SeedSequence([0x7E57, 7, 0]).generate_state(1)[0])
+    tasks, noise = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
+    means = tasks.beta(1, 1, (3, 2))
+    expected = np.stack([noise.random(3) < means[:, 0] for _ in range(4)], axis=1)
+    np.testing.assert_array_equal(result.returns, expected)
+
+
+def test_every_agent_meets_the_same_tasks_and_noise() -> None:
+    bandit = BernoulliBandit(arms=1)  # whoever plays, the rewards are the tasks and the noise
+    one = evaluate_trials(FirstArm(), bandit, 50, seed=1, episodes=5)
+    other = evaluate_trials(Random(arms=1, seed=9), bandit, 50, seed=1, episodes=5)
+    np.testing.assert_array_equal(one.returns, other.returns)
+    another_seed = evaluate_trials(FirstArm(), bandit, 50, seed=2, episodes=5)
+    assert (another_seed.returns != one.returns).any()
+
+
+def test_a_fixed_list_of_gymnasium_trials_is_run_to_the_end() -> None:
+    """More trials than environments, of different lengths: none is dropped or cut."""
+    result = evaluate_trials(FirstArm(), "CartPole-v1", 19, seed=0, episodes=2)
+    again = evaluate_trials(FirstArm(), "CartPole-v1", 19, seed=0, episodes=2)
+    assert result.returns.shape == (19, 2)
+    np.testing.assert_array_equal(result.returns, result.lengths)  # CartPole pays 1 a step
+    assert (result.lengths >= 8).all()
+    np.testing.assert_array_equal(
+        result.lengths[:, 0], result.lengths[:, 1]
+    )  # the seed is the task
+    assert len(set(result.lengths[:, 0])) > 1
+    np.testing.assert_array_equal(result.returns, again.returns)
+
+
+def test_agents_are_told_where_trials_start() -> None:
+    agent = FirstArm()
+    evaluate_trials(agent, "CartPole-v1", 3, seed=0, episodes=1)
+    for start, episode_start in agent.seen:
+        np.testing.assert_array_equal(start, episode_start)
+    assert agent.seen[0][0].all()
+    assert not agent.seen[1][0].any()
+
+
+def test_training_with_the_same_seed_meets_other_tasks() -> None:
+    result = evaluate_trials(FirstArm(), BernoulliBandit(arms=1), 200, seed=0, episodes=20)
+    training: VecEnv = BatchedTrials(BernoulliBandit(arms=1), 200, 20, seed=0)
+    training.reset()
+    rewards = np.sum([training.step(np.zeros(200, int))[1] for _ in range(20)], axis=0)
+    assert abs(np.corrcoef(rewards, result.trial_returns)[0, 1]) < 0.3
+
+
+def test_mean_and_standard_error() -> None:
+    result = Evaluation(
+        np.array([[1.0, 2], [3, 4], [5, 9]]), np.ones((3, 2), np.int64), np.ones((3, 2))
+    )
+    np.testing.assert_array_equal(result.trial_returns, [3, 7, 14])
+    assert result.mean == 8
+    assert result.standard_error == pytest.approx(np.sqrt((25 + 1 + 36) / 2 / 3))
+
+
+def test_no_trials_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        evaluate_trials(FirstArm(), "bandit", 0)
