@@ -10,9 +10,10 @@ TYPED := rl2_sb3 tests $(if $(wildcard benchmarks/*.py),benchmarks)
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 15
 
-demo: $(INSTALLED) ## train an agent on bandits in a minute and evaluate it
-	@$(BIN)/rl2 train bandit --arms 5 --episodes 10 --out runs/demo
-	@$(BIN)/rl2 evaluate runs/demo
+demo: $(INSTALLED) ## train an agent on bandits in two minutes and evaluate it
+	$(BIN)/rl2 train bandit --arms 5 --episodes 10 --steps 1_000_000 --out runs/demo --overwrite
+	$(BIN)/rl2 plot runs/demo --reference "Bayes optimum" 6.660 random 5
+	$(BIN)/rl2 evaluate runs/demo --against random greedy "ucb1(c=0.1)" bayes-optimum
 
 test: lint ## lint, then run the tests
 	@$(BIN)/pytest -q

@@ -53,7 +53,7 @@ class Run:
     """Let the learning rate fall linearly to a hundredth over the run."""
     gamma: float = 1.0
     """Discount."""
-    gae_lambda: float = 0.8
+    gae_lambda: float = 0.5
     """Of generalised advantage estimation."""
     clip_range: float = 0.2
     """Of the surrogate's ratio."""
@@ -63,7 +63,7 @@ class Run:
     """Length of a rollout; by default a whole trial where all have one length."""
     trials_per_batch: int | None = None
     """Columns of a minibatch; by default about an eighth of them."""
-    ent_coef: float = 0.0
+    ent_coef: float = 0.01
     """Weight of the entropy bonus."""
     ent_decay: bool = True
     """Let that weight fall linearly to zero over the run."""

@@ -83,10 +83,11 @@ def gittins_table(
 
 
 def whittle_index(alpha: ArrayLike, beta: ArrayLike, gamma: float) -> Floats:
-    """Whittle's closed-form approximation of the Gittins index (Whittle 1988; Brezzi & Lai 2002).
+    """Whittle's closed-form approximation of the Gittins index (1988).
 
-    Takes and returns what :func:`gittins_index` does. Good to about 0.02; poor for parameters
-    below 1, as for a discount well below 0.9.
+    Takes and returns what :func:`gittins_index` does, steps of any size; the value may leave
+    [0, 1]. Over all counts of at most n pulls, with gamma = 1 - 1/n, it is off by 0.03 on average
+    and 0.09 at most for n = 10, and by 0.002 and 0.04 for n = 100.
     """
     a, b = np.asarray(alpha, float), np.asarray(beta, float)
     check(gamma, float(a.min()), float(b.min()))
@@ -99,7 +100,9 @@ def whittle_index(alpha: ArrayLike, beta: ArrayLike, gamma: float) -> Floats:
 def brezzi_lai_index(alpha: ArrayLike, beta: ArrayLike, gamma: float) -> Floats:
     """Brezzi and Lai's closed-form approximation of the Gittins index (2002).
 
-    Takes and returns what :func:`gittins_index` does. Good where gamma is near 1.
+    Takes and returns what :func:`gittins_index` does, steps of any size; the value may leave
+    [0, 1]. As above it is off by 0.02 and 0.06 for n = 10, and by 0.01 and 0.14 for n = 100, the
+    most on fresh arms, of which it thinks too highly.
     """
     a, b = np.asarray(alpha, float), np.asarray(beta, float)
     check(gamma, float(a.min()), float(b.min()))
@@ -307,7 +310,7 @@ def on_disk(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     path = cache / f"gittins-{name}-v{VERSION}.npy"
     try:
         return np.asarray(np.load(path, mmap_mode="r"))
-    except (FileNotFoundError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError):  # not there, not ours to read, or not whole
         table = make()
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -61,14 +61,29 @@ class _Multiply:
         return rounded if self.native else rounded.to(factor.dtype)
 
     def __call__(self, left: th.Tensor, cast_right: th.Tensor) -> th.Tensor:
+        """``left @ right``."""
         return th.mm(self.cast(left), cast_right).to(left.dtype)
+
+    def into(self, out: th.Tensor, left: th.Tensor, cast_right: th.Tensor) -> None:
+        """``out = left @ right``, in place."""
+        if self.native:
+            out.copy_(th.mm(left, cast_right))
+        else:
+            th.mm(left, cast_right, out=out)
 
     def add_to(self, total: th.Tensor, left: th.Tensor, cast_right: th.Tensor) -> None:
         """``total += left @ right``, in place."""
         if self.native:
-            total += self(left, cast_right)
+            total += th.mm(left, cast_right)
         else:
-            total.addmm_(self.cast(left), cast_right)
+            total.addmm_(left, cast_right)
+
+
+def _gates(gates: th.Tensor) -> tuple[tuple[th.Tensor, ...], ...]:
+    """Each step's views of r and z together, r, z, and c."""
+    size = gates.shape[2] // 3
+    r, z, c = gates.split(size, dim=2)
+    return gates[..., : 2 * size].unbind(), r.unbind(), z.unbind(), c.unbind()
 
 
 class _GRUSequence(th.autograd.Function):
@@ -89,21 +104,23 @@ class _GRUSequence(th.autograd.Function):
         # The gates' inputs; the loop replaces them by the gates r, z, c.
         gates = multiply(x.flatten(0, 1), multiply.cast(weight_ih.t())).view(steps, columns, -1)
         gates += bias
-        recurrent = multiply.cast(weight_hh.t())
+        u_rz, u_c = (multiply.cast(u.t()) for u in weight_hh.split((2 * size, size)))
         output = x.new_empty(steps, columns, size)
+        uc_h = x.new_empty(steps, columns, size)
         before = x.new_empty(steps if keep is not None else 1, columns, size)  # h after resets
         before[0] = h
-        uc_h = x.new_empty(steps, columns, size)
-        for t in range(steps):
+        # The loop's views are made at once: making them one by one costs as much as computing.
+        views = zip(*_gates(gates), uc_h.unbind(), output.unbind(), strict=True)
+        for t, (rz, r, z, c, uc, out) in enumerate(views):
             if keep is not None:
                 h = th.mul(h, keep[t], out=before[t])
-            from_h = multiply(h, recurrent)
-            uc_h[t] = from_h[:, 2 * size :]
-            rz, c = gates[t, :, : 2 * size], gates[t, :, 2 * size :]
-            rz.add_(from_h[:, : 2 * size]).sigmoid_()
-            c.addcmul_(rz[:, :size], uc_h[t])
+            left = multiply.cast(h)
+            multiply.add_to(rz, left, u_rz)
+            multiply.into(uc, left, u_c)
+            rz.sigmoid_()
+            c.addcmul_(r, uc)
             _ = c.tanh_() if candidate == "tanh" else c.relu_()
-            h = th.lerp(c, h, rz[:, size:], out=output[t])
+            h = th.lerp(c, h, z, out=out)
         ctx.candidate, ctx.precision = candidate, precision
         ctx.save_for_backward(x, keep, weight_ih, weight_hh, gates, uc_h, before, output)
         return output
@@ -119,28 +136,35 @@ class _GRUSequence(th.autograd.Function):
         grad_gates = th.empty_like(gates)  # with respect to the gates' inputs
         grad_uc_h = th.empty_like(uc_h)
         grad_h = th.zeros_like(output[0])
-        for t in reversed(range(steps)):
-            r, z, c = gates[t].split(size, dim=1)
-            rz, g = gates[t, :, : 2 * size], grad_gates[t]
-            h = before[t] if keep is not None or t == 0 else output[t - 1]
-            grad_h += grad_output[t]
+        history = before.unbind() if keep is not None else (before[0], *output[:-1].unbind())
+        views = zip(
+            *_gates(gates),
+            *_gates(grad_gates),
+            uc_h.unbind(),
+            grad_uc_h.unbind(),
+            history,
+            grad_output.unbind(),
+            strict=True,
+        )
+        for t, step in reversed(list(enumerate(views))):
+            rz, r, z, c, g_rz, g_r, g_z, g_c, uc, g_uc, h, g_out = step
+            grad_h += g_out
             kept = grad_h * z
-            th.mul(grad_h, h - c, out=g[:, size : 2 * size])
+            th.mul(grad_h, h - c, out=g_z)
             grad_c = grad_h.sub_(kept)
             if ctx.candidate == "tanh":
-                th.ops.aten.tanh_backward.grad_input(grad_c, c, grad_input=g[:, 2 * size :])
+                th.ops.aten.tanh_backward.grad_input(grad_c, c, grad_input=g_c)
             else:
-                th.mul(grad_c, c > 0, out=g[:, 2 * size :])
-            th.mul(g[:, 2 * size :], r, out=grad_uc_h[t])
-            th.mul(g[:, 2 * size :], uc_h[t], out=g[:, :size])
-            g_rz = g[:, : 2 * size]
+                th.mul(grad_c, c > 0, out=g_c)
+            th.mul(g_c, r, out=g_uc)
+            th.mul(g_c, uc, out=g_r)
             th.ops.aten.sigmoid_backward.grad_input(g_rz, rz, grad_input=g_rz)
-            multiply.add_to(kept, g_rz, u_rz)
-            multiply.add_to(kept, grad_uc_h[t], u_c)
+            multiply.add_to(kept, multiply.cast(g_rz), u_rz)
+            multiply.add_to(kept, multiply.cast(g_uc), u_c)
             grad_h = kept if keep is None else kept.mul_(keep[t])
         flat_gates, flat_x = grad_gates.flatten(0, 1), x.flatten(0, 1)
-        history = before if keep is not None else th.cat([before, output[:-1]])
-        cast_history = multiply.cast(history.flatten(0, 1))
+        states = before if keep is not None else th.cat([before, output[:-1]])
+        cast_history = multiply.cast(states.flatten(0, 1))
         grad_weight_hh = th.empty_like(weight_hh)
         grad_weight_hh[: 2 * size] = multiply(flat_gates[:, : 2 * size].t(), cast_history)
         grad_weight_hh[2 * size :] = multiply(grad_uc_h.flatten(0, 1).t(), cast_history)

@@ -356,7 +356,13 @@ class GRUPolicy(ActorCriticPolicy):
         :param observation: of one trial or of many
         :param state: what the last call gave, ``None`` for new trials
         :return: actions, and the state ``(memory,)``
+        :raises ValueError: not a trial's observation, or another number of them than of states
         """
+        if not isinstance(observation, dict):
+            raise ValueError(
+                f"A trial's observation is a dict, got {type(observation).__name__}: wrap the "
+                "environment in rl2_sb3.TrialWrapper, or let rl2_sb3.load_agent act in it."
+            )
         self.set_training_mode(False)
         obs, vectorised = self.obs_to_tensor(observation)
         assert isinstance(obs, dict)
@@ -364,8 +370,9 @@ class GRUPolicy(ActorCriticPolicy):
         if state is None:
             obs["memory"] = self.initial_memory(columns)
         else:
-            memory = th.as_tensor(state[0], device=self.device)
-            obs["memory"] = memory.reshape(columns, self.memory_size)
+            if len(state[0]) != columns:
+                raise ValueError(f"The state has {len(state[0])} rows for {columns} observations.")
+            obs["memory"] = th.as_tensor(state[0], device=self.device)
         if episode_start is not None:
             start = th.as_tensor(episode_start, device=self.device).reshape(-1, 1)
             obs["start"] = obs["start"].bool() | start.bool()

@@ -18,8 +18,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rl2_sb3.tasks.bandits import BernoulliBandit
-
 Floats = NDArray[np.float64]
 Colour = str | tuple[float, float, float]
 
@@ -29,6 +27,7 @@ GREY = "#666666"
 STEPS, RETURN = "time/total_timesteps", "trial/return"
 EVALUATION = ("agent", "episode", "mean", "standard_error", "trials")
 UNSHOWN = ("steps", "device", "threads", "workers")  # they change where a run ends, not its course
+BANDIT_ARMS = 5  # what `rl2 train bandit` takes by default; its class would import torch
 MANY = 50  # episodes beyond which lines are smoothed and the axis is logarithmic
 
 
@@ -114,10 +113,9 @@ def _read_csv(
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
+            rows, header = list(reader), list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} cannot be read as CSV ({error}). {hint}") from error
-    header = reader.fieldnames or []
     missing = [column for column in columns if column not in header]
     if missing and not (log and not header):
         raise ValueError(f"{path} lacks the columns {', '.join(missing)}. {hint}")
@@ -155,7 +153,7 @@ def read_config(run: Path) -> dict[str, Any]:
             "Pass the folder of a run of `rl2 train`."
         ) from error
     if config["task"] == "bandit":
-        options = {"arms": BernoulliBandit.arms} | options
+        options = {"arms": BANDIT_ARMS} | options
     return {**config, "options": options}
 
 

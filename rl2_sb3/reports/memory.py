@@ -63,14 +63,14 @@ def memory_figure(out: Path) -> Path:
             middle,
             HEADLINE,
             "Memory is reset where a trial starts, nowhere else",
-            size=12,
+            size=13,
             weight="bold",
         )
         names = ("state", "last action, reward", "episode over?")
         for row, words in enumerate(names):
-            _text(axes, LEFT - 0.1, INPUT - (row + 0.5) * ROW, words, GREY, ha="right")
-        _text(axes, LEFT - 0.1, MEMORY, "memory\n(GRU state)", GREY, ha="right")
-        _text(axes, LEFT - 0.1, TIME, "time", GREY, ha="right")
+            _text(axes, LEFT - 0.1, INPUT - (row + 0.5) * ROW, words, GREY, ha="right", size=9)
+        _text(axes, LEFT - 0.1, MEMORY, "memory\n(GRU state)", GREY, ha="right", size=9)
+        _text(axes, LEFT - 0.1, TIME, "time", GREY, ha="right", size=9)
         _arrow(axes, (LEFT, TIME), (right, TIME), GREY)
         _text(axes, middle, KEY, KEY_WORDS)
     return out
@@ -82,7 +82,7 @@ def _draw_trial(axes: Axes, trial: Trial, left: float) -> float:
     right = states[-1] + MARGIN / 2
     height = TRIAL + 0.17 - FOOT
     axes.add_patch(Rectangle((left, FOOT), right - left, height, color=trial.tint))
-    _text(axes, (left + right) / 2, TRIAL, trial.words, trial.colour, size=11, weight="bold")
+    _text(axes, (left + right) / 2, TRIAL, trial.words, trial.colour, size=12, weight="bold")
     step = 0
     for episode, length in enumerate(trial.lengths):
         middle = (cells[step] + cells[step + length - 1] + CELL) / 2
@@ -98,7 +98,7 @@ def _draw_trial(axes: Axes, trial: Trial, left: float) -> float:
     for k, x in enumerate(states):
         face, ink = (trial.colour, "white") if k else ("white", trial.colour)
         axes.add_patch(Circle((x, MEMORY), RADIUS, fc=face, ec=trial.colour, lw=1.5, zorder=3))
-        _text(axes, x, MEMORY, f"$h_{k}$", ink, size=10)
+        _text(axes, x, MEMORY, f"$h_{k}$", ink)
     begins = "start = 1:\nreset to 0"
     _text(axes, left + 0.07, FATE, begins, trial.colour, weight="bold", ha="left")
     for k in np.cumsum(trial.lengths[:-1]):
@@ -142,7 +142,7 @@ def _arrow(
 
 
 def _text(axes: Axes, x: float, y: float, words: str, colour: str = "black", **style: Any) -> None:
-    style = {"ha": "center", "va": "center", "size": 9, **style}
+    style = {"ha": "center", "va": "center", "size": 10, **style}
     axes.text(x, y, words, color=colour, **style)
 
 

@@ -117,15 +117,15 @@ def _check_gym(tasks: GymTasks, episodes: int, n: int, seed: int) -> None:
     from rl2_sb3.trials import TrialWrapper  # which imports the distributions
 
     drawn, again, other = (_draw(tasks, n, s) for s in (seed, seed, seed + 1))
-    equal = all(_equal(task, drawn[0]) for task in drawn)
-    _check_draws(_equal(drawn, again), _equal(drawn, other), equal)
     try:
-        copy = pickle.loads(pickle.dumps(drawn[0]))
+        copy, *_ = pickle.loads(pickle.dumps(drawn))
     except Exception as error:  # pickling a foreign object may raise anything
         raise AssertionError(
             f"A task cannot be pickled ({error}): make it of numbers, arrays and tuples, since "
             "environments run in other processes."
         ) from error
+    equal = all(_equal(task, drawn[0]) for task in drawn)
+    _check_draws(_equal(drawn, again), _equal(drawn, other), equal)
     env, twin = tasks.make_env(), tasks.make_env()
     demand(isinstance(env, gym.Env), f"make_env gives {env!r}: give a gymnasium.Env.")
     demand(env is not twin, "make_env gives one environment twice: make a new one each time.")

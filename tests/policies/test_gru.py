@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch as th
 from torch import nn
@@ -9,21 +11,20 @@ from rl2_sb3.policies import gru as gru_module
 from tests.policies.reference import Round, plain_gru
 
 STEPS, COLUMNS, INPUTS, SIZE = 6, 3, 2, 4
+Tensors = tuple[th.Tensor, th.Tensor, th.Tensor, th.Tensor, th.Tensor]
 CANDIDATES: list[Candidate] = ["tanh", "relu"]
 KEEPS = ["never", "whole", "partial"]
 
 
-def problem(dtype: th.dtype = th.float64, size: int = SIZE) -> list[th.Tensor]:
+def problem(dtype: th.dtype = th.float64, size: int = SIZE) -> Tensors:
     """Inputs, state and weights, each wanting a gradient."""
     generator = th.Generator().manual_seed(0)
-    shapes = [
-        (STEPS, COLUMNS, INPUTS),
-        (COLUMNS, size),
-        (3 * size, INPUTS),
-        (3 * size, size),
-        (3 * size,),
-    ]
-    return [th.randn(s, generator=generator, dtype=dtype).requires_grad_() for s in shapes]
+
+    def random(*shape: int) -> th.Tensor:
+        return th.randn(shape, generator=generator, dtype=dtype).requires_grad_()
+
+    inputs, state = random(STEPS, COLUMNS, INPUTS), random(COLUMNS, size)
+    return inputs, state, random(3 * size, INPUTS), random(3 * size, size), random(3 * size)
 
 
 def resets(kind: str, dtype: th.dtype = th.float64) -> th.Tensor | None:
@@ -33,28 +34,23 @@ def resets(kind: str, dtype: th.dtype = th.float64) -> th.Tensor | None:
     return (th.rand(shape, generator=th.Generator().manual_seed(1)) < 0.6).to(dtype)
 
 
-def gradients(output: th.Tensor, tensors: list[th.Tensor]) -> tuple[th.Tensor, ...]:
+def gradients(output: th.Tensor, tensors: Sequence[th.Tensor]) -> tuple[th.Tensor, ...]:
     slope = th.randn(output.shape, generator=th.Generator().manual_seed(2)).to(output)
     return th.autograd.grad(output, tensors, slope)
 
 
-def run(
-    tensors: list[th.Tensor], keep: th.Tensor | None, candidate: Candidate = "tanh"
-) -> th.Tensor:
-    x, h, *weights = tensors
-    return gru_sequence(x, h, keep, *weights, candidate)
+def run(tensors: Tensors, keep: th.Tensor | None, candidate: Candidate = "tanh") -> th.Tensor:
+    x, h = tensors[:2]
+    return gru_sequence(x, h, keep, *tensors[2:], candidate)
 
 
 def test_equals_torch_gru_with_gradients() -> None:
     x, h, weight_ih, weight_hh, bias = tensors = problem()
     theirs = nn.GRU(INPUTS, SIZE, dtype=th.float64)
-    with th.no_grad():
-        theirs.weight_ih_l0.copy_(weight_ih)
-        theirs.weight_hh_l0.copy_(weight_hh)
-        theirs.bias_ih_l0.copy_(bias)
-        theirs.bias_hh_l0.zero_()
+    weights = {"weight_ih_l0": weight_ih, "weight_hh_l0": weight_hh, "bias_ih_l0": bias}
+    theirs.load_state_dict({**weights, "bias_hh_l0": th.zeros_like(bias)})
     output, _ = theirs(x, h[None])
-    parameters = [theirs.weight_ih_l0, theirs.weight_hh_l0, theirs.bias_ih_l0]
+    parameters = [theirs.get_parameter(name) for name in weights]
 
     th.testing.assert_close(run(tensors, None), output)
     th.testing.assert_close(
@@ -65,8 +61,8 @@ def test_equals_torch_gru_with_gradients() -> None:
 @pytest.mark.parametrize("candidate", CANDIDATES)
 @pytest.mark.parametrize("kind", KEEPS)
 def test_equals_the_equations_with_gradients(kind: str, candidate: Candidate) -> None:
-    x, h, *weights = tensors = problem()
-    plain = plain_gru(x, h, resets(kind), *weights, candidate)
+    tensors = problem()
+    plain = plain_gru(*tensors[:2], resets(kind), *tensors[2:], candidate)
 
     th.testing.assert_close(run(tensors, resets(kind), candidate), plain)
     th.testing.assert_close(
@@ -78,13 +74,15 @@ def test_equals_the_equations_with_gradients(kind: str, candidate: Candidate) ->
 @pytest.mark.parametrize("kind", KEEPS)
 def test_gradients_are_those_of_finite_differences(kind: str, candidate: Candidate) -> None:
     def sequence(*tensors: th.Tensor) -> th.Tensor:
-        return run(list(tensors), resets(kind), candidate)
+        x, h, weight_ih, weight_hh, bias = tensors
+        return run((x, h, weight_ih, weight_hh, bias), resets(kind), candidate)
 
     assert th.autograd.gradcheck(sequence, problem())
 
 
 def test_a_reset_inside_equals_separate_sequences() -> None:
-    x, h, *weights = tensors = problem()
+    tensors = problem()
+    (x, h), weights = tensors[:2], tensors[2:]
     keep = th.ones(STEPS, COLUMNS, 1, dtype=th.float64)
     keep[4, 1] = 0  # column 1 begins anew before step 4, the others never
     output = run(tensors, keep)
@@ -101,7 +99,8 @@ def test_a_reset_inside_equals_separate_sequences() -> None:
 
 
 def test_a_reset_before_the_first_step_forgets_the_state() -> None:
-    x, h, *weights = tensors = problem()
+    tensors = problem()
+    (x, h), weights = tensors[:2], tensors[2:]
     keep = th.ones(STEPS, COLUMNS, 1, dtype=th.float64)
     keep[0, 0] = 0
 
@@ -130,11 +129,12 @@ def test_bf16_is_arithmetic_on_rounded_factors(
     native: bool, tolerance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gru_module, "has_bf16", lambda device: native)
-    x, h, *weights = tensors = problem(th.float32, size=32)
+    tensors = problem(th.float32, size=32)
+    (x, h), weights = tensors[:2], tensors[2:]
     keep = resets("whole", th.float32)
 
     def plain(round_factor: Round) -> th.Tensor:
-        return plain_gru(x, h, keep, *weights, round_factor=round_factor)
+        return plain_gru(x, h, keep, *weights, "tanh", "bf16", round_factor)
 
     output = gru_sequence(x, h, keep, *weights, "tanh", "bf16")
 

@@ -3,7 +3,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from matplotlib.transforms import Bbox
 
 from rl2_sb3.reports import adaptation_curve, learning_curve
 from rl2_sb3.reports.curves import (
+    BANDIT_ARMS,
     PALETTE,
     read_config,
     read_evaluation,
@@ -28,7 +29,8 @@ from rl2_sb3.reports.curves import (
     step_unit,
     task_title,
 )
-from rl2_sb3.reports.memory import TRIALS, memory_figure, trial_positions
+from rl2_sb3.reports.memory import CELL, TRIALS, memory_figure, trial_positions
+from rl2_sb3.tasks import BernoulliBandit
 
 STEPS, RETURN = "time/total_timesteps", "trial/return"
 HEADER = f"time/time_elapsed,{STEPS},{RETURN},trial/return_episode_01"
@@ -44,7 +46,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def write_run(folder: Path, *parts: list[tuple[int, float | str]], **changes: Any) -> Path:
+def write_run(folder: Path, *parts: Sequence[tuple[int, float | str]], **changes: Any) -> Path:
     """A run's folder: its settings, and a log for each part, of steps and returns."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(CONFIG | changes))
@@ -65,28 +67,29 @@ def write_evaluation(path: Path, agents: dict[str, list[float]], trials: int = 1
 
 
 @pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
-    """The figures that were written, for a look at what is in them."""
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that would be written, for a look at what is in them."""
     seen: list[Figure] = []
-    savefig = Figure.savefig
-
-    def record(self: Figure, *args: Any, **kwargs: Any) -> None:
-        seen.append(self)
-        savefig(self, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", record)
-    yield seen
+    monkeypatch.setattr(Figure, "savefig", lambda figure, out: seen.append(figure))
+    return seen
 
 
 def assert_texts_are_clear(figure: Figure) -> None:
     """No text lies over another one or over the figure's edge."""
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    figure.draw_without_rendering()
+    hidden = [
+        tick.label1
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis.get_major_ticks()
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    ]
     boxes: dict[str, Bbox] = {}
     for i, text in enumerate(figure.findobj(Text)):
         assert isinstance(text, Text)
-        if text.get_text().strip() and text.get_visible():
+        if text.get_text().strip() and text.get_visible() and text not in hidden:
             # An annotation's own extent would hold its line, too.
-            boxes[f"{i}: {text.get_text()}"] = Text.get_window_extent(text, renderer)
+            boxes[f"{i}: {text.get_text()}"] = Text.get_window_extent(text)
     assert len(boxes) > 5
     for name, box in boxes.items():
         assert 0 <= box.x0 <= box.x1 <= figure.bbox.width, f"{name} is cut off"
@@ -172,18 +175,14 @@ def test_running_mean_takes_what_there_is_at_the_ends() -> None:
     ("wanted", "found"),
     [
         ([0.2, 0.8], [0.2, 0.8]),  # far enough apart: they stay
-        ([0.5, 0.5], [0.55, 0.45]),  # see below: the first comes out lower
+        ([0.5, 0.5], [0.45, 0.55]),
         ([0.9, 0.5, 0.52, 0.1], [0.9, 0.46, 0.56, 0.1]),
         ([0.4, 0.5, 0.5], [0.3667, 0.4667, 0.5667]),  # one pool: moved as little as can be
         ([0.0, 1.0, 0.99], [0.0, 1.0, 0.9]),  # within the ends
     ],
 )
 def test_spread_moves_labels_apart_and_no_further(wanted: list[float], found: list[float]) -> None:
-    result = spread(np.array(wanted), 0.1)
-
-    if wanted[0] == wanted[1]:
-        found = found[::-1]
-    np.testing.assert_allclose(result, found, atol=1e-4)
+    np.testing.assert_allclose(spread(np.array(wanted), 0.1), found, atol=1e-4)
 
 
 def test_labels_that_cannot_fit_overlap_both_ends_alike() -> None:
@@ -242,6 +241,10 @@ def test_title_says_what_the_runs_share(
     assert task_title([read_config(run) for run in runs]) == title
 
 
+def test_arms_of_a_bandit_without_options_are_those_of_its_class() -> None:
+    assert BernoulliBandit().arms == BANDIT_ARMS
+
+
 @pytest.mark.parametrize(
     ("value", "label"),
     [
@@ -271,18 +274,22 @@ def test_steps_are_counted_in_readable_units() -> None:
 # --- figures --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_both_figures_are_written_in_the_format_of_the_suffix(tmp_path: Path, suffix: str) -> None:
-    start = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix]
+@pytest.mark.parametrize(
+    ("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".PDF", b"%PDF")]
+)
+def test_format_follows_the_suffix(tmp_path: Path, suffix: str, magic: bytes) -> None:
     run = write_run(tmp_path / "run", [(10, 1.0)])
+    out = tmp_path / "new" / f"out{suffix}"
+
+    assert learning_curve([run], out) == out
+    assert out.read_bytes().startswith(magic)
+
+
+def test_other_figures_are_written(tmp_path: Path) -> None:
     evaluation = write_evaluation(tmp_path / "evaluation.csv", {"RL2": [0.5]})
 
-    first = learning_curve([run], tmp_path / "new" / f"learning{suffix}")
-    second = adaptation_curve(evaluation, tmp_path / f"adaptation{suffix}")
-
-    assert first == tmp_path / "new" / f"learning{suffix}"
-    assert first.read_bytes().startswith(start)
-    assert second.read_bytes().startswith(start)
+    assert adaptation_curve(evaluation, tmp_path / "out.png").stat().st_size > 10_000
+    assert memory_figure(tmp_path / "memory.png").stat().st_size > 10_000
 
 
 def test_learning_curve_shows_runs_and_references(tmp_path: Path, figures: list[Figure]) -> None:
@@ -304,8 +311,9 @@ def test_learning_curve_shows_runs_and_references(tmp_path: Path, figures: list[
     assert axes.get_xlabel() == "Environment steps (millions)"
     assert axes.get_xlim() == (0, 2)
     raw, smooth = axes.lines[:2]
-    np.testing.assert_allclose(raw.get_ydata(), read_progress(runs[0]).y)
-    assert np.diff(smooth.get_ydata()).std() < np.diff(raw.get_ydata()).std() / 2
+    logged, shown = np.asarray(raw.get_ydata(), float), np.asarray(smooth.get_ydata(), float)
+    np.testing.assert_allclose(logged, read_progress(runs[0]).y)
+    assert np.diff(shown).std() < np.diff(logged).std() / 2
     assert smooth.get_linewidth() > raw.get_linewidth()
     right = ["Bayes optimum 6.660", "UCB1 6.620", "Gittins 6.610", "random 5.0"]
     assert labels_right_of(axes) == right
@@ -335,7 +343,7 @@ def test_long_legend_stays_within_the_figure(tmp_path: Path, figures: list[Figur
     assert len({(line.get_color(), line.get_linestyle()) for line in smooth}) == 9
 
 
-@pytest.mark.parametrize("episodes", [1, 2, 10, 40, 500])
+@pytest.mark.parametrize("episodes", [1, 10, 40, 500])
 def test_adaptation_curve_names_each_line_at_its_end(
     tmp_path: Path, figures: list[Figure], episodes: int
 ) -> None:
@@ -367,16 +375,15 @@ def test_adaptation_curve_names_each_line_at_its_end(
     assert figures[0].legends == []
     assert_texts_are_clear(figures[0])
     if episodes <= 50:
-        np.testing.assert_allclose(ours.get_ydata(), agents["RL2PPO"])
+        np.testing.assert_allclose(np.asarray(ours.get_ydata(), float), agents["RL2PPO"])
         low, high = axes.collections[0].get_paths()[0].get_extents().intervaly
         np.testing.assert_allclose(low, agents["RL2PPO"].min() - 0.02)
         np.testing.assert_allclose(high, agents["RL2PPO"].max() + 0.02)
 
 
 def test_memory_figure_is_legible(tmp_path: Path, figures: list[Figure]) -> None:
-    out = memory_figure(tmp_path / "memory.png")
+    memory_figure(tmp_path / "memory.png")
 
-    assert out.exists()
     assert figures[0].get_size_inches().tolist() == [12, 3.6]
     words = [text.get_text() for text in figures[0].axes[0].texts]
     for trial in TRIALS:
@@ -391,7 +398,9 @@ def test_memory_lies_between_the_inputs() -> None:
 
     assert len(cells) == 3
     assert len(states) == 4
-    assert all(a < cell < b for a, cell, b in zip(states, cells, states[1:], strict=True))
+    assert all(
+        a < cell + CELL / 2 < b for a, cell, b in zip(states[:-1], cells, states[1:], strict=True)
+    )
 
 
 # --- errors ---------------------------------------------------------------------------------------
@@ -430,7 +439,7 @@ def test_no_progress_file(tmp_path: Path) -> None:
 def test_no_finished_trial_yet(tmp_path: Path, text: str) -> None:
     run = write_run(tmp_path / "run")
     (run / "progress.csv").write_text(text)
-    with pytest.raises(ValueError, match="no finished trial yet .* train until a trial has ended"):
+    with pytest.raises(ValueError, match=r"no finished trial yet .* train until a trial has ended"):
         read_progress(run)
 
 

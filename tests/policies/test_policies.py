@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch as th
+from gymnasium import spaces
+from numpy.typing import NDArray
+from torch import nn
+
+from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
+from rl2_sb3.trials import trial_space
+from tests.policies.counting import count_steps
+
+SIZE = 6
+ARMS = spaces.Discrete(3)
+FORCES = spaces.Box(-0.1, 0.1, (2,), np.float32)
+PLACE = spaces.Box(-1, 1, (2,), np.float32)
+IMAGE = spaces.Box(0, 255, (3, 13, 15), np.uint8)
+ACTIONS = {
+    "discrete": ARMS,
+    "box": FORCES,
+    "multi-discrete": spaces.MultiDiscrete([2, 3]),
+    "multi-binary": spaces.MultiBinary(3),
+}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "separate": {},
+    "shared": {"shared": True},
+    "layers": {"layers_before": [5], "layers_after": [7, 4]},
+    "weight-norm": {"weight_norm": True, "layers_before": [5]},
+    "episode-units": {"episode_units": 2, "shared": True},
+}
+
+
+def make_policy(
+    observation: spaces.Space[Any] = PLACE,
+    action: spaces.Space[Any] = ARMS,
+    kind: type[GRUPolicy] = GRUPolicy,
+    **network: Any,
+) -> GRUPolicy:
+    th.manual_seed(0)
+    space = trial_space(observation, action)
+    return kind(space, action, lambda _: 1e-3, **{"hidden_size": SIZE, **network})
+
+
+def observations(policy: GRUPolicy, rows: int, seed: int = 0) -> dict[str, NDArray[Any]]:
+    """Random observations without a trial's start, axis 0 the row."""
+    space = policy.observation_space
+    assert isinstance(space, spaces.Dict)
+    space.seed(seed)
+    samples = [space.sample() for _ in range(rows)]
+    obs = {key: np.stack([sample[key] for sample in samples]) for key in space}
+    obs["reward"] = np.random.default_rng(seed).normal(size=(rows, 1)).astype(np.float32)
+    obs["start"][:] = 0
+    return obs
+
+
+def block(policy: GRUPolicy, steps: int, columns: int, seed: int = 0) -> dict[str, th.Tensor]:
+    obs = {k: th.as_tensor(v) for k, v in observations(policy, steps * columns, seed).items()}
+    generator = th.Generator().manual_seed(seed)
+    obs["memory"] = th.randn(columns, policy.memory_size, generator=generator)
+    return obs
+
+
+def outputs(policy: GRUPolicy, obs: dict[str, th.Tensor]) -> tuple[th.Tensor, th.Tensor]:
+    """Log-probabilities of fixed actions, and values."""
+    distribution = policy.get_distribution(obs)
+    actions = th.zeros(len(obs["start"]), *(policy.action_space.shape or ()))
+    return distribution.log_prob(actions), policy.predict_values(obs)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_block_equals_its_steps(network: str) -> None:
+    steps, columns = 7, 3
+    policy = make_policy(**NETWORKS[network])
+    obs = block(policy, steps, columns)
+    obs["start"][4 * columns + 1] = 1  # column 1 begins a trial at step 4
+    obs["start"][0 * columns + 2] = 1  # and column 2 at the first one
+
+    memory, actions, log_probs, values = obs["memory"], [], [], []
+    with th.no_grad():
+        for t in range(steps):
+            rows = {key: value[t * columns : (t + 1) * columns] for key, value in obs.items()}
+            acted = policy.act({**rows, "memory": memory})
+            memory = acted.memory
+            actions.append(acted.actions)
+            log_probs.append(acted.log_probs)
+            values.append(acted.values)
+        replayed_values, replayed, _ = policy.evaluate_actions(obs, th.cat(actions))
+        th.testing.assert_close(replayed, th.cat(log_probs))
+        th.testing.assert_close(replayed_values, th.cat(values))
+        th.testing.assert_close(policy.predict_values(obs), th.cat(values))
+        th.testing.assert_close(
+            policy.get_distribution(obs).log_prob(th.cat(actions)), th.cat(log_probs)
+        )
+
+
+def test_memory_dies_at_a_trials_start_and_nowhere_else() -> None:
+    policy = make_policy(episode_units=2)
+    count_steps(policy)
+    obs = block(policy, steps=6, columns=1)
+    obs["memory"][:] = 10
+    obs["done"][:, 0] = th.tensor([0, 0, 1, 0, 0, 0])
+    obs["start"][:, 0] = th.tensor([0, 0, 0, 0, 1, 0])
+
+    states, value_states, memory = policy._unroll(obs)
+
+    assert states is not None
+    assert value_states is not None
+    trial, episode = [11, 12, 13, 14, 1, 2], [11, 12, 1, 2, 1, 2]
+    expected = th.tensor([[t] * (SIZE - 2) + [e] * 2 for t, e in zip(trial, episode, strict=True)])
+    assert (states == expected).all()
+    assert (value_states == expected).all()
+    assert (memory == 2).all()
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_actor_parameters_are_those_that_actions_depend_on(network: str, action: str) -> None:
+    policy = make_policy(action=ACTIONS[action], **NETWORKS[network])
+    check_actor_parameters(policy)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_actor_parameters_with_images(shared: bool) -> None:
+    check_actor_parameters(make_policy(IMAGE, kind=CnnGRUPolicy, shared=shared))
+
+
+def check_actor_parameters(policy: GRUPolicy) -> None:
+    log_prob, values = outputs(policy, block(policy, 4, 3))
+    named = dict(policy.named_parameters())
+
+    def names(output: th.Tensor) -> set[str]:
+        slopes = th.autograd.grad(output.sum(), list(named.values()), allow_unused=True)
+        return {name for name, slope in zip(named, slopes, strict=True) if slope is not None}
+
+    ours = {id(parameter) for parameter in policy.actor_parameters()}
+    actor = {name for name, parameter in named.items() if id(parameter) in ours}
+    assert actor == names(log_prob)
+    assert len(ours) == len(actor)
+    rest = set(named) - actor
+    if policy.shared:
+        assert {name.partition(".")[0] for name in rest} == {"value_net"}
+    else:
+        assert rest == names(values)
+
+
+@pytest.mark.parametrize("kind", [GRUPolicy, CnnGRUPolicy])
+def test_weight_norm_begins_as_the_same_function(kind: type[GRUPolicy]) -> None:
+    options: dict[str, Any] = {"layers_before": [5], "layers_after": [4]}
+    plain = make_policy(IMAGE, kind=kind, **options)
+    normed = make_policy(IMAGE, kind=kind, weight_norm=True, **options)
+    obs = block(plain, 4, 3)
+
+    th.testing.assert_close(outputs(normed, obs), outputs(plain, obs))
+    # Every weight is a length and a direction, and the optimiser has them.
+    weights = {name for name, parameter in normed.named_parameters() if parameter.dim() > 1}
+    assert {name.rpartition(".")[2] for name in weights} == {"original0", "original1"}
+    groups = normed.optimizer.param_groups
+    assert {id(p) for p in groups[0]["params"]} == {id(p) for p in normed.parameters()}
+
+
+def test_weights_are_xavier_and_biases_zero() -> None:
+    policy = make_policy(layers_before=[40], hidden_size=64)
+
+    linear = [module for module in policy.modules() if isinstance(module, nn.Linear)]
+    assert len(linear) == 4  # a layer for each network, and the two heads
+    for module in linear:
+        bound = (6 / (module.in_features + module.out_features)) ** 0.5
+        assert 0.8 * bound < module.weight.abs().max() <= bound
+        assert (module.bias == 0).all()
+
+
+@pytest.mark.parametrize("weight_norm", [False, True])
+def test_normalising_returns_leaves_values_as_they_are(weight_norm: bool) -> None:
+    policy = make_policy(weight_norm=weight_norm)
+    obs = block(policy, 4, 3)
+
+    def values() -> th.Tensor:
+        return policy.value_in_rewards(policy.predict_values(obs).detach())
+
+    assert (values() == 0).all()  # no return has been seen
+    policy.normalise_values(np.array([[1.0, 3.0], [5.0, 7.0]], np.float32))
+    assert float(policy.value_shift) == pytest.approx(4)
+    assert float(policy.value_scale) == pytest.approx(5**0.5)
+    before = values()
+    assert before.std() > 0.1
+
+    policy.normalise_values(np.array([14.0, 14.0], np.float32))
+
+    assert float(policy.value_shift) == pytest.approx(5)
+    assert float(policy.value_scale) == pytest.approx(0.9 * 5**0.5 + 0.1 * 0.01)
+    th.testing.assert_close(values(), before)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_predict_agrees_with_act(action: str) -> None:
+    policy = make_policy(action=ACTIONS[action])
+    memory, state = policy.initial_memory(2), None
+    bounds = ACTIONS[action]
+    for t in range(4):
+        obs = observations(policy, rows=2, seed=t)
+        starts = np.array([False, t == 2])
+        tensors = {key: th.as_tensor(value) for key, value in obs.items()}
+        tensors["start"] = th.as_tensor(starts)[:, None]
+        with th.no_grad():
+            acted = policy.act({**tensors, "memory": memory}, deterministic=True)
+        memory = acted.memory
+
+        actions, state = policy.predict(obs, state, starts, deterministic=True)
+
+        expected = acted.actions.numpy()
+        if isinstance(bounds, spaces.Box):
+            expected = np.clip(expected, bounds.low, bounds.high)
+        np.testing.assert_array_equal(actions, expected)
+        assert state is not None
+        np.testing.assert_array_equal(state[0], memory.numpy())
+        assert all(bounds.contains(row) for row in actions.astype(bounds.dtype))
+
+
+def test_predict_takes_one_observation_or_many() -> None:
+    policy = make_policy(action=ACTIONS["multi-discrete"])
+    alone, together = None, None
+    for t in range(3):
+        obs = observations(policy, rows=2, seed=t)
+        actions, together = policy.predict(obs, together, deterministic=True)
+        one = {key: value[0] for key, value in obs.items()}
+        action, alone = policy.predict(one, alone, deterministic=True)
+        assert action.shape == (2,)
+        np.testing.assert_array_equal(action, actions[0])
+    assert alone is not None
+    assert together is not None
+    np.testing.assert_allclose(alone[0], together[0][:1], atol=1e-6)
+
+
+def test_predict_resets_where_the_observation_says_start() -> None:
+    policy = make_policy()
+    count_steps(policy)
+    obs = observations(policy, rows=2)
+    obs["start"][1] = 1
+
+    _, state = policy.predict(obs, (np.full((2, policy.memory_size), 3, np.float32),))
+
+    assert state is not None
+    np.testing.assert_array_equal(state[0][:, 0], [4, 1])
+
+
+def test_predict_refuses_what_is_not_of_these_trials() -> None:
+    policy = make_policy()
+    obs = observations(policy, rows=2)
+    state = (np.zeros((4, policy.memory_size), np.float32),)
+    with pytest.raises(ValueError, match=r"4 rows.*2 observations"):
+        policy.predict(obs, state)
+    with pytest.raises(ValueError, match="TrialWrapper"):
+        policy.predict(obs["observation"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden_size": 0}, "hidden_size=0"),
+        ({"hidden_size": 4, "episode_units": 5}, "episode_units=5"),
+        ({"episode_units": -1}, "episode_units=-1"),
+        ({"candidate": "sigmoid"}, "candidate='sigmoid': use 'tanh' or 'relu'"),
+        ({"precision": "fp16"}, "precision='fp16': use 'fp32' or 'bf16'"),
+        ({"use_sde": True}, "use_sde=True"),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_policy(**options)
+
+
+def test_observations_without_trials_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"Wrap the environment in rl2_sb3\.TrialWrapper"):
+        GRUPolicy(PLACE, ARMS, lambda _: 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("observation", "message"),
+    [
+        (PLACE, "Use GRUPolicy"),
+        (spaces.Box(0, 255, (3, 12, 40), np.uint8), "observation is 12x40.*at least 13x13"),
+    ],
+)
+def test_cnn_policy_refuses_what_it_cannot_see(
+    observation: spaces.Space[Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_policy(observation, kind=CnnGRUPolicy)
+
+
+@pytest.mark.parametrize("kind", [GRUPolicy, CnnGRUPolicy])
+def test_a_policy_alone_is_saved_and_loaded(kind: type[GRUPolicy], tmp_path: Path) -> None:
+    policy = make_policy(IMAGE, FORCES, kind, shared=True, weight_norm=True, candidate="relu")
+    policy.normalise_values(np.array([1.0, 3.0]))
+    policy.save(str(tmp_path / "policy"))
+
+    loaded = kind.load(str(tmp_path / "policy"))
+
+    obs = block(policy, 3, 2)
+    th.testing.assert_close(outputs(loaded, obs), outputs(policy, obs), rtol=0, atol=0)
+    assert float(loaded.value_shift) == 2

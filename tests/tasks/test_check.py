@@ -1,0 +1,479 @@
+"""A broken distribution for each violation of the contract, and what check_tasks says of it."""
+
+import pickle
+import random
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from rl2_sb3.tasks import BatchedTasks, check, check_tasks
+from tests.envs import GoalEnv, GoalTasks, RaggedTasks, SmallEnv, vector
+
+Floats = NDArray[np.float64]
+Rng = np.random.Generator
+
+
+class Arms(BatchedTasks[Any, Any]):
+    """Episodes of two pulls; the observation and the state are the number of pulls so far."""
+
+    horizon: int | None = 2
+
+    def __init__(self) -> None:
+        self.observation_space: Any = spaces.Discrete(3)
+        self.action_space: Any = spaces.Discrete(2)
+
+    def sample(self, n: int, rng: Rng) -> Any:
+        return rng.random((n, 2))
+
+    def reset(self, params: Any, rng: Rng) -> Any:
+        state = np.zeros(len(params), np.int64)
+        return state, state
+
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        state = state + 1
+        return state, state, params[np.arange(len(params)), action], state == 2
+
+
+class NoObservationSpace(Arms):
+    def __init__(self) -> None:
+        super().__init__()
+        del self.observation_space
+
+
+class TupleActions(Arms):
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = spaces.Tuple([spaces.Discrete(2)])
+
+
+class HorizonZero(Arms):
+    horizon = 0
+
+
+class HorizonTooLong(Arms):
+    horizon = 3
+
+
+class HorizonTooShort(Arms):
+    horizon = 1
+
+
+class UnseededSample(Arms):
+    def sample(self, n: int, rng: Rng) -> Any:
+        return np.random.default_rng().random((n, 2))
+
+
+class SeedlessSample(Arms):
+    def sample(self, n: int, rng: Rng) -> Any:
+        return np.random.default_rng(0).random((n, 2))
+
+
+class GlobalNumpy(Arms):
+    def sample(self, n: int, rng: Rng) -> Any:
+        return np.random.random((n, 2))  # noqa: NPY002
+
+
+class GlobalPython(Arms):
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        random.random()
+        return super().step(params, state, action, rng)
+
+
+class ListParams(Arms):
+    def sample(self, n: int, rng: Rng) -> Any:
+        return [rng.random(2) for _ in range(n)]
+
+
+class ObjectParams(Arms):
+    def sample(self, n: int, rng: Rng) -> Any:
+        return np.array([{"mean": rng.random()} for _ in range(n)])
+
+
+class NoParams(Arms):
+    def sample(self, n: int, rng: Rng) -> Any:
+        return None
+
+
+class ParamsAcross(Arms):
+    def sample(self, n: int, rng: Rng) -> Any:
+        return rng.random((2, n))
+
+
+class ResetsAll(Arms):
+    def sample(self, n: int, rng: Rng) -> Any:
+        self.n = n
+        return super().sample(n, rng)
+
+    def reset(self, params: Any, rng: Rng) -> Any:
+        state = np.zeros(self.n, np.int64)
+        return state, state
+
+
+class ResetGivesObservationOnly(Arms):
+    def reset(self, params: Any, rng: Rng) -> Any:
+        return np.zeros(len(params), np.int64)
+
+
+class ResetChangesParams(Arms):
+    def reset(self, params: Any, rng: Rng) -> Any:
+        params += 1
+        return super().reset(params, rng)
+
+
+class StepChangesParams(Arms):
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        params *= 0.9
+        return super().step(params, state, action, rng)
+
+
+class StepChangesActions(Arms):
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        action[:] = 0
+        return super().step(params, state, action, rng)
+
+
+class StepGivesFive(Arms):
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        return (*super().step(params, state, action, rng), {})
+
+
+class StateChangesDtype(Arms):
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        _, *rest = super().step(params, state, action, rng)
+        return (rest[0].astype(np.float64), *rest)
+
+
+class ObservationOutside(Arms):
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = spaces.Discrete(2)
+
+
+class ObservationAcross(Arms):
+    def reset(self, params: Any, rng: Rng) -> Any:
+        state, observation = super().reset(params, rng)
+        return state, observation[None]
+
+
+class ObservationFloat(Arms):
+    def reset(self, params: Any, rng: Rng) -> Any:
+        state, observation = super().reset(params, rng)
+        return state, observation.astype(np.float64)
+
+
+class ObservationWithoutKeys(Arms):
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = spaces.Dict({"pulls": spaces.Discrete(3)})
+
+
+class RewardInColumns(Arms):
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        state, observation, reward, ended = super().step(params, state, action, rng)
+        return state, observation, reward[:, None], ended
+
+
+class RewardWhole(Arms):
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        state, observation, reward, ended = super().step(params, state, action, rng)
+        return state, observation, reward.astype(int), ended
+
+
+class RewardInfinite(Arms):
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        state, observation, reward, ended = super().step(params, state, action, rng)
+        return state, observation, reward / 0, ended
+
+
+class EndedInNumbers(Arms):
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        state, observation, reward, ended = super().step(params, state, action, rng)
+        return state, observation, reward, ended.astype(np.int64)
+
+
+class NoiseForSomeActions(Arms):
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        rng.random(int(action.sum()))
+        return super().step(params, state, action, rng)
+
+
+class HiddenState(Arms):
+    pulls = 0
+
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        self.pulls += 1
+        state, observation, reward, ended = super().step(params, state, action, rng)
+        return state, observation, reward + self.pulls, ended
+
+
+class Endless(Arms):
+    horizon = None
+
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        state, observation, reward, ended = super().step(params, state, action, rng)
+        return state * 0, observation * 0, reward, ended & False
+
+
+BROKEN: list[tuple[type[Arms], str]] = [
+    (NoObservationSpace, "observation_space is missing: set it to a gymnasium space"),
+    (TupleActions, "Action space .* is not supported: use one of Box"),
+    (HorizonZero, "horizon=0: set it to the steps of every episode, or to None"),
+    (HorizonTooLong, "horizon=3, but 64 of 64 episodes end at step 2 .*: set horizon to the"),
+    (HorizonTooShort, "horizon=1, but 0 of 64 episodes end at step 1 "),
+    (UnseededSample, "sample gives other tasks for the same seed: draw from rng only"),
+    (SeedlessSample, "sample gives the same tasks for every seed: draw from rng"),
+    (GlobalNumpy, "sample draws from a global random generator: draw from rng only"),
+    (GlobalPython, "step draws from a global random generator: draw from rng only"),
+    (ListParams, "sample gives list: params and states are arrays of numbers"),
+    (ObjectParams, "sample gives ndarray: params and states are arrays of numbers"),
+    (NoParams, "sample gives no arrays: reset needs their rows"),
+    (ParamsAcross, r"sample gives an array of shape \(2, 64\) for 64 tasks: axis 0 is the task"),
+    (ResetsAll, r"reset gives an array of shape \(64,\) for 32 tasks: axis 0 is the task"),
+    (ResetGivesObservationOnly, r"reset gives ndarray: return the tuple \(state, observation\)"),
+    (ResetChangesParams, "reset changes params or actions: copy them first"),
+    (StepChangesParams, "step changes params or actions: copy them first"),
+    (StepChangesActions, "step changes params or actions: copy them first"),
+    (StepGivesFive, r"step gives tuple: return the tuple \(state, observation, reward, ended\)"),
+    (StateChangesDtype, "step gives a state of .*float64.*, not .*int64.* as before: keep to one"),
+    (ObservationOutside, r"step's observation 2 is not in Discrete\(2\): widen that space"),
+    (ObservationAcross, r"reset's observation must be .* \(\d+,\) and dtype int64, not int64 \(1,"),
+    (ObservationFloat, "reset's observation must be .* dtype int64, not float64"),
+    (ObservationWithoutKeys, "reset's observation must be a dict with the keys pulls"),
+    (RewardInColumns, r"step's reward must be .* \(64,\) and dtype float64, not float64 \(64, 1\)"),
+    (RewardWhole, "step's reward must be .* dtype float64, not int64"),
+    (RewardInfinite, "step's reward is not finite"),
+    (EndedInNumbers, "step's ended must be .* dtype bool, not int64"),
+    (NoiseForSomeActions, "step draws other amounts of random numbers for other actions: draw"),
+    (HiddenState, "other results for the same arguments: keep nothing in the distribution"),
+    (Endless, "No trial ended in 50 steps of random actions: end episodes at a time limit"),
+]
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"), BROKEN, ids=[broken.__name__ for broken, _ in BROKEN]
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_broken_batched_tasks(
+    broken: type[Arms], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "STEPS", 50)
+    monkeypatch.setattr(check, "NO_END", check.NO_END.replace("10000", "50"))
+    with pytest.raises((AssertionError, ValueError), match=message):
+        check_tasks(broken())
+
+
+@pytest.mark.parametrize("tasks", [Arms(), RaggedTasks()])
+def test_whole_batched_tasks(tasks: BatchedTasks[Any, Any]) -> None:
+    before = pickle.dumps(np.random.get_state())  # noqa: NPY002
+    check_tasks(tasks, n=8)
+    assert pickle.dumps(np.random.get_state()) == before  # noqa: NPY002
+
+
+def test_horizon_may_be_left_out() -> None:
+    tasks = Arms()
+    tasks.horizon = None
+    check_tasks(tasks)
+
+
+class EndsByAction(Arms):
+    """Actions decide when episodes end, and so how many starts are drawn."""
+
+    horizon = None
+
+    def reset(self, params: Any, rng: Rng) -> Any:
+        state = rng.integers(0, 2, len(params))
+        return state, state
+
+    def step(self, params: Any, state: Any, action: Any, rng: Rng) -> Any:
+        state, observation, reward, ended = super().step(params, state, action, rng)
+        return state, observation, reward, ended | (action == 1)
+
+
+def test_noise_may_depend_on_actions_through_the_episodes_ends() -> None:
+    check_tasks(EndsByAction())
+
+
+class AllEqual(Arms):
+    def sample(self, n: int, rng: Rng) -> Any:
+        return np.full((n, 2), 0.5)
+
+
+def test_equal_tasks_are_a_warning() -> None:
+    with pytest.warns(UserWarning, match="All tasks are equal"):
+        check_tasks(AllEqual())
+
+
+class UnseededGoals(GoalTasks):
+    def sample(self, rng: Rng) -> Any:
+        return int(np.random.default_rng().integers(1000))
+
+
+class SeedlessGoals(GoalTasks):
+    drawn = 0
+
+    def sample(self, rng: Rng) -> Any:
+        self.drawn = (self.drawn + 1) % 64  # of which 64 are drawn from each seed
+        return self.drawn
+
+
+class GlobalGoals(GoalTasks):
+    def sample(self, rng: Rng) -> Any:
+        return np.random.randint(5)  # noqa: NPY002
+
+
+class GoalsThatStay(GoalTasks):
+    def sample(self, rng: Rng) -> Any:
+        return lambda: rng
+
+
+class NoEnv(GoalTasks):
+    def make_env(self) -> Any:
+        return 7
+
+
+class OneEnv(GoalTasks):
+    env = GoalEnv()
+
+    def make_env(self) -> Any:
+        return self.env
+
+
+class NoOptions(GoalEnv):
+    def reset(self, *, seed: int | None = None) -> Any:  # type: ignore[override]
+        return super().reset(seed=seed)
+
+
+class OtherOption(GoalEnv):
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return super().reset(seed=seed, options=options and {"task": options["goal"]})
+
+
+class UnseededEnv(GoalEnv):
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return super().reset(seed=None, options=options)
+
+
+class EnvThatRemembers(GoalEnv):
+    episodes = 0
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *rest = super().step(action)
+        return observation, reward + self.episodes, *rest
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.episodes += 1
+        return super().reset(seed=seed, options=options)
+
+
+class EndlessEnv(GoalEnv):
+    def step(self, action: Any) -> Any:
+        self.elapsed = 0
+        observation, reward, _, _, info = super().step(action)
+        self.place %= 10
+        return observation, reward, False, False, info
+
+
+class TupleEnv(GoalEnv):
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space: Any = spaces.Tuple([self.observation_space])
+
+
+class OutsideEnv(GoalEnv):
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = spaces.Box(50, 60, (1,), np.float32)
+
+
+class IgnorantEnv(GoalEnv):
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return super().reset(seed=seed)
+
+
+class In(GoalTasks):
+    """Goals in another environment."""
+
+    def __init__(self, env: type[gym.Env[Any, Any]]) -> None:
+        super().__init__()
+        self.env = env
+
+    def make_env(self) -> Any:
+        return self.env()
+
+
+def name(tasks: GoalTasks) -> str:
+    return tasks.env.__name__ if isinstance(tasks, In) else type(tasks).__name__
+
+
+BROKEN_GYM: list[tuple[GoalTasks, str]] = [
+    (UnseededGoals(), "sample gives other tasks for the same seed: draw from rng only"),
+    (SeedlessGoals(), "sample gives the same tasks for every seed: draw from rng"),
+    (GlobalGoals(), "sample draws from a global random generator"),
+    (GoalsThatStay(), r"A task cannot be pickled \(.*lambda.*\): make it of numbers, arrays"),
+    (NoEnv(), r"make_env gives 7: give a gymnasium\.Env"),
+    (OneEnv(), "make_env gives one environment twice: make a new one each time"),
+    (In(TupleEnv), "Observation space 'observation': Tuple.* is not supported: flatten it"),
+    (In(NoOptions), r"reset\(seed=\.\.\., options=.*\) raised TypeError.*: take the task from"),
+    (In(OtherOption), r"reset\(seed=\.\.\., options=.*\) raised KeyError\('goal'\): take the"),
+    (In(UnseededEnv), "The same task, seed and actions give another episode: reset all state"),
+    (In(EnvThatRemembers), "The same task, seed and actions give another episode"),
+    (In(EndlessEnv), "No trial ended in 50 steps of random actions: end episodes at a"),
+    (In(OutsideEnv), "gymnasium's check_env refuses the trials: .* observation"),
+]
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"), BROKEN_GYM, ids=[name(broken) for broken, _ in BROKEN_GYM]
+)
+def test_broken_gym_tasks(broken: GoalTasks, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "STEPS", 50)
+    monkeypatch.setattr(check, "NO_END", check.NO_END.replace("10000", "50"))
+    with pytest.raises((AssertionError, ValueError), match=message):
+        check_tasks(broken)
+
+
+class ArrayGoals(GoalTasks):
+    """Tasks that are dicts of arrays."""
+
+    def sample(self, rng: Rng) -> Any:
+        return {"goal": rng.integers(-5, 6, 1)}
+
+    def make_env(self) -> Any:
+        return In.make_env(self)  # type: ignore[arg-type]
+
+    class env(GoalEnv):  # noqa: N801
+        def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+            task = int(options["task"]["goal"][0]) if options else 0
+            return super().reset(seed=seed, options={"task": task})
+
+
+@pytest.mark.parametrize("tasks", [GoalTasks(), ArrayGoals()])
+def test_whole_gym_tasks(tasks: GoalTasks, recwarn: pytest.WarningsRecorder) -> None:
+    check_tasks(tasks)
+    assert not recwarn.list
+
+
+def test_environment_that_ignores_its_task_is_a_warning() -> None:
+    with pytest.warns(UserWarning, match=r"is options\['task'\] looked at\?"):
+        check_tasks(In(IgnorantEnv))
+
+
+def test_equal_gym_tasks_are_a_warning() -> None:
+    with pytest.warns(UserWarning, match="All tasks are equal"):
+        check_tasks(GoalTasks(width=0))
+
+
+@pytest.mark.parametrize(
+    ("thing", "message"),
+    [
+        (Arms, "is neither a BatchedTasks nor a GymTasks: pass an instance"),
+        (SmallEnv(vector(1), spaces.Discrete(2)), "nor a GymTasks: subclass one of them"),
+    ],
+)
+def test_anything_else_is_a_type_error(thing: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        check_tasks(thing)
