@@ -15,6 +15,7 @@ import torch as th
 import tyro
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
+from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.utils import LinearSchedule
 
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
@@ -26,25 +27,50 @@ ALGORITHMS: dict[str, type[RL2PPO] | type[RL2TRPO]] = {"ppo": RL2PPO, "trpo": RL
 
 
 @dataclass(kw_only=True)
-class Run:
-    """What determines a run; its folder keeps it as ``config.json``."""
+class Setting:
+    """What is learned, and by which network."""
 
     task: tyro.conf.Positional[str]
     """A task distribution's name, or a Gymnasium id."""
     episodes: int = 10
     """Episodes per trial."""
-    steps: int = 1_000_000
-    """Environment steps to train for, over all trials."""
-    n_envs: int = 500
-    """Trials that run at once: columns of a rollout."""
-    workers: Literal["in-process", "subprocess"] = "in-process"
-    """Where Gymnasium environments run."""
     seed: int = 0
     """Of tasks, noise, initial weights and actions."""
     device: str = "auto"
     """cpu, cuda, or auto."""
     threads: int | None = None
     """Processor threads; by default as many as PyTorch chooses."""
+    policy: Literal["GRUPolicy", "CnnGRUPolicy"] = "GRUPolicy"
+    """CnnGRUPolicy is for images."""
+    hidden_size: int = 64
+    """Units of the GRU."""
+    candidate: Candidate = "tanh"
+    """Activation of the GRU's candidate state."""
+    shared: bool = False
+    """One network for policy and value."""
+    weight_norm: bool = False
+    """Weight normalisation."""
+    episode_units: int = 0
+    """So many units are reset at each episode's start as well."""
+    precision: Precision = "fp32"
+    """Of the GRU's products."""
+
+    def network(self) -> dict[str, Any]:
+        """The policy's keyword arguments."""
+        names = ("hidden_size", "candidate", "shared", "weight_norm", "episode_units", "precision")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(kw_only=True)
+class Run(Setting):
+    """What determines a run; its folder keeps it as ``config.json``."""
+
+    steps: int = 1_000_000
+    """Environment steps to train for, over all trials."""
+    n_envs: int = 500
+    """Trials that run at once: columns of a rollout."""
+    workers: Literal["in-process", "subprocess"] = "in-process"
+    """Where Gymnasium environments run."""
     algorithm: Literal["ppo", "trpo"] = "ppo"
     """RL2PPO, or RL2TRPO with the paper's first-order step."""
     learning_rate: float = 3e-3
@@ -61,6 +87,8 @@ class Run:
     """Passes over each rollout."""
     n_steps: int | None = None
     """Length of a rollout; by default a whole trial where all have one length."""
+    init: Path | None = None
+    """A run's folder to take the initial weights from."""
     trials_per_batch: int | None = None
     """Columns of a minibatch; by default about an eighth of them."""
     ent_coef: float = 0.01
@@ -69,20 +97,6 @@ class Run:
     """Let that weight fall linearly to zero over the run."""
     target_kl: float | None = None
     """Bound on the mean KL divergence of an update; trpo has 0.01 by default."""
-    policy: Literal["GRUPolicy", "CnnGRUPolicy"] = "GRUPolicy"
-    """CnnGRUPolicy is for images."""
-    hidden_size: int = 64
-    """Units of the GRU."""
-    candidate: Candidate = "tanh"
-    """Activation of the GRU's candidate state."""
-    shared: bool = False
-    """One network for policy and value."""
-    weight_norm: bool = False
-    """Weight normalisation."""
-    episode_units: int = 0
-    """So many units are reset at each episode's start as well."""
-    precision: Precision = "fp32"
-    """Of the GRU's products."""
 
 
 def train_run(
@@ -101,9 +115,9 @@ def train_run(
     :return: the agent's file
     :raises ValueError: a folder in use, another run's checkpoint, settings that make no run
     """
-    config = {**asdict(run), "options": options}
+    config = {**asdict(run), "init": run.init and str(run.init), "options": options}
     checkpoint = out / "checkpoint.zip"
-    _claim(out, config, resume, overwrite)
+    claim(out, config, resume, overwrite)
     if run.threads is not None:
         th.set_num_threads(run.threads)
     trials = make_trials(run.task, run.n_envs, run.episodes, workers=run.workers, **options)
@@ -113,8 +127,9 @@ def train_run(
         )
     else:
         model = _make_model(run, trials)
-    part = len(list(out.glob("progress*.csv"))) + 1
-    model.set_logger(_logger(out, part))
+        if run.init is not None:
+            take_weights(model, run.init)
+    model.set_logger(make_logger(out))
     remaining = run.steps - model.num_timesteps
     begin = time.monotonic()
     if remaining > 0:
@@ -145,7 +160,7 @@ def train_run(
     return agent
 
 
-def _claim(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
+def claim(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
     """Make sure that the folder is ours to write into."""
     old = out / "config.json"
     if not old.exists():
@@ -190,22 +205,34 @@ def _make_model(run: Run, trials: Any) -> RL2PPO | RL2TRPO:
         gae_lambda=run.gae_lambda,
         clip_range=run.clip_range,
         ent_coef=LinearSchedule(run.ent_coef, 0.0, 1.0) if run.ent_decay else run.ent_coef,
-        policy_kwargs={
-            "hidden_size": run.hidden_size,
-            "candidate": run.candidate,
-            "shared": run.shared,
-            "weight_norm": run.weight_norm,
-            "episode_units": run.episode_units,
-            "precision": run.precision,
-        },
+        policy_kwargs=run.network(),
         seed=run.seed,
         device=run.device,
         **kwargs,
     )
 
 
-def _logger(out: Path, part: int) -> Logger:
+def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
+    """Begin with the policy and the value of another run.
+
+    :raises ValueError: no checkpoint there, or one of another network
+    """
+    checkpoint = run / "checkpoint.zip"
+    if not checkpoint.exists():
+        raise ValueError(f"{run} holds no checkpoint.zip to begin with.")
+    _, weights, _ = load_from_zip_file(checkpoint, device=model.device)
+    assert weights is not None
+    try:
+        model.policy.load_state_dict(weights["policy"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"{run} has another network: give the options that it was trained with ({error})."
+        ) from error
+
+
+def make_logger(out: Path) -> Logger:
     """SB3's logger; a resumed run gets files of its own, since the CSV one would be overwritten."""
+    part = len(list(out.glob("progress*.csv"))) + 1
     suffix = "" if part == 1 else f"-{part}"
     formats = [make_output_format(kind, str(out), suffix) for kind in ("csv", "tensorboard")]
     return Logger(str(out), formats)

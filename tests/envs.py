@@ -6,6 +6,7 @@ random; both come from the seed of ``reset``, so the seed is the task.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from typing import Any, NamedTuple
@@ -125,7 +126,7 @@ def truncating_env() -> SmallEnv:
     return SmallEnv(vector(2), spaces.Discrete(2), truncates=True)
 
 
-ENVS = {
+ENVS: dict[str, Callable[[], SmallEnv]] = {
     "dict": dict_env,
     "image": image_env,
     "multi-discrete": multi_discrete_env,

@@ -78,7 +78,7 @@ def gittins_table(
     last = pulls + 10 + math.ceil(math.log(0.01) / math.log(gamma))
     table = np.full((pulls, pulls), np.nan)
     for found in calibrate(prior_alpha, prior_beta, gamma, last, pulls, np.float64, 2048, 128):
-        table[found.successes, found.pulls - found.successes] = found.index
+        table[found.successes, found.pulls - found.successes] = found.root
     return table
 
 
@@ -142,7 +142,7 @@ def finite_horizon_gittins(
     table = np.full(episodes * (episodes + 1) * (episodes + 2) // 6, np.nan, np.float32)
     for found in calibrate(prior_alpha, prior_beta, 1.0, episodes, episodes, np.float32, 1024, 32):
         failures = found.pulls - found.successes
-        table[place(found.successes, failures, found.left, episodes)] = found.index
+        table[place(found.successes, failures, found.left, episodes)] = found.root
     return table
 
 
@@ -168,7 +168,7 @@ class Found(NamedTuple):
     pulls: int
     successes: NDArray[np.int64]
     left: NDArray[np.int64]  # pulls left; 0 if they never end
-    index: Floats
+    root: Floats
 
 
 def calibrate(
@@ -184,11 +184,11 @@ def calibrate(
     """Find the indices of all states with fewer than ``wanted`` pulls, in no order.
 
     λ is solved for at ``cells`` + 1 points of [0, 1], denser at its ends where posteriors are
-    narrower, ``chunk`` at a time; and D's root is interpolated. One array holds U by successes, chain and λ, first for ``last`` pulls and then
-    for one fewer at a time, in place. With γ = 1 a chain is a number of pulls, the arm's own and
-    those left, ``last`` at most; with γ < 1 there is one chain, without end. Only states are gone
-    through whose mean is so near to λ that learning may carry it across: to the others U is
-    max(0, μ - λ) for all the pulls that are left.
+    narrower, ``chunk`` at a time; and D's root is interpolated. One array holds U by successes,
+    chain and λ, first for ``last`` pulls and then for one fewer at a time, in place. With γ = 1 a
+    chain is a number of pulls, the arm's own and those left, ``last`` at most; with γ < 1 there
+    is one chain, without end. Only states are gone through whose mean is so near to λ that
+    learning may carry it across: to the others U is max(0, μ - λ) for all the pulls that are left.
     """
     grid = np.sin(np.linspace(0, np.pi / 2, cells + 1)) ** 2
     chains = last if gamma == 1 else 1
@@ -229,12 +229,11 @@ def calibrate(
             np.maximum(d, 0, out=now)
             if pulls < wanted:
                 row, chain = np.nonzero((d[:, :, 0] > 0) & (d[:, :, -1] <= 0))
-                index = root(points, d[row, chain])
                 left = last - chain - pulls if gamma == 1 else np.zeros_like(chain)
-                yield Found(pulls, first + row, left, index)
+                yield Found(pulls, first + row, left, crossing(points, d[row, chain]))
 
 
-def root(points: Floats, curves: NDArray[Any]) -> Floats:
+def crossing(points: Floats, curves: NDArray[Any]) -> Floats:
     """Where falling curves (H, L), given at rising points (L,), cross zero: (H,)."""
     rows = np.arange(len(curves))
     cell = (curves > 0).sum(axis=1) - 1

@@ -24,7 +24,8 @@ class PosteriorAgent(BanditAgent):
 
     def posterior(self, successes: Counts, failures: Counts) -> tuple[Floats, Floats]:
         """The parameters of each arm's Beta posterior, of the counts' shape."""
-        return successes + self.prior_alpha, failures + self.prior_beta
+        alpha = successes.astype(np.float64) + self.prior_alpha
+        return alpha, failures.astype(np.float64) + self.prior_beta
 
     def probabilities(self, successes: Counts, failures: Counts) -> Floats:
         probabilities = np.empty(successes.shape)

@@ -1,4 +1,4 @@
-"""The command line: ``rl2 train | evaluate | tasks | plot``."""
+"""The command line: ``rl2 train | imitate | evaluate | tasks | plot``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from rl2_sb3.cli.evaluate import evaluate
+from rl2_sb3.cli.imitate import imitate
 from rl2_sb3.cli.plot import plot
 from rl2_sb3.cli.tasks import tasks
 from rl2_sb3.cli.train import train
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": train,
+    "imitate": imitate,
     "evaluate": evaluate,
     "tasks": tasks,
     "plot": plot,
@@ -23,6 +25,7 @@ HELP = """usage: rl2 COMMAND [OPTIONS]
 RL²: learning to reinforcement-learn with a recurrent policy.
 
   rl2 train TASK      train an agent; TASK is a name that `rl2 tasks` lists, or a Gymnasium id
+  rl2 imitate TASK    learn a baseline's algorithm by supervision
   rl2 evaluate RUN    an agent, beside others, on tasks that it has never seen
   rl2 tasks [TASK]    list the task distributions, or check one against the contract
   rl2 plot RUN ...    draw the learning curves of runs

@@ -40,22 +40,33 @@ class Train(Run):
     """Show a progress bar."""
 
 
-def train(args: Sequence[str]) -> None:
-    """Parse the options, the task's own among them, and train."""
-    name = next((arg for arg in args if not arg.startswith("-")), None)
-    preset = _preset(args)
-    kind = _with_options(name) if name is not None and name in TASKS else Train
-    config: Train = tyro.cli(
+def task_options(
+    command: str, base: type[Any], args: Sequence[str], **preset: Any
+) -> tuple[Any, dict[str, Any]]:
+    """Parse a command's options and, in one parser with them, those of the task that it names.
+
+    :return: the configuration, and the task's options
+    """
+    task = next((arg for arg in args if arg in TASKS), None)
+    kind = base if task is None else _with_options(base, task)
+    config = tyro.cli(
         kind,
         args=list(args),
-        prog="rl2 train",
-        description=Train.__doc__,
-        default=kind(**{"task": name or "", **PRESETS[preset], "preset": preset}),
+        prog=f"rl2 {command}",
+        description=inspect.getdoc(base),
+        default=kind(task=tyro.MISSING, **preset),
     )
     options = getattr(config, "options", None)
+    return config, {} if options is None else _arguments(options)
+
+
+def train(args: Sequence[str]) -> None:
+    """Parse the options, the task's own among them, and train."""
+    preset = _preset(args)
+    config, options = task_options("train", Train, args, preset=preset, **PRESETS[preset])
     train_run(
         Run(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Run)}),
-        options={} if options is None else _arguments(options),
+        options,
         out=config.out,
         resume=config.resume,
         overwrite=config.overwrite,
@@ -78,11 +89,11 @@ def _preset(args: Sequence[str]) -> str:
     return "default"
 
 
-def _with_options(task: str) -> type[Train]:
-    """:class:`Train` with the task distribution's own options."""
+def _with_options(base: type[Any], task: str) -> type[Any]:
+    """A command's options with those of the task distribution."""
     tasks = TASKS.load(task)
     return dataclasses.make_dataclass(
-        "Train",
+        base.__name__,
         [
             (
                 "options",
@@ -90,7 +101,7 @@ def _with_options(task: str) -> type[Train]:
                 dataclasses.field(default_factory=tasks),
             )
         ],
-        bases=(Train,),
+        bases=(base,),
         kw_only=True,
     )
 

@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Colour = str | tuple[float, float, float]
 
 # Okabe & Ito (2008): told apart with any colour vision. Its yellow is too pale on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -29,6 +28,7 @@ EVALUATION = ("agent", "episode", "mean", "standard_error", "trials")
 UNSHOWN = ("steps", "device", "threads", "workers")  # they change where a run ends, not its course
 BANDIT_ARMS = 5  # what `rl2 train bandit` takes by default; its class would import torch
 MANY = 50  # episodes beyond which lines are smoothed and the axis is logarithmic
+_PART = re.compile(r"progress(?:-(\d+))?\.csv$")
 
 
 class Curve(NamedTuple):
@@ -73,9 +73,6 @@ def read_progress(run: Path) -> Curve:
         )
     x, y = np.array(sorted(points)).T
     return Curve(x, y, np.zeros_like(y))
-
-
-_PART = re.compile(r"progress(?:-(\d+))?\.csv$")
 
 
 def read_evaluation(path: Path) -> tuple[dict[str, Curve], int, int]:
@@ -138,7 +135,7 @@ def _number(path: Path, row: Mapping[str, str], column: str) -> float:
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """Settings of a run, its task's options among them, with those of the bandit that were left.
+    """Settings of a run; a bandit's number of arms is always among its options.
 
     :raises ValueError: no ``config.json``, or not one of a run
     """
@@ -310,7 +307,7 @@ class End(NamedTuple):
     x: float
     y: float
     words: str
-    colour: Colour
+    colour: str
     bold: bool = False
 
 
@@ -319,7 +316,7 @@ def learning_curve(
 ) -> Path:
     """Draw the mean return of a trial against the steps of training.
 
-    Behind the running mean, over a twentieth of the run, is what it is the mean of.
+    Behind a running mean over a twentieth of the run's log is, thin, what was logged.
 
     :param runs: folders of runs
     :param out: the figure, .png, .svg or .pdf
@@ -359,8 +356,8 @@ def adaptation_curve(
     """Draw the mean return of a trial's first, second, ... episode, a line for each agent.
 
     Agents whose names start with "RL2" are in front. Beyond fifty episodes lines are running means
-    over a tenth of the episodes before and after, and the axis is logarithmic: most is learned in
-    the first few.
+    over a tenth of an episode's number to both sides, and the axis is logarithmic: most is
+    learned in the first few.
 
     :param evaluation: CSV with the columns agent, episode (from 1), mean, standard_error, trials
     :param out: the figure, .png, .svg or .pdf
@@ -450,12 +447,14 @@ def _episode_axis(axes: Axes, last: int) -> None:
 
 
 def _legend_below(figure: Figure, axes: Axes) -> None:
-    """In as many columns as the figure is wide."""
+    """In as many columns as the figure is wide; the figure grows by what the legend takes."""
     handles, labels = axes.get_legend_handles_labels()
     for columns in range(min(len(labels), 4), 0, -1):
         legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns)
         figure.draw_without_rendering()
-        if columns == 1 or legend.get_window_extent().width < figure.bbox.width:
+        extent = legend.get_window_extent()
+        if columns == 1 or extent.width < figure.bbox.width:
+            figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi)
             break
         legend.remove()
 
@@ -472,9 +471,7 @@ def _label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
             textcoords="axes fraction",
             va="center",
             size=9,
-            color=tuple(
-                0.75 * c for c in to_rgb(end.colour)
-            ),  # darker: text is thinner than a line
+            color=[0.75 * part for part in to_rgb(end.colour)],  # letters are thin: darker
             weight="bold" if end.bold else "normal",
             annotation_clip=False,
             arrowprops={

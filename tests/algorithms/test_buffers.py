@@ -15,7 +15,7 @@ STEPS, COLUMNS = 3, 5
 
 
 def counting_model(n_steps: int) -> RL2PPO:
-    """Two trials at once of two episodes of two steps; a state's value is its number in the trial."""
+    """Two trials at once of two episodes of two steps; a step's value is its number in them."""
     model = RL2PPO(
         "GRUPolicy",
         BatchedTrials(Clockwork(), n_envs=2, episodes=2),

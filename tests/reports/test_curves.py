@@ -324,7 +324,7 @@ def test_learning_curve_shows_runs_and_references(tmp_path: Path, figures: list[
 
 
 def test_long_legend_stays_within_the_figure(tmp_path: Path, figures: list[Figure]) -> None:
-    options = {f"a_long_option_{i}": i for i in range(2)}
+    options = {f"a_long_option_{i}": i for i in range(3)}
     runs = [
         write_run(
             tmp_path / f"run{seed}",
@@ -339,6 +339,7 @@ def test_long_legend_stays_within_the_figure(tmp_path: Path, figures: list[Figur
 
     assert figures[0].axes[0].get_xlabel() == "Environment steps"
     assert_texts_are_clear(figures[0])
+    assert figures[0].axes[0].get_window_extent().height > 3 * figures[0].dpi
     smooth = [line for line in figures[0].axes[0].lines if line.get_linewidth() == 2]
     assert len({(line.get_color(), line.get_linestyle()) for line in smooth}) == 9
 

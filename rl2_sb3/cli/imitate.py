@@ -1,0 +1,109 @@
+"""``rl2 imitate``: learn a baseline's algorithm by supervision."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch as th
+
+from rl2_sb3.algorithms import RL2PPO
+from rl2_sb3.baselines.base import make_baseline
+from rl2_sb3.cli.train import task_options
+from rl2_sb3.imitation import imitate as imitate_teacher
+from rl2_sb3.runs import Setting, claim, hardware, make_logger
+from rl2_sb3.trials.make import make_tasks, make_trials
+
+
+@dataclass(kw_only=True)
+class Imitation(Setting):
+    """What determines a run of imitation; its folder keeps it as ``config.json``."""
+
+    teacher: str = "greedy"
+    """A baseline, with its parameters if need be: "ucb1(c=0.2)"."""
+    batches: int = 3000
+    """Minibatches, each of new trials."""
+    trials_per_batch: int = 128
+    """Trials in each."""
+    learning_rate: float = 2e-3
+    """Of Adam, falling to zero along a cosine."""
+    gamma: float = 1.0
+    """Discount of the value network's returns."""
+
+
+@dataclass(kw_only=True)
+class Imitate(Imitation):
+    """Learn a baseline's algorithm by supervision, on fresh trials that the baseline plays.
+
+    Ends with the agent in OUT/agent.safetensors, and with OUT/checkpoint.zip, which
+    `rl2 train --init OUT` goes on from with reinforcement learning.
+    """
+
+    out: Path = Path("runs/imitation")
+    """Folder of the run."""
+    resume: bool = False
+    """Go on from the last checkpoint in the folder, if there is one."""
+    overwrite: bool = False
+    """Begin anew in a folder that holds a run."""
+    minutes_between_checkpoints: float = 2.0
+    """A kill costs at most so much work."""
+    progress: bool = True
+    """Show a progress bar."""
+
+
+def imitate(args: Sequence[str]) -> None:
+    """Parse the options and learn."""
+    given, options = task_options("imitate", Imitate, args)
+    names = [field.name for field in dataclasses.fields(Imitation)]
+    config: dict[str, Any] = {name: getattr(given, name) for name in names}
+    config["options"] = options
+    checkpoint = given.out / "checkpoint.zip"
+    claim(given.out, config, given.resume, given.overwrite)
+    if given.threads is not None:
+        th.set_num_threads(given.threads)
+    tasks = make_tasks(given.task, **options)
+    teacher: Any = make_baseline(given.teacher, tasks, given.episodes)
+    trials = make_trials(tasks, given.trials_per_batch, given.episodes)
+    if given.resume and checkpoint.exists():
+        model = RL2PPO.load(checkpoint, trials, device=given.device, force_reset=False)
+    else:
+        model = RL2PPO(
+            given.policy,
+            trials,
+            gamma=given.gamma,
+            policy_kwargs=given.network(),
+            seed=given.seed,
+            device=given.device,
+        )
+    model.set_logger(make_logger(given.out))
+    (given.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    begin = saved = time.monotonic()
+
+    def save_sometimes(_: int) -> None:
+        nonlocal saved
+        if time.monotonic() - saved >= 60 * given.minutes_between_checkpoints:
+            model.save(checkpoint)
+            saved = time.monotonic()
+
+    imitate_teacher(
+        model,
+        teacher,
+        given.batches,
+        given.learning_rate,
+        given.seed,
+        on_batch=save_sometimes,
+        progress=given.progress,
+    )
+    model.save(checkpoint)
+    agent = given.out / "agent.safetensors"
+    told = ("task", "options", "episodes", "teacher", "seed")
+    model.save_agent(agent, **{key: config[key] for key in told})
+    print(
+        f"{model.num_timesteps:,} steps, {time.monotonic() - begin:.0f} s on "
+        f"{hardware(model.device)}. Agent: {agent}"
+    )

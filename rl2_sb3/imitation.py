@@ -1,0 +1,148 @@
+"""Learning from a baseline by supervision, as in the paper's section 3.1.
+
+The paper trained its policy on trajectories of the Gittins index to tell apart what the
+architecture can hold from what reinforcement learning finds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch as th
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+from torch import nn
+from torch.distributions import Categorical
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from rl2_sb3.algorithms import RL2PPO
+from rl2_sb3.trials.make import trial_length
+
+
+class Teacher(Protocol):
+    """A baseline whose choices are known as probabilities."""
+
+    def action_probabilities(
+        self, observation: Any, state: Any = None, episode_start: Any = None
+    ) -> tuple[NDArray[np.floating], Any]:
+        """Probabilities of the actions ``(trials, actions)``, and the next state."""
+
+
+class Demonstrations:
+    """Fresh trials of a teacher, each batch from new tasks.
+
+    :param trials: where the teacher acts, all trials of one length
+    :raises ValueError: trials of different lengths, actions that are not discrete, or a baseline
+        that does not tell its action probabilities
+    """
+
+    def __init__(self, trials: VecEnv, teacher: Teacher, seed: int):
+        length = trial_length(trials)
+        if length is None or trials.action_space.shape != ():
+            raise ValueError("Imitation needs trials of one length and discrete actions.")
+        if not callable(getattr(teacher, "action_probabilities", None)):
+            raise ValueError(f"{teacher} does not tell its action probabilities.")
+        self.trials, self.teacher, self.seed, self.length = trials, teacher, seed, length
+
+    def batch(
+        self, number: int, obs: Any
+    ) -> tuple[dict[str, NDArray[Any]], NDArray[Any], NDArray[Any], Any]:
+        """One trial of each column.
+
+        :param number: of the batch: it seeds the teacher's choices
+        :param obs: the trials' first observation
+        :return: observations and probabilities, time-major rows; rewards ``(steps, columns)``;
+            the next trials' first observation
+        """
+        rng = np.random.default_rng([self.seed, number])
+        seen, probabilities, rewards, state = [], [], [], None
+        for _ in range(self.length):
+            chances, state = self.teacher.action_probabilities(obs, state)
+            draw = rng.random((len(chances), 1))
+            actions = np.minimum((chances.cumsum(axis=1) < draw).sum(axis=1), chances.shape[1] - 1)
+            seen.append(obs)
+            probabilities.append(chances)
+            obs, reward, _, _ = self.trials.step(actions)
+            rewards.append(reward)
+        rows = {key: np.concatenate([o[key] for o in seen]) for key in seen[0]}
+        return rows, np.concatenate(probabilities), np.stack(rewards), obs
+
+
+def imitate(
+    model: RL2PPO,
+    teacher: Teacher,
+    batches: int,
+    learning_rate: float = 2e-3,
+    seed: int = 0,
+    on_batch: Any = None,
+    progress: bool = True,
+) -> RL2PPO:
+    """Train a model's policy on a teacher's choices, and its value on the teacher's returns.
+
+    The policy minimises the cross-entropy with the teacher's action probabilities; the learning
+    rate falls to zero along a cosine. A model that was saved after some batches goes on from there.
+
+    :param model: its environment is where the teacher acts; its discount is that of the value
+    :param batches: in all, each of one trial of every column
+    :param on_batch: called with the number of batches done, after each
+    """
+    assert model.env is not None
+    demonstrations = Demonstrations(model.env, teacher, seed)
+    steps = demonstrations.length * model.n_envs
+    policy = model.policy
+    policy.set_training_mode(True)
+    if model._last_obs is None:
+        model._last_obs = model.env.reset()  # type: ignore[assignment]
+    begin = model.num_timesteps // steps
+    bar = tqdm(range(begin, batches), initial=begin, total=batches, disable=not progress)
+    for number in bar:
+        rows, chances, rewards, model._last_obs = demonstrations.batch(number, model._last_obs)
+        returns = returns_to_go(rewards, model.gamma)
+        policy.normalise_values(returns)
+        target = (th.as_tensor(returns.reshape(-1)) - policy.value_shift.cpu()) / policy.value_scale
+        target = target.float().to(model.device)
+        obs = {key: th.as_tensor(value, device=model.device) for key, value in rows.items()}
+        obs["memory"] = policy.initial_memory(model.n_envs)
+        teacher_chances = th.as_tensor(chances, dtype=th.float32, device=model.device)
+        values, log_chances = _evaluate(model, obs)
+        cross_entropy = -(teacher_chances * log_chances).sum(dim=1).mean()
+        value_loss = F.mse_loss(values.flatten(), target)
+        for group in policy.optimizer.param_groups:
+            group["lr"] = learning_rate * 0.5 * (1 + np.cos(np.pi * number / batches))
+        policy.optimizer.zero_grad()
+        (cross_entropy + model.vf_coef * value_loss).backward()
+        nn.utils.clip_grad_norm_(policy.parameters(), model.max_grad_norm)
+        policy.optimizer.step()
+        model.num_timesteps += steps
+        entropy = Categorical(probs=teacher_chances).entropy().mean()
+        divergence = cross_entropy.item() - entropy.item()
+        model.logger.record_mean("imitation/kl", divergence)
+        model.logger.record_mean("imitation/value_loss", value_loss.item())
+        model.logger.record_mean("imitation/teacher_return", float(rewards.sum(axis=0).mean()))
+        if (number + 1) % 25 == 0:
+            bar.set_description(f"KL from teacher {divergence:.4f}")
+            model.logger.dump(model.num_timesteps)
+        if on_batch is not None:
+            on_batch(number + 1)
+    return model
+
+
+def returns_to_go(rewards: NDArray[np.floating], gamma: float) -> NDArray[np.float64]:
+    """Discounted sums of the rewards from each step on, ``(steps, columns)``."""
+    returns = np.zeros(rewards.shape)
+    following = np.zeros(rewards.shape[1])
+    for t in reversed(range(len(rewards))):
+        following = rewards[t] + gamma * following
+        returns[t] = following
+    return returns
+
+
+def _evaluate(model: RL2PPO, obs: dict[str, th.Tensor]) -> tuple[th.Tensor, th.Tensor]:
+    """Values and all actions' log-probabilities, for each row."""
+    actions = th.zeros(len(obs["start"]), device=model.device)
+    values, _, _ = model.policy.evaluate_actions(obs, actions)
+    distribution = model.policy.action_dist.distribution
+    assert isinstance(distribution, Categorical)
+    return values, distribution.logits

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch as th
+from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.trials import BatchedTrials, TrialWrapper, make_trials
+from tests.algorithms.collecting import Clockwork, Model, ReplayErrors, collect, replay_error
+from tests.envs import ENVS, GoalTasks, RaggedEnv, RaggedTasks
+from tests.policies.counting import count_steps
+
+TINY: dict[str, Any] = {"n_epochs": 1, "seed": 0}
+WITHOUT_BF16 = pytest.mark.filterwarnings("ignore:This CPU has no bf16")
+
+
+def make_model(
+    env: VecEnv | gym.Env[Any, Any] | str,
+    algorithm: type[Model] = RL2PPO,
+    n_steps: int = 7,
+    policy: str = "GRUPolicy",
+    network: dict[str, Any] | None = None,
+    **options: Any,
+) -> Model:
+    columns = env.num_envs if isinstance(env, VecEnv) else 1
+    kwargs = {"hidden_size": 8, **(network or {})}
+    sizes = {"n_steps": n_steps, "batch_size": n_steps * max(1, columns)}
+    return algorithm(policy, env, policy_kwargs=kwargs, **{**TINY, **sizes, **options})
+
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "separate": {},
+    "shared": {"shared": True, "layers_before": [6]},
+    "layers": {"layers_before": [6, 5], "layers_after": [7]},
+    "weight-norm": {"weight_norm": True, "layers_after": [7]},
+    "episode-units": {"episode_units": 3},
+    "relu": {"candidate": "relu"},
+    "bf16": {"precision": "bf16", "layers_before": [6]},
+}
+ALGORITHMS: dict[str, tuple[type[Model], dict[str, Any]]] = {
+    "ppo": (RL2PPO, {}),
+    "trpo": (RL2TRPO, {}),
+    "natural": (RL2TRPO, {"step": "conjugate-gradient", "cg_max_steps": 2, "n_critic_updates": 1}),
+}
+
+
+@WITHOUT_BF16
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("trials", ["equal", "ragged"])
+def test_learning_sees_what_acting_did(trials: str, network: str) -> None:
+    env = make_trials("bandit" if trials == "equal" else RaggedTasks(), 6, episodes=3, seed=0)
+    check_replay(make_model(env, network=NETWORKS[network]), network)
+
+
+@WITHOUT_BF16
+@pytest.mark.parametrize(
+    ("algorithm", "network"),
+    [("trpo", "separate"), ("trpo", "bf16"), ("natural", "separate"), ("natural", "shared")],
+)
+def test_learning_sees_what_acting_did_with_trpo(algorithm: str, network: str) -> None:
+    kind, options = ALGORITHMS[algorithm]
+    env = make_trials(RaggedTasks(), 6, episodes=3, seed=0)
+    check_replay(make_model(env, kind, network=NETWORKS[network], **options), network)
+
+
+@pytest.mark.parametrize("env", ["ragged", "ragged-truncating", "box", "multi-discrete"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_learning_sees_what_acting_did_in_gymnasium(env: str, shared: bool) -> None:
+    trials = make_trials(ENVS[env], 3, episodes=2, seed=0)
+    check_replay(make_model(trials, network={"shared": shared}), "separate")
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_learning_sees_what_acting_did_with_images(shared: bool) -> None:
+    trials = make_trials(ENVS["image"], 3, episodes=2, seed=0)
+    network = {"shared": shared, "features_extractor_kwargs": {"features_dim": 8}}
+    check_replay(make_model(trials, policy="CnnGRUPolicy", network=network), "separate")
+
+
+def check_replay(model: Model, network: str) -> None:
+    check = ReplayErrors()
+
+    model.learn(3 * model.n_steps * model.n_envs, check)
+
+    assert len(check.errors) == 3
+    assert check.inside  # the second block and the third resume a trial
+    assert max(check.errors) < (0.05 if network == "bf16" else 1e-5)
+
+
+def starts_seen(model: Model, blocks: int) -> np.ndarray:
+    """Starts of all steps of some blocks, ``(steps, columns)``, and of the next one."""
+    parts = []
+    for _ in range(blocks):
+        parts.append(collect(model).observations["start"][:, :, 0].copy())
+    return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("make", [RaggedTasks, lambda: RaggedEnv])
+def test_memory_lives_as_long_as_its_trial(make: Callable[[], Any]) -> None:
+    model = make_model(make_trials(make(), 3, episodes=2, seed=0))
+    count_steps(model.policy)
+
+    starts = starts_seen(model, blocks=3)
+
+    age = np.zeros(3)
+    for started in starts:
+        age = np.where(started, 1, age + 1)
+    assert starts[1:].any()
+    assert age.max() > 1
+    np.testing.assert_array_equal(model._memory, np.repeat(age[:, None], 16, axis=1))
+
+
+def test_episode_units_live_as_long_as_their_episode() -> None:
+    trials = BatchedTrials(Clockwork(), n_envs=2, episodes=3)
+    model = make_model(trials, n_steps=5, network={"hidden_size": 2, "episode_units": 1})
+    count_steps(model.policy)
+
+    collect(model)
+
+    # Five steps of the trial are done, one of them of the third episode.
+    np.testing.assert_array_equal(model._memory, [[5, 1, 5, 1]] * 2)
+
+
+TRAINED_ON: dict[str, Any] = {
+    "tasks' name": "bandit",
+    "id": "CartPole-v1",
+    "id with a Box": "Pendulum-v1",
+    "environment": lambda: gym.make("CartPole-v1"),
+    "monitored": lambda: Monitor(gym.make("CartPole-v1")),
+    "vectors": lambda: DummyVecEnv([RaggedEnv, RaggedEnv]),
+    "trials": lambda: make_trials("bandit", 4),
+    "trial": lambda: TrialWrapper(RaggedEnv(), 2),
+    "gymnasium tasks": lambda: make_trials(GoalTasks(), 2),
+    **ENVS,
+}
+
+
+@pytest.mark.parametrize("source", TRAINED_ON)
+def test_trpo_trains_on(source: str) -> None:
+    env = TRAINED_ON[source]
+    check_training(RL2TRPO, env if isinstance(env, str) else env(), source)
+
+
+@pytest.mark.parametrize("source", ["tasks' name", "environment", "box", "multi-binary", "image"])
+def test_ppo_trains_on(source: str) -> None:
+    env = TRAINED_ON[source]
+    check_training(RL2PPO, env if isinstance(env, str) else env(), source)
+
+
+@pytest.mark.parametrize("source", ["box", "multi-discrete", "multi-binary", "dict"])
+def test_natural_step_trains_on(source: str) -> None:
+    kind, options = ALGORITHMS["natural"]
+    check_training(kind, ENVS[source](), source, **options)
+
+
+def check_training(algorithm: type[Model], env: Any, source: str, **options: Any) -> None:
+    policy = "GRUPolicy"
+    network: dict[str, Any] = {"hidden_size": 8}
+    if source == "image":
+        policy = "CnnGRUPolicy"
+        network["features_extractor_kwargs"] = {"features_dim": 8}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = algorithm(policy, env, n_steps=8, policy_kwargs=network, **TINY, **options)
+        before = {name: p.detach().clone() for name, p in model.policy.named_parameters()}
+        model.learn(2 * 8 * model.n_envs)
+
+    assert model.num_timesteps == 2 * 8 * model.n_envs
+    logged = model.logger.name_to_value
+    assert {"train/value_loss", "train/explained_variance"} < set(logged)
+    numbers = {k: v for k, v in logged.items() if k != "train/explained_variance"}
+    assert all(np.isfinite(value) for value in numbers.values()), numbers
+    for name, parameter in model.policy.named_parameters():
+        assert parameter.isfinite().all()
+        if "value" in name:
+            assert not th.equal(parameter, before[name]), name
+
+
+def test_learn_needs_no_argument() -> None:
+    model = make_model(make_trials("bandit", 2, episodes=2), n_steps=2)
+
+    model.learn()
+
+    assert model.num_timesteps == 100 * 2 * 2
+
+
+def test_any_batch_of_columns_is_taken_without_a_warning() -> None:
+    trials = make_trials("bandit", 5, episodes=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for algorithm in (RL2PPO, RL2TRPO):
+            algorithm("GRUPolicy", trials, batch_size=4)
+    with pytest.raises(ValueError, match=r"batch_size=5 cuts trials.*n_steps=2"):
+        RL2PPO("GRUPolicy", trials, batch_size=5)
+
+
+class Stop(BaseCallback):
+    """Stops a training in the middle of a block, or breaks it."""
+
+    def __init__(self, at: int, error: type[BaseException] | None = None):
+        super().__init__()
+        self.at = at
+        self.error = error
+        self.begun = 0
+
+    def _init_callback(self) -> None:
+        self.begun += 1
+
+    def _on_step(self) -> bool:
+        if self.n_calls == self.at and self.error is not None:
+            raise self.error
+        return self.n_calls < self.at
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_training_goes_on_after_it_was_stopped(error: type[BaseException] | None) -> None:
+    model = make_model(make_trials(RaggedTasks(), 3, episodes=3, seed=0))
+    count_steps(model.policy)
+    stop, check = Stop(4, error), ReplayErrors()
+    try:
+        model.learn(1000, stop)
+    except KeyboardInterrupt:
+        assert error is not None
+
+    assert stop.begun == 1
+    assert model.num_timesteps == 4 * 3
+    assert (model._memory == 4).any()  # some trial is as old as the training
+    model.learn(2 * 7 * 3, [check], reset_num_timesteps=False)
+    assert model.num_timesteps == (4 + 2 * 7) * 3
+    assert max(check.errors) < 1e-5
+
+
+def test_errors_of_callbacks_reach_the_caller() -> None:
+    model = make_model(make_trials("bandit", 2, episodes=4))
+    with pytest.raises(ZeroDivisionError):
+        model.learn(100, lambda *_: 1 // 0 > 0)
+
+
+def test_evaluation_in_between_changes_no_training(tmp_path: Path) -> None:
+    def train(callback: BaseCallback | None) -> Model:
+        model = make_model(make_trials(RaggedTasks(), 3, episodes=3, seed=0))
+        return model.learn(2 * 7 * 3, callback)
+
+    other = make_trials(RaggedTasks(), 2, episodes=3, seed=1)
+    evaluation = EvalCallback(
+        other, n_eval_episodes=4, eval_freq=5, verbose=0, warn=False, log_path=str(tmp_path)
+    )
+    disturbed, alone = train(evaluation), train(None)
+
+    assert len(evaluation.evaluations_results) == 2
+    for ours, theirs in zip(disturbed.policy.parameters(), alone.policy.parameters(), strict=True):
+        assert th.equal(ours, theirs)
+
+
+def test_set_env_makes_trials_as_long_as_before() -> None:
+    model = make_model(TrialWrapper(RaggedEnv(), 3))
+    assert model.episodes == 3
+
+    model.set_env(RaggedEnv())
+    assert model.env is not None
+    assert model.env.get_attr("episodes") == [3]
+    model.learn(14)
+
+    model.set_env(TrialWrapper(RaggedEnv(), 5))
+    assert model.episodes == 5
+    model.learn(14)
+    assert replay_error(model) < 1
