@@ -289,7 +289,9 @@ def _read(path: Any, wanted: str, custom_objects: dict[str, Any] | None) -> dict
     except _DAMAGED as error:
         raise ValueError(f"{path} is not a checkpoint, or a damaged one: {error}") from error
     if data is None or "resume_state" not in data:
-        raise ValueError(f"{path} is not a checkpoint of {wanted}: it holds no trials.")
+        raise ValueError(
+            f"{path} is not a checkpoint of {wanted}, or a damaged one: it holds no trials."
+        )
     algorithm = data["resume_state"]["algorithm"]
     if algorithm != wanted:
         raise ValueError(f"{path} is a checkpoint of {algorithm}: use {algorithm}.load.")

@@ -66,7 +66,7 @@ def bayes_optimum_curve(
 
     :raises ValueError: too many beliefs to go through
     """
-    return optimum(arms, episodes, prior_alpha, prior_beta).reward.copy()
+    return np.array(optimum(arms, episodes, prior_alpha, prior_beta).reward)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +187,7 @@ def all_levels(width: int, episodes: int) -> list[Level]:
 
 def encode(successes: Counts, failures: Counts, episodes: int) -> Counts:
     """Code an arm's counts as one number; 0 is an arm that was never pulled."""
-    return successes * np.int32(episodes + 1) + failures
+    return np.asarray(successes * np.int32(episodes + 1) + failures)
 
 
 def code_means(episodes: int, prior_alpha: float, prior_beta: float) -> Floats:

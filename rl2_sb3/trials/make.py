@@ -113,13 +113,18 @@ def _make_registered(name: str, options: dict[str, Any]) -> BatchedTasks[Any, An
     tasks = None
     if callable(factory):
         parameters = inspect.signature(factory).parameters.values()
-        known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+        known = {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
         for option in options:
             if option not in known and len(known) == len(parameters):
                 raise ValueError(
-                    f"{name} has no option {option!r}.{did_you_mean(option, known)} "
+                    f"{name} has no option {option!r}.{did_you_mean(option, list(known))} "
                     f"Its options: {', '.join(known) or 'none'}."
                 )
+        missing = [o for o in known if known[o] is inspect.Parameter.empty and o not in options]
+        if missing:
+            raise ValueError(
+                f"{name} needs its options {', '.join(missing)}: they have no default."
+            )
         tasks = factory(**options)
     if not isinstance(tasks, (BatchedTasks, GymTasks)):
         raise RuntimeError(

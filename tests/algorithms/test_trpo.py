@@ -25,8 +25,9 @@ def make_model(env: str = "bandit", algorithm: type[Model] = RL2TRPO, **options:
     source = env if env == "bandit" else ENVS[env]
     trials = make_trials(source, 5, episodes=4, seed=0)
     network = {"hidden_size": 8, **options.pop("network", {})}
-    sizes = {"n_steps": 8, "batch_size": 16}
-    return algorithm("GRUPolicy", trials, seed=0, policy_kwargs=network, **sizes, **options)
+    return algorithm(
+        "GRUPolicy", trials, n_steps=8, batch_size=16, policy_kwargs=network, seed=0, **options
+    )
 
 
 def trpo(env: str = "bandit", **options: Any) -> RL2TRPO:
@@ -97,18 +98,15 @@ def test_natural_step_keeps_the_bound_and_uses_it(env: str) -> None:
 def test_a_step_improves_the_surrogate(step: Any) -> None:
     model = trpo(step=step, target_kl=1e-3)
     collect(model)
-    buffer = model.rollout_buffer
-    advantages = buffer.advantages.T.flatten()
-    advantages = (advantages - advantages.mean()) / advantages.std()
-    (batch,) = buffer.get(None)
+    (batch,) = model.rollout_buffer.get(None)
+    advantages = (batch.advantages - batch.advantages.mean()) / batch.advantages.std()
 
     model.train()
 
     actions = batch.actions.long().flatten()
     with th.no_grad():
         log_prob = model.policy.get_distribution(batch.observations).log_prob(actions)
-    ratio = th.exp(log_prob - batch.old_log_prob).view(8, 5).T.flatten().numpy()
-    gain = float((ratio * advantages).mean())
+    gain = float((th.exp(log_prob - batch.old_log_prob) * advantages).mean())
     assert gain > 0.001
     assert model.logger.name_to_value["train/policy_objective"] == pytest.approx(gain, abs=1e-3)
 
@@ -120,12 +118,10 @@ def test_the_policy_stays_where_no_step_helps(
     model = trpo()
     collect(model)
     policy, value = weights(model, value=False), weights(model, value=True)
-    tried = []
-    monkeypatch.setattr(model, "_kl_and_objective", lambda: tried.append(found) or found)
+    monkeypatch.setattr(model, "_kl_and_objective", lambda: found)
 
     model.train()
 
-    assert len(tried) == 10
     assert same(weights(model, value=False), policy)
     assert not same(weights(model, value=True), value)
     logged = model.logger.name_to_value
@@ -181,7 +177,7 @@ def test_fisher_products_are_exact_second_derivatives(
     parts = zip(olds, news if isinstance(news, list) else [news], strict=True)
     divergences = [kl_divergence(old, new) for old, new in parts]
     # As TRPO does: the mean over the parts of a Box or MultiBinary, the sum over MultiDiscrete's.
-    mean = sum(divergence.mean() for divergence in divergences)
+    mean = th.stack([divergence.mean() for divergence in divergences]).sum()
     slope = th.cat([g.flatten() for g in th.autograd.grad(mean, parameters, create_graph=True)])
     exact = th.cat([g.flatten() for g in th.autograd.grad(slope @ vector, parameters)])
     assert exact.norm() > 0.1
@@ -215,12 +211,11 @@ def test_entropy_bonus_raises_the_entropy() -> None:
     def entropy(ent_coef: float) -> float:
         model = trpo(ent_coef=ent_coef, target_kl=1.0, learning_rate=0.01)
         collect(model)
-        model.rollout_buffer.advantages[:] *= -1
         model.train()
         (batch,) = model.rollout_buffer.get(None)
         values = model.policy.get_distribution(batch.observations).entropy()
         assert values is not None
-        return float(values.mean())
+        return float(values.detach().mean())
 
     assert entropy(1.0) > entropy(0.0) > entropy(-1.0)
 

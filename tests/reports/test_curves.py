@@ -203,7 +203,10 @@ def test_labels_that_cannot_fit_overlap_both_ends_alike() -> None:
         ([{"options": {"arms": 10}}, {}], ["10 arms", "5 arms"]),  # the distribution's default
         ([{"episodes": 1}, {"episodes": 1000}], ["1 pull", "1,000 pulls"]),
         ([{}, {"task": "maze", "episodes": 2}], ["bandit, 10 pulls, 5 arms", "maze, 2 episodes"]),
-        ([{"learning_rate": 1e-4}, {}], ["learning rate 0.0001", "learning rate 0.003"]),
+        (
+            [{"learning_rate": 1e-4, "seed": 1}, {}],
+            ["learning rate 0.0001, seed 1", "learning rate 0.003, seed 0"],
+        ),
         ([{"shared": True}, {"shared": False}], ["shared on", "shared off"]),
         ([{"seed": 1}, {"seed": 1, "steps": 5}], ["(run0)", "(run1)"]),  # steps show on the axis
         ([{"hidden_size": 9}, {}], ["hidden size 9", "(run1)"]),  # a setting of newer versions

@@ -13,8 +13,6 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import (
     DummyVecEnv,
-    SubprocVecEnv,
-    VecEnv,
     VecMonitor,
     VecNormalize,
     VecTransposeImage,
@@ -25,11 +23,6 @@ from rl2_sb3.trials.spaces import flatten, no_action
 from tests.envs import ENVS, GoalEnv, GoalTasks, LastRewardEnv, SmallEnv, image_env, truncating_env
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
-Any4 = tuple[Any, Any, Any, Any]
-
-
-def goal_trial() -> TrialWrapper:
-    return TrialWrapper(GoalEnv(), 3, GoalTasks())
 
 
 def actions_of(space: spaces.Space[Any], seed: int) -> Iterator[Any]:
@@ -40,7 +33,7 @@ def actions_of(space: spaces.Space[Any], seed: int) -> Iterator[Any]:
 
 def run(trial: Any, actions: Iterator[Any], steps: int | None = None) -> list[Any]:
     """Steps to the trial's end, or so many with resets between trials."""
-    results = []
+    results: list[Any] = []
     while len(results) != steps:
         results.append(trial.step(next(actions)))
         if results[-1][2]:
@@ -220,30 +213,6 @@ def test_state_at_a_trial_s_end() -> None:
     np.testing.assert_equal(resumed.reset(), trial.reset())
 
 
-@pytest.fixture(scope="module")
-def workers() -> Iterator[VecEnv]:
-    envs = SubprocVecEnv([goal_trial, goal_trial])
-    yield envs
-    envs.close()
-
-
-def test_state_in_a_vec_env(workers: VecEnv) -> None:
-    columns: Any = DummyVecEnv([goal_trial, goal_trial])
-    actions = np.random.default_rng(0).integers(0, 2, (40, 2))
-    columns.seed(4)
-    columns.reset()
-    for action in actions[:21]:
-        columns.step(action)
-    states = columns.env_method("get_state")
-    expected = [columns.step(action)[:3] for action in actions[21:]]
-
-    for envs in (DummyVecEnv([goal_trial, goal_trial]), workers):
-        for column, state in enumerate(states):
-            envs.env_method("set_state", state, indices=[column])
-        np.testing.assert_equal([envs.step(action)[:3] for action in actions[21:]], expected)
-        assert envs.get_attr("episodes") == [3, 3]
-
-
 def test_terminal_observation_in_a_vec_env() -> None:
     envs: Any = DummyVecEnv([lambda: TrialWrapper(LastRewardEnv(length=2), 1)])
     envs.seed(0)
@@ -266,7 +235,7 @@ def test_observations_keep_their_action() -> None:
     action = np.array([0.5, -0.5], np.float32)
     observation = trial.step(action)[0]
     action[:] = 0
-    np.testing.assert_array_equal(observation["action"], np.float32([0.5, -0.5]))
+    np.testing.assert_array_equal(observation["action"], np.array([0.5, -0.5], np.float32))
 
 
 def test_vec_wrappers() -> None:

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch as th
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.trials import TrialWrapper, make_trials
+from tests.algorithms.collecting import Model
+from tests.envs import RaggedEnv, RaggedTasks, SmallEnv, vector
+
+STEPS = 12
+"""Steps of a rollout; trials have other lengths, so that a rollout's end lies inside some."""
+
+
+def cartpole() -> VecEnv:
+    def make() -> gym.Env[Any, Any]:
+        return TrialWrapper(gym.make("CartPole-v1"), 2)
+
+    return DummyVecEnv([make, make])
+
+
+def bandits() -> VecEnv:
+    return make_trials("bandit", 4, episodes=5)
+
+
+def ragged() -> VecEnv:
+    return make_trials(RaggedTasks(), 3, episodes=3)
+
+
+ENVIRONMENTS = {"cartpole": cartpole, "bandits": bandits, "ragged": ragged}
+ALGORITHMS: dict[str, tuple[type[Model], dict[str, Any]]] = {
+    "ppo": (RL2PPO, {}),
+    "trpo": (RL2TRPO, {"target_kl": 1e-4}),
+    "natural": (RL2TRPO, {"step": "conjugate-gradient", "cg_max_steps": 2, "n_critic_updates": 1}),
+}
+
+
+def make_model(
+    env: VecEnv | gym.Env[Any, Any], algorithm: type[Model] = RL2PPO, **options: Any
+) -> Model:
+    columns = env.num_envs if isinstance(env, VecEnv) else 1
+    return algorithm(
+        "GRUPolicy",
+        env,
+        learning_rate=lambda left: 0.01 * left,
+        n_steps=STEPS,
+        batch_size=STEPS * max(1, columns // 2),
+        policy_kwargs={"hidden_size": 8, "weight_norm": True},
+        seed=0,
+        **{"n_epochs": 2, **options},
+    )
+
+
+class SaveAt(BaseCallback):
+    """Saves when that many rollouts have been learned from."""
+
+    def __init__(self, rollouts: int, path: Path):
+        super().__init__()
+        self.rollouts = rollouts
+        self.path = path
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps == self.rollouts * STEPS * self.training_env.num_envs:
+            self.model.save(self.path)
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def everything(model: Model) -> dict[str, Any]:
+    """All that the rest of a training depends on."""
+    optimiser = model.policy.optimizer.state_dict()
+    moments = {
+        f"{name} {i}": moment
+        for i, state in optimiser["state"].items()
+        for name, moment in state.items()
+    }
+    assert model.env is not None
+    assert isinstance(model._last_obs, dict)
+    model.action_space.seed(0)
+    actions = np.array([model.action_space.sample() for _ in range(model.n_envs)])
+    next_obs, rewards, _, _ = model.env.step(actions)
+    assert isinstance(next_obs, dict)
+    return {
+        **model.policy.state_dict(),
+        **moments,
+        **{f"obs {key}": th.as_tensor(value) for key, value in model._last_obs.items()},
+        **{f"next obs {key}": th.as_tensor(value) for key, value in next_obs.items()},
+        "next rewards": th.as_tensor(rewards),
+        "memory": model._memory,
+        "random": th.get_rng_state(),
+        "learning rate": th.tensor(optimiser["param_groups"][0]["lr"]),
+        "steps": th.tensor([model.num_timesteps, model._n_updates]),
+    }
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_resumed_training_is_the_uninterrupted_one(
+    environment: str, algorithm: str, tmp_path: Path
+) -> None:
+    make_env = ENVIRONMENTS[environment]
+    kind, options = ALGORITHMS[algorithm]
+    path = tmp_path / "model.zip"
+    model = make_model(make_env(), kind, **options)
+    total = 4 * STEPS * model.n_envs
+    model.learn(total, SaveAt(2, path))
+    expected = everything(model)
+    th.manual_seed(123)  # what the process did in between matters not
+
+    resumed = kind.load(path, make_env(), force_reset=False)
+    assert resumed.num_timesteps == total // 2
+    assert isinstance(resumed._last_obs, dict)
+    assert (resumed._last_obs["start"] == 0).any()  # inside a trial
+    resumed.learn(total - resumed.num_timesteps, reset_num_timesteps=False)
+
+    found = everything(resumed)
+    assert found.keys() == expected.keys()
+    different = [key for key in expected if not th.equal(found[key], expected[key])]
+    assert different == []
+
+
+def test_a_new_beginning_has_new_trials(tmp_path: Path) -> None:
+    model = make_model(ragged()).learn(STEPS * 3)
+    model.save(tmp_path / "model")
+
+    loaded = RL2PPO.load(tmp_path / "model", make_trials(RaggedTasks(), 5, episodes=3))
+
+    assert loaded.n_envs == 5
+    assert (loaded._memory == 0).all()
+    loaded.learn(STEPS * 5)
+    assert loaded.num_timesteps == STEPS * 5
+
+
+def test_a_model_for_acting_needs_no_environment(tmp_path: Path) -> None:
+    model = make_model(bandits()).learn(STEPS * 4)
+    model.save(tmp_path / "model")
+
+    loaded = RL2PPO.load(tmp_path / "model")
+
+    obs = bandits().reset()
+    assert isinstance(obs, dict)
+    actions, state = loaded.predict(obs, deterministic=True)
+    expected, expected_state = model.predict(obs, deterministic=True)
+    np.testing.assert_array_equal(actions, expected)
+    assert state is not None
+    assert expected_state is not None
+    np.testing.assert_array_equal(state[0], expected_state[0])
+    loaded.set_env(bandits())
+    loaded.learn(STEPS * 4)
+
+
+@pytest.mark.parametrize("trained_on", [RaggedEnv, lambda: TrialWrapper(RaggedEnv(), 3)])
+def test_loading_takes_plain_environments_and_longer_trials(
+    trained_on: Callable[[], gym.Env[Any, Any]], tmp_path: Path
+) -> None:
+    model = RL2PPO(
+        "GRUPolicy",
+        trained_on(),
+        n_steps=4,
+        policy_kwargs={"hidden_size": 4},
+        episodes=3 if trained_on is RaggedEnv else None,
+    )
+    model.save(tmp_path / "model")
+
+    plain = RL2PPO.load(tmp_path / "model", RaggedEnv())
+    longer = RL2PPO.load(tmp_path / "model", TrialWrapper(RaggedEnv(), 5))
+
+    assert plain.episodes == 3
+    assert plain.env is not None
+    assert plain.env.get_attr("episodes") == [3]
+    assert longer.episodes == 5
+    longer.learn(4)
+
+
+def test_a_stream_is_written_and_read() -> None:
+    model = make_model(bandits())
+    stream = io.BytesIO()
+
+    model.save(stream)
+    stream.seek(0)
+    loaded = RL2PPO.load(stream, bandits(), force_reset=False)
+
+    for ours, theirs in zip(loaded.policy.parameters(), model.policy.parameters(), strict=True):
+        assert th.equal(ours, theirs)
+
+
+def truncated(path: Path) -> None:
+    make_model(bandits()).save(path)
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def flipped(path: Path) -> None:
+    make_model(bandits()).save(path)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        place = archive.getinfo("policy.pth").header_offset + 2000
+    content[place] ^= 255
+    path.write_bytes(content)
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(np.random.default_rng(0).bytes(5000))
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def another_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "nothing to load")
+
+
+def plain_ppo(path: Path) -> None:
+    PPO("MlpPolicy", SmallEnv(vector(2), spaces.Discrete(2)), n_steps=8, batch_size=8).save(path)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (truncated, "damaged"),
+        (flipped, "damaged"),
+        (noise, "damaged"),
+        (empty, "damaged"),
+        (another_zip, "no trials"),
+        (plain_ppo, "no trials"),
+        (lambda path: make_model(bandits(), RL2TRPO).save(path), r"use RL2TRPO\.load"),
+    ],
+)
+def test_other_files_are_refused(
+    write: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "file.zip"
+    write(path)
+
+    with pytest.raises(ValueError, match=message) as raised:
+        RL2PPO.load(path, bandits())
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        (lambda: make_trials("bandit", 4, arms=6), "another environment.*spaces do not match"),
+        (
+            lambda: make_trials(lambda: SmallEnv(vector(3), spaces.Discrete(5)), 4),
+            "another environment.*spaces do not match",
+        ),
+        (lambda: make_trials("bandit", 3), "n_envs=4, got 3"),
+    ],
+)
+def test_other_environments_are_refused(
+    env: Callable[[], VecEnv], message: str, tmp_path: Path
+) -> None:
+    make_model(bandits()).save(tmp_path / "model")
+
+    with pytest.raises(ValueError, match=message):
+        RL2PPO.load(tmp_path / "model", env(), force_reset=False)
+
+
+def test_a_missing_file_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        RL2PPO.load(tmp_path / "model")
+
+
+def test_a_failing_save_leaves_the_last_good_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "deep" / "model"
+    model = make_model(bandits())
+    model.save(path)
+    good = path.with_suffix(".zip").read_bytes()
+
+    def full_disk(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    model.learn(STEPS * 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(th, "save", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            model.save(path)
+
+    assert path.with_suffix(".zip").read_bytes() == good
+    assert RL2PPO.load(path, bandits()).num_timesteps == 0
+    model.save(path)
+    assert RL2PPO.load(path, bandits()).num_timesteps == STEPS * 4
+    assert [file.name for file in path.parent.iterdir()] == ["model.zip"]
