@@ -151,7 +151,10 @@ def train_run(
     agent = out / "agent.safetensors"
     told = ("task", "options", "episodes", "algorithm", "seed")
     model.save_agent(agent, **{key: config[key] for key in told})
-    curve = learning_curve([out], out / "learning_curve.png")
+    try:
+        curve = str(learning_curve([out], out / "learning_curve.png"))
+    except ValueError as error:  # no trial was over yet
+        curve = f"none ({error})"
     print(
         f"{model.num_timesteps:,} steps, {max(remaining, 0):,} of them now in "
         f"{time.monotonic() - begin:.0f} s on {hardware(model.device)}. Agent: {agent}, "

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 
-from rl2_sb3.reports.curves import GREY, PALETTE, drawing
+from rl2_sb3.reports.style import GREY, PALETTE, drawing
 
 # All lengths are in inches; heights are above the figure's foot.
 WIDTH, HEIGHT = 12.0, 3.6

@@ -16,9 +16,8 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from rl2_sb3.reports import adaptation_curve, learning_curve
-from rl2_sb3.reports.curves import (
+from rl2_sb3.reports.logs import (
     BANDIT_ARMS,
-    PALETTE,
     read_config,
     read_evaluation,
     read_progress,
@@ -30,6 +29,7 @@ from rl2_sb3.reports.curves import (
     task_title,
 )
 from rl2_sb3.reports.memory import CELL, TRIALS, memory_figure, trial_positions
+from rl2_sb3.reports.style import PALETTE
 from rl2_sb3.tasks import BernoulliBandit
 
 STEPS, RETURN = "time/total_timesteps", "trial/return"
