@@ -6,6 +6,7 @@ architecture can hold from what reinforcement learning finds.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -110,13 +111,14 @@ def imitate(
         cross_entropy = -(teacher_chances * log_chances).sum(dim=1).mean()
         value_loss = F.mse_loss(values.flatten(), target)
         for group in policy.optimizer.param_groups:
-            group["lr"] = learning_rate * 0.5 * (1 + np.cos(np.pi * number / batches))
+            group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * number / batches))
         policy.optimizer.zero_grad()
-        (cross_entropy + model.vf_coef * value_loss).backward()
+        loss = cross_entropy + model.vf_coef * value_loss
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(policy.parameters(), model.max_grad_norm)
         policy.optimizer.step()
         model.num_timesteps += steps
-        entropy = Categorical(probs=teacher_chances).entropy().mean()
+        entropy = th.special.entr(teacher_chances).sum(dim=1).mean()
         divergence = cross_entropy.item() - entropy.item()
         model.logger.record_mean("imitation/kl", divergence)
         model.logger.record_mean("imitation/value_loss", value_loss.item())

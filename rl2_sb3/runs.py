@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch as th
 import tyro
@@ -224,9 +224,8 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     if not checkpoint.exists():
         raise ValueError(f"{run} holds no checkpoint.zip to begin with.")
     _, weights, _ = load_from_zip_file(checkpoint, device=model.device)
-    assert weights is not None
     try:
-        model.policy.load_state_dict(weights["policy"])
+        model.policy.load_state_dict(cast(dict[str, Any], weights)["policy"])
     except RuntimeError as error:
         raise ValueError(
             f"{run} has another network: give the options that it was trained with ({error})."

@@ -60,6 +60,9 @@ class TrialRollouts(OnPolicyAlgorithm):
     }
 
     def __init__(self, policy: str | type[GRUPolicy], env: VecEnv | None, **options: Any):
+        names = list(self.policy_aliases)
+        if policy not in names and not (isinstance(policy, type) and issubclass(policy, GRUPolicy)):
+            raise ValueError(f"policy={policy!r}: use one of {names}, or a subclass of GRUPolicy.")
         with warnings.catch_warnings():
             # Of a last, smaller minibatch: TrialRolloutBuffer makes them all as large.
             warnings.filterwarnings("ignore", "You have specified a mini-batch size")

@@ -39,7 +39,8 @@ def make_baseline(spec: str, tasks: Any, episodes: int) -> Baseline:
     :raises ValueError: an unknown name or parameter, or a text of another form
     """
     try:
-        parsed = ast.parse(spec.replace("-", "_"), mode="eval").body
+        name, bracket, rest = spec.partition("(")
+        parsed = ast.parse(name.replace("-", "_") + bracket + rest, mode="eval").body
         call = parsed if isinstance(parsed, ast.Call) else None
         keywords = [] if call is None else call.keywords
         parameters = {str(k.arg): ast.literal_eval(k.value) for k in keywords}
@@ -47,6 +48,6 @@ def make_baseline(spec: str, tasks: Any, episodes: int) -> Baseline:
             raise ValueError("parameters have names")
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"{spec!r} is no baseline: write ucb1 or 'ucb1(c=0.1)'.") from error
-    kind = BASELINES.load(spec.partition("(")[0].strip())
+    kind = BASELINES.load(name.strip())
     baseline: Baseline = kind.for_tasks(tasks, episodes, **parameters)
     return baseline

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from rl2_sb3.cli.evaluate import evaluate
 from rl2_sb3.cli.imitate import imitate
 from rl2_sb3.cli.plot import plot
+from rl2_sb3.cli.sweep import baseline, sweep
 from rl2_sb3.cli.tasks import tasks
 from rl2_sb3.cli.train import train
 
@@ -18,6 +19,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "evaluate": evaluate,
     "tasks": tasks,
     "plot": plot,
+    "sweep": sweep,
+    "baseline": baseline,
 }
 
 HELP = """usage: rl2 COMMAND [OPTIONS]
@@ -29,6 +32,8 @@ RL²: learning to reinforcement-learn with a recurrent policy.
   rl2 evaluate RUN    an agent, beside others, on tasks that it has never seen
   rl2 tasks [TASK]    list the task distributions, or check one against the contract
   rl2 plot RUN ...    draw the learning curves of runs
+  rl2 baseline NAME   let an agent play that is not trained
+  rl2 sweep FILE      tune one by a sweep file, in W&B's format, on Optuna
 
 `rl2 COMMAND --help` says more, `rl2 train TASK --help` with the task's own options."""
 

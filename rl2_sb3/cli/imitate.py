@@ -99,6 +99,7 @@ def imitate(args: Sequence[str]) -> None:
         on_batch=save_sometimes,
         progress=given.progress,
     )
+    model.logger.close()
     model.save(checkpoint)
     agent = given.out / "agent.safetensors"
     told = ("task", "options", "episodes", "teacher", "seed")

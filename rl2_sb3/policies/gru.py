@@ -82,7 +82,7 @@ class _Multiply:
 def _gates(gates: th.Tensor) -> tuple[tuple[th.Tensor, ...], ...]:
     """Each step's views of r and z together, r, z, and c."""
     size = gates.shape[2] // 3
-    r, z, c = gates.split(size, dim=2)
+    r, z, c = th.split(gates, size, dim=2)
     return gates[..., : 2 * size].unbind(), r.unbind(), z.unbind(), c.unbind()
 
 
@@ -104,7 +104,7 @@ class _GRUSequence(th.autograd.Function):
         # The gates' inputs; the loop replaces them by the gates r, z, c.
         gates = multiply(x.flatten(0, 1), multiply.cast(weight_ih.t())).view(steps, columns, -1)
         gates += bias
-        u_rz, u_c = (multiply.cast(u.t()) for u in weight_hh.split((2 * size, size)))
+        u_rz, u_c = (multiply.cast(u.t()) for u in th.split(weight_hh, [2 * size, size]))
         output = x.new_empty(steps, columns, size)
         uc_h = x.new_empty(steps, columns, size)
         before = x.new_empty(steps if keep is not None else 1, columns, size)  # h after resets
@@ -129,7 +129,7 @@ class _GRUSequence(th.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_output: th.Tensor) -> tuple[th.Tensor | None, ...]:
         x, keep, weight_ih, weight_hh, gates, uc_h, before, output = ctx.saved_tensors
-        steps, _, size = output.shape
+        size = output.shape[2]
         multiply = _Multiply(ctx.precision, x.device)
         u_rz = multiply.cast(weight_hh[: 2 * size])
         u_c = multiply.cast(weight_hh[2 * size :])

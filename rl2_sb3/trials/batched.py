@@ -101,8 +101,7 @@ class BatchedTrials(VecEnv):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Take the actions for the next step, axis 0 the column."""
-        # A copy, which the next observation holds.
-        self._actions = np.array(actions, self._none.dtype).reshape(self._none.shape)
+        self._actions = np.asarray(actions, self._none.dtype).reshape(self._none.shape)
 
     def step_wait(self) -> Any:
         """Advance every column by one step.

@@ -11,6 +11,7 @@ import pytest
 import torch as th
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
@@ -185,8 +186,9 @@ def check_training(algorithm: type[Model], env: Any, source: str, **options: Any
             assert not th.equal(parameter, before[name]), name
 
 
-def test_learn_needs_no_argument() -> None:
+def test_learn_needs_no_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model(make_trials("bandit", 2, episodes=2), n_steps=2)
+    monkeypatch.setattr(model, "train", lambda: None)
 
     model.learn()
 
@@ -201,6 +203,12 @@ def test_any_batch_of_columns_is_taken_without_a_warning() -> None:
             algorithm("GRUPolicy", trials, batch_size=4)
     with pytest.raises(ValueError, match=r"batch_size=5 cuts trials.*n_steps=2"):
         RL2PPO("GRUPolicy", trials, batch_size=5)
+
+
+@pytest.mark.parametrize("policy", ["MlpPolicy", "GRUpolicy", ActorCriticPolicy])
+def test_other_policies_are_refused(policy: Any) -> None:
+    with pytest.raises(ValueError, match=r"use one of \['GRUPolicy', 'CnnGRUPolicy'\]"):
+        RL2TRPO(policy, make_trials("bandit", 2))
 
 
 class Stop(BaseCallback):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from itertools import product
 
+import numpy as np
 import pytest
 
 from rl2_sb3.baselines import BayesOptimum
@@ -55,6 +57,26 @@ def test_curve_adds_up_to_the_value(arms: int, pulls: int) -> None:
     curve = bayes_optimum_curve(arms, pulls)
     assert curve.shape == (pulls,)
     assert curve.sum() == pytest.approx(bayes_optimum_value(arms, pulls), abs=1e-12)
+
+
+@pytest.mark.parametrize(("arms", "pulls"), [(3, 5), (9, 8)])
+def test_curve_is_what_the_agent_does(arms: int, pulls: int) -> None:
+    """Follow the agent's probabilities through every belief; 9 arms, 8 pulls have ties to share."""
+    agent = BayesOptimum(arms=arms, episodes=pulls)
+    beliefs = {((0, 0),) * arms: 1.0}
+    for expected in bayes_optimum_curve(arms, pulls):
+        counts = np.array(list(beliefs), np.int32)
+        probabilities = agent.probabilities(counts[:, :, 0], counts[:, :, 1])
+        reward, after_pull = 0.0, defaultdict[tuple[tuple[int, int], ...], float](float)
+        for (belief, chance), row in zip(beliefs.items(), probabilities, strict=True):
+            for i in np.flatnonzero(row):
+                (s, f), others = belief[i], belief[:i] + belief[i + 1 :]
+                won = chance * row[i] * (s + 1) / (s + f + 2)
+                reward += won
+                after_pull[tuple(sorted([*others, (s + 1, f)]))] += won
+                after_pull[tuple(sorted([*others, (s, f + 1)]))] += chance * row[i] - won
+        assert reward == pytest.approx(expected, abs=1e-12)
+        beliefs = dict(after_pull)
 
 
 def test_belief_counts_by_enumeration() -> None:

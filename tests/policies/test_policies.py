@@ -235,15 +235,18 @@ def test_predict_takes_one_observation_or_many() -> None:
     np.testing.assert_allclose(alone[0], together[0][:1], atol=1e-6)
 
 
-def test_predict_resets_where_the_observation_says_start() -> None:
+@pytest.mark.parametrize("episode_start", [None, np.zeros(2, bool)])
+def test_predict_resets_where_the_observation_says_start(
+    episode_start: NDArray[np.bool_] | None,
+) -> None:
     policy = make_policy()
     count_steps(policy)
     obs = observations(policy, rows=2)
     obs["start"][1] = 1
 
-    _, state = policy.predict(obs, (np.full((2, policy.memory_size), 3, np.float32),))
+    state: Any = (np.full((2, policy.memory_size), 3, np.float32),)
+    _, state = policy.predict(obs, state, episode_start)
 
-    assert state is not None
     np.testing.assert_array_equal(state[0][:, 0], [4, 1])
 
 

@@ -252,8 +252,16 @@ def test_seed_decides_everything(tasks: BatchedTasks[Any, Any]) -> None:
     np.testing.assert_equal((first.reset(), run(first, actions)), reference)
 
 
+class Wasteful(BernoulliBandit):
+    """A bandit that draws more noise for some arms."""
+
+    def step(self, params: Any, state: None, action: Any, rng: Rng) -> Any:
+        rng.random(action.sum())
+        return super().step(params, state, action, rng)
+
+
 def test_tasks_of_a_seed_do_not_depend_on_actions() -> None:
-    tasks, drawn = BernoulliBandit(4), []
+    tasks, drawn = Wasteful(4), []
     for arm in (0, 3):
         trials = make(tasks, 3, episodes=5, seed=2)
         trials.reset()
@@ -266,7 +274,7 @@ def test_tasks_of_a_seed_do_not_depend_on_actions() -> None:
     assert len(np.unique(drawn[0])) == 5 * 3 * 4
 
 
-@pytest.mark.parametrize("tasks", [BernoulliBandit(3), RaggedTasks()])
+@pytest.mark.parametrize("tasks", [BernoulliBandit(3), RaggedTasks(), Context()])
 def test_state_in_the_middle_of_trials_goes_on_identically(tasks: BatchedTasks[Any, Any]) -> None:
     actions = np.random.default_rng(0).integers(0, 3, (30, 4))
     trials = make(tasks, 4, 3, seed=1)

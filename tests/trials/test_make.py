@@ -130,9 +130,9 @@ def without_default(arms: int, *, colour: str) -> BernoulliBandit:
 def test_option_without_a_default_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TASKS, "load", lambda name: without_default)
     assert make_tasks("bandit", arms=3, colour="red") == BernoulliBandit(3)
-    with pytest.raises(ValueError, match="bandit needs arms, colour: no default"):
+    with pytest.raises(ValueError, match="bandit needs its options arms, colour: they"):
         make_tasks("bandit")
-    with pytest.raises(ValueError, match="bandit needs colour: no default"):
+    with pytest.raises(ValueError, match="bandit needs its options colour: they"):
         make_tasks("bandit", arms=3)
 
 

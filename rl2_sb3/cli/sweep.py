@@ -1,0 +1,99 @@
+"""``rl2 sweep`` runs a sweep file; ``rl2 baseline`` plays one point of one."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from rl2_sb3.scoring import check_score, score
+from rl2_sb3.sweeps import best_points, load_sweep, run_sweep, write_points
+
+BASELINE_HELP = """usage: rl2 baseline NAME [--task bandit] [--episodes N] [--trials N]
+                         [--split test] [--<option of the task> VALUE]
+                         [--<parameter of the baseline> VALUE]
+
+Let a baseline play, and print the mean return of a trial and its standard error.
+
+  rl2 baseline ucb1 --arms 10 --episodes 100 --c 0.2"""
+
+
+@dataclass(kw_only=True)
+class Sweep:
+    """Run a sweep: a YAML file in the format of W&B's sweeps, on Optuna.
+
+    Points that are done are not done again: an interrupted sweep goes on where it stopped. Writes
+    OUT/NAME.csv with a row for each point, and OUT/NAME-best.csv with the best of each setting,
+    played anew on the test split.
+    """
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """The sweep, for example sweeps/ucb1.yaml."""
+    workers: int = os.cpu_count() or 1
+    """Processes."""
+    trials: int | None = None
+    """Points to try, for the methods random and bayes; by default 100."""
+    test_trials: int = 10_000
+    """Trials of the test split on which the best points are played."""
+    storage: str | None = None
+    """Optuna's, such as postgresql://...; by default a file, OUT/sweeps.db."""
+    out: Path = Path("results/sweeps")
+    """Folder for the tables."""
+
+
+def sweep(args: Sequence[str]) -> None:
+    """Parse the options and run."""
+    config = tyro.cli(Sweep, args=list(args), prog="rl2 sweep")
+    plan = load_sweep(config.file)
+    config.out.mkdir(parents=True, exist_ok=True)
+    storage = config.storage or f"sqlite:///{config.out / 'sweeps.db'}"
+    study = run_sweep(plan, storage, config.workers, config.trials)
+    write_points(plan, study, config.out / f"{plan.name}.csv")
+    names = list(plan.varied)
+    table = Table(*names, "mean", "± s.e.", title=f"{plan.name}: best points, on the test split")
+    rows = []
+    for point in best_points(plan, study).values():
+        result = score(plan.baseline, {**point, "split": "test", "trials": config.test_trials})
+        row = [str(point[name]) for name in names]
+        rows.append([*row, f"{result.mean:.6g}", f"{result.standard_error:.3g}"])
+        table.add_row(*row, f"{result.mean:.3f}", f"{result.standard_error:.3f}")
+    best = config.out / f"{plan.name}-best.csv"
+    with best.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["agent", *names, "mean", "standard_error", "trials"])
+        writer.writerows([plan.baseline, *row, config.test_trials] for row in rows)
+    Console().print(table)
+    print(f"All points: {config.out / plan.name}.csv, the best: {best}")
+
+
+def baseline(args: Sequence[str]) -> None:
+    """Parse ``NAME --key=value ...`` and play."""
+    if not args or args[0].startswith("-"):
+        sys.exit(BASELINE_HELP)
+    name, *rest = args
+    words = [part for arg in rest for part in arg.split("=", 1)]
+    if len(words) % 2 or not all(word.startswith("--") for word in words[::2]):
+        raise ValueError(f"Options come as --key value.\n\n{BASELINE_HELP}")
+    point = {
+        key[2:].replace("-", "_"): _value(value)
+        for key, value in zip(words[::2], words[1::2], strict=True)
+    }
+    check_score(name, point)
+    result = score(name, point)
+    print(f"mean {result.mean:.6g} standard_error {result.standard_error:.3g}")
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,94 @@
+"""One baseline at one point: what a sweep runs, and what ``rl2 baseline`` prints."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from typing import Any, NamedTuple
+
+from rl2_sb3.evaluation import Evaluation, evaluate_trials
+from rl2_sb3.registry import BASELINES, TASKS, did_you_mean
+from rl2_sb3.trials.make import make_tasks
+
+SPLITS = {"test": 0, "validation": 1}
+"""Seeds of the two lists of tasks: parameters are tuned on one and reported on the other."""
+COMMON: dict[str, type] = {"task": str, "episodes": int, "trials": int, "split": str}
+
+
+class Score(NamedTuple):
+    """Mean return of a trial, and its standard error."""
+
+    mean: float
+    standard_error: float
+
+
+def score(baseline: str, point: dict[str, Any]) -> Score:
+    """Evaluate a baseline at a point; see :func:`play`."""
+    result = play(baseline, point)
+    return Score(result.mean, result.standard_error)
+
+
+def play(baseline: str, point: dict[str, Any]) -> Evaluation:
+    """Let a baseline play.
+
+    :param point: ``task``, ``episodes``, ``trials``, ``split``, the task's options and the
+        baseline's parameters, by name
+    """
+    tasks, parameters = _sort(baseline, point)
+    agent = BASELINES.load(baseline).for_tasks(tasks, point.get("episodes", 10), **parameters)
+    return evaluate_trials(
+        agent,
+        tasks,
+        point.get("trials", 1000),
+        seed=SPLITS[point.get("split", "test")],
+        episodes=point.get("episodes", 10),
+    )
+
+
+def check_parameter(baseline: str, task: str, name: str, value: Any) -> None:
+    """Check a parameter's name and its value's type.
+
+    :raises ValueError: an unknown name, or a value of a wrong type
+    """
+    known = {**COMMON, **_types(TASKS.load(task)), **_types(BASELINES.load(baseline))}
+    if name not in known:
+        raise ValueError(f"{baseline} has no parameter {name!r}.{did_you_mean(name, list(known))}")
+    if not _fits(value, known[name]):
+        raise ValueError(f"{name}={value!r} is of a wrong type: it is {known[name]}.")
+
+
+def check_score(baseline: str, point: dict[str, Any]) -> None:
+    """Check a point without playing it.
+
+    :raises ValueError: an unknown name, a value of a wrong type, or one that the agent refuses
+    """
+    for name, value in point.items():
+        check_parameter(baseline, point.get("task", "bandit"), name, value)
+    if point.get("split", "test") not in SPLITS:
+        raise ValueError(f"split={point['split']!r}: use one of {', '.join(SPLITS)}.")
+    tasks, parameters = _sort(baseline, point)
+    BASELINES.load(baseline).for_tasks(tasks, point.get("episodes", 10), **parameters)
+
+
+def _sort(baseline: str, point: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The task distribution of a point, and the baseline's own parameters."""
+    task = point.get("task", "bandit")
+    of_task = inspect.signature(TASKS.load(task)).parameters
+    options = {name: value for name, value in point.items() if name in of_task}
+    own = {k: v for k, v in point.items() if k not in COMMON and k not in options}
+    return make_tasks(task, **options), own
+
+
+def _types(kind: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if typing.get_origin(kind) is typing.Literal:
+        return value in typing.get_args(kind)
+    options = typing.get_args(kind) or (kind,)
+    if isinstance(value, bool):
+        return bool in options
+    return isinstance(value, options) or (float in options and isinstance(value, int))

@@ -1,0 +1,281 @@
+"""Sweeps: one YAML file in W&B's format, read, checked before anything runs, and run on Optuna."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.study import Study
+from optuna.trial import TrialState
+from tqdm import tqdm
+
+from rl2_sb3.registry import BASELINES, did_you_mean
+from rl2_sb3.scoring import Score, check_parameter, check_score, score
+
+KEYS = ("program", "command", "method", "metric", "parameters", "name", "description", "project")
+METHODS = ("grid", "random", "bayes")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file's content.
+
+    :param baseline: the agent whose parameters are swept
+    :param method: ``grid``, ``random`` or ``bayes``
+    :param fixed: parameters with one value
+    :param varied: the others, each with the values or the range to choose from
+    """
+
+    name: str
+    baseline: str
+    method: str
+    maximise: bool
+    fixed: dict[str, Any]
+    varied: dict[str, BaseDistribution]
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """All combinations of the values, where all parameters have a list of them."""
+        lists = [list(_choices(distribution)) for distribution in self.varied.values()]
+        for values in itertools.product(*lists):
+            yield {**self.fixed, **dict(zip(self.varied, values, strict=True))}
+
+
+def _choices(distribution: BaseDistribution) -> tuple[Any, ...]:
+    assert isinstance(distribution, CategoricalDistribution)
+    return distribution.choices
+
+
+class _Node:
+    """A piece of YAML that knows its line."""
+
+    def __init__(self, path: Path, node: yaml.Node):
+        self.path, self.node, self.line = path, node, node.start_mark.line + 1
+
+    def error(self, message: str) -> ValueError:
+        return ValueError(f"{self.path}, line {self.line}: {message}")
+
+    def parts(self) -> dict[str, _Node]:
+        if not isinstance(self.node, yaml.MappingNode):
+            raise self.error("expected a mapping, `key: value`.")
+        return {str(k.value): _Node(self.path, v) for k, v in self.node.value}
+
+    def value(self) -> Any:
+        loader = yaml.SafeLoader("")
+        return loader.construct_object(self.node, deep=True)
+
+
+def load_sweep(path: Path) -> Sweep:
+    """Read a sweep file and check it, every value of it.
+
+    :raises ValueError: what cannot be run, with its line
+    """
+    try:
+        tree = yaml.compose(path.read_text(), yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    if tree is None:
+        raise ValueError(f"{path} is empty.")
+    root = _Node(path, tree)
+    parts = root.parts()
+    for key, part in parts.items():
+        if key not in KEYS:
+            raise part.error(f"unknown key {key!r}.{did_you_mean(key, list(KEYS))}")
+    for key in ("command", "method", "metric", "parameters"):
+        if key not in parts:
+            raise root.error(f"the key {key!r} is missing.")
+    method = parts["method"].value()
+    if method not in METHODS:
+        raise parts["method"].error(f"method {method!r}: use one of {', '.join(METHODS)}.")
+    command = parts["command"].value()
+    words = command if isinstance(command, list) else []
+    if "baseline" not in words[:-1]:
+        raise parts["command"].error('name a baseline: ["${env}", rl2, baseline, ucb1, "${args}"].')
+    metric = parts["metric"].value()
+    if not isinstance(metric, dict) or metric.get("name") != "mean":
+        raise parts["metric"].error("the metric is {name: mean, goal: maximize}.")
+    fixed: dict[str, Any] = {}
+    varied: dict[str, BaseDistribution] = {}
+    for name, node in parts["parameters"].parts().items():
+        entry = node.parts()
+        if "value" in entry:
+            fixed[name] = entry["value"].value()
+        else:
+            varied[name] = _distribution(name, node, method)
+    sweep = Sweep(
+        str(parts["name"].value()) if "name" in parts else path.stem,
+        str(words[words.index("baseline") + 1]),
+        str(method),
+        metric.get("goal", "maximize") == "maximize",
+        fixed,
+        varied,
+    )
+    _check_values(sweep, parts["parameters"], parts["command"])
+    return sweep
+
+
+def _distribution(name: str, node: _Node, method: str) -> BaseDistribution:
+    entry = node.parts()
+    if "values" in entry:
+        values = entry["values"].value()
+        if not isinstance(values, list) or not values:
+            raise entry["values"].error(f"{name} has no values to choose from.")
+        return CategoricalDistribution(values)
+    if method == "grid":
+        raise node.error(f"{name}: a grid needs `values`, or `value`.")
+    if not {"min", "max"} <= entry.keys():
+        raise node.error(f"{name}: give `value`, `values`, or `min` and `max`.")
+    low, high = entry["min"].value(), entry["max"].value()
+    if not all(isinstance(bound, (int, float)) for bound in (low, high)) or low >= high:
+        raise node.error(f"{name}: min={low!r} must be a number below max={high!r}.")
+    kind = entry["distribution"].value() if "distribution" in entry else "uniform"
+    if isinstance(low, int) and isinstance(high, int) and kind in ("uniform", "int_uniform"):
+        return IntDistribution(low, high)
+    if kind in ("uniform", "log_uniform_values"):
+        return FloatDistribution(low, high, log=kind == "log_uniform_values")
+    raise entry["distribution"].error(
+        f"distribution {kind!r}: use uniform, int_uniform or log_uniform_values."
+    )
+
+
+def _check_values(sweep: Sweep, parameters: _Node, command: _Node) -> None:
+    """Names and types of all values; then an agent for each, one away from the first point."""
+    values = {name: [value] for name, value in sweep.fixed.items()}
+    values |= {name: _values(distribution) for name, distribution in sweep.varied.items()}
+    nodes = parameters.parts()
+    first = {name: values[name][0] for name in nodes}
+    task = first.get("task", "bandit")
+    try:
+        BASELINES.load(sweep.baseline)
+    except (ValueError, RuntimeError) as error:
+        raise command.error(str(error)) from error
+    for name, node in nodes.items():
+        for value in values[name]:
+            with _at(node):
+                check_parameter(sweep.baseline, task, name, value)
+    for name, node in nodes.items():
+        for value in values[name]:
+            with _at(node):
+                check_score(sweep.baseline, {**first, name: value})
+
+
+@contextmanager
+def _at(node: _Node) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        raise node.error(str(error)) from error
+
+
+def _values(distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    return [distribution.low, distribution.high]
+
+
+def run_sweep(
+    sweep: Sweep,
+    storage: str,
+    workers: int = 1,
+    trials: int | None = None,
+    progress: bool = True,
+) -> Study:
+    """Run what is left of a sweep.
+
+    :param storage: Optuna's, for example ``sqlite:///results/sweeps.db``
+    :param workers: processes
+    :param trials: how many points, for ``random`` and ``bayes``
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=storage,
+        study_name=sweep.name,
+        sampler=_sampler(sweep),
+        direction="maximize" if sweep.maximise else "minimize",
+        load_if_exists=True,
+    )
+    for stale in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(stale.number, state=TrialState.FAIL)  # an interrupted session left it
+    finished = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    total = sum(1 for _ in sweep.points()) if sweep.method == "grid" else trials or 100
+    bar = tqdm(total=total, initial=finished, desc=sweep.name, disable=not progress)
+    asked: dict[Future[Score], optuna.Trial] = {}
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, bar:
+        left = total - finished
+        while left > 0 or asked:
+            while left > 0 and len(asked) < 2 * workers:
+                trial = study.ask(sweep.varied)
+                point = {**sweep.fixed, **trial.params}
+                asked[pool.submit(score, sweep.baseline, point)] = trial
+                left -= 1
+            for future in wait(asked, return_when=FIRST_COMPLETED).done:
+                trial, result = asked.pop(future), future.result()
+                trial.set_user_attr("standard_error", result.standard_error)
+                study.tell(trial, result.mean)
+                bar.update()
+    return study
+
+
+class _Grid(optuna.samplers.GridSampler):
+    def after_trial(self, *_: Any) -> None:
+        """Do not stop ``study.optimize``, which is not running."""
+
+
+def _sampler(sweep: Sweep) -> optuna.samplers.BaseSampler:
+    if sweep.method == "grid":
+        return _Grid({name: list(_choices(d)) for name, d in sweep.varied.items()}, seed=0)
+    if sweep.method == "random":
+        return optuna.samplers.RandomSampler(seed=0)
+    return optuna.samplers.TPESampler(seed=0)
+
+
+def write_points(sweep: Sweep, study: Study, path: Path) -> None:
+    """Write a CSV with a row for each point that was run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = [*sweep.fixed, *sweep.varied]
+    rows = sorted(
+        [
+            [
+                sweep.baseline,
+                *({**sweep.fixed, **trial.params}[name] for name in names),
+                f"{trial.value:.6g}",
+                f"{trial.user_attrs['standard_error']:.3g}",
+            ]
+            for trial in study.get_trials(states=(TrialState.COMPLETE,))
+        ],
+        key=str,
+    )
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["agent", *names, "mean", "standard_error"])
+        writer.writerows(rows)
+
+
+def best_points(
+    sweep: Sweep, study: Study, settings: tuple[str, ...] = ("arms", "episodes")
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The best point of each setting: of those that share the parameters named in ``settings``."""
+    best: dict[tuple[Any, ...], tuple[float, dict[str, Any]]] = {}
+    for trial in study.get_trials(states=(TrialState.COMPLETE,)):
+        point: Mapping[str, Any] = {**sweep.fixed, **trial.params}
+        key = tuple(point.get(name) for name in settings)
+        value = trial.value if sweep.maximise else -(trial.value or 0.0)
+        assert value is not None
+        if key not in best or value > best[key][0]:
+            best[key] = value, dict(point)
+    return {key: point for key, (_, point) in sorted(best.items(), key=str)}

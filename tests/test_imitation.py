@@ -1,0 +1,120 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch as th
+
+from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, load_agent, make_trials
+from rl2_sb3.baselines import Greedy
+from rl2_sb3.cli import main
+from rl2_sb3.imitation import Demonstrations, imitate, returns_to_go
+
+
+def test_returns_to_go_by_hand() -> None:
+    rewards = np.array([[1.0, 0.0], [0.0, 2.0], [4.0, 0.0]])
+    expected = np.array([[1 + 0.25 * 4, 0.5 * 2], [0.5 * 4, 2.0], [4.0, 0.0]])
+    np.testing.assert_allclose(returns_to_go(rewards, 0.5), expected)
+
+
+def test_demonstrations_are_the_teachers_trials() -> None:
+    """What is shown to the policy is what the teacher saw, and its choices have its chances."""
+    trials = make_trials("bandit", 400, 6, seed=0, arms=3)
+    demonstrations = Demonstrations(trials, Greedy(arms=3), seed=0)
+    rows, chances, rewards, following = demonstrations.batch(0, trials.reset())
+    start = rows["start"].reshape(6, 400)
+    assert start[0].all()
+    assert not start[1:].any()
+    assert following["start"].all()
+    np.testing.assert_array_equal(rows["reward"].reshape(6, 400)[1:], rewards[:-1])
+    chances, actions = chances.reshape(6, 400, 3), rows["action"].reshape(6, 400)
+    np.testing.assert_allclose(chances[0], 1 / 3)
+    taken = np.take_along_axis(chances[:-1], actions[1:, :, None], axis=2)
+    assert (taken > 0).all()
+    first = np.bincount(actions[1], minlength=3) / 400
+    np.testing.assert_allclose(first, 1 / 3, atol=0.08)
+    stays = actions[2] == actions[1]
+    np.testing.assert_array_equal(stays[rewards[0] == 1], True)  # greedy repeats what paid
+
+
+def test_a_policy_learns_its_teacher() -> None:
+    bandit = BernoulliBandit(arms=2)
+    trials = make_trials(bandit, 128, 5, seed=0)
+    network = {"hidden_size": 16}
+    model = RL2PPO("GRUPolicy", trials, gamma=1.0, policy_kwargs=network, seed=0)
+    model.set_logger(_silent())
+    imitate(model, Greedy(arms=2), batches=250, learning_rate=1e-2, progress=False)
+    greedy = evaluate_trials(Greedy(arms=2), bandit, 4000, episodes=5)
+    student = evaluate_trials(model, bandit, 4000, episodes=5)
+    assert abs(student.mean - greedy.mean) < 0.07  # random has 2.5, greedy 2.9
+    obs: Any = make_trials(bandit, 2000, 5, seed=1).reset()
+    tensors = {key: th.as_tensor(value) for key, value in obs.items()}
+    tensors["memory"] = model.policy.initial_memory(2000)
+    with th.no_grad():
+        value = model.policy.value_in_rewards(model.policy.predict_values(tensors)).mean()
+    assert abs(float(value) - greedy.mean) < 0.15
+
+
+def _silent() -> Any:
+    from stable_baselines3.common.logger import Logger
+
+    return Logger(None, [])
+
+
+def test_imitate_then_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    common = ["bandit", "--arms", "2", "--episodes", "5", "--hidden-size", "8", "--no-progress"]
+    teach = [*common, "--teacher", "ucb1(c=0.1)", "--trials-per-batch", "16", "--out", "runs/im"]
+    main(["imitate", *teach, "--batches", "30"])
+    assert load_agent("runs/im").info["teacher"] == "ucb1(c=0.1)"
+    taught = RL2PPO.load("runs/im/checkpoint.zip").policy.state_dict()
+    rest = ["--n-envs", "16", "--learning-rate", "0", "--init", "runs/im", "--out", "runs/rl"]
+    main(["train", *common, *rest, "--steps", "80"])
+    trained = RL2PPO.load("runs/rl/checkpoint.zip").policy.state_dict()
+    for name, tensor in taught.items():
+        if not name.startswith("value"):  # the value's scale follows the returns
+            th.testing.assert_close(trained[name], tensor)
+    with pytest.raises(SystemExit, match="another network"):
+        main(["train", *common, "--init", "runs/im", "--hidden-size", "9", "--out", "runs/no"])
+    with pytest.raises(SystemExit, match=r"no checkpoint\.zip"):
+        main(["train", *common, "--init", "runs/none", "--out", "runs/none"])
+
+
+def test_imitation_resumes_as_if_uninterrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    common = ["imitate", "bandit", "--arms", "2", "--episodes", "4", "--hidden-size", "8"]
+    common += ["--no-progress"]
+    common += ["--trials-per-batch", "16", "--batches", "20"]
+    main([*common, "--out", "runs/whole"])
+
+    stop_after_9 = KeyboardInterrupt
+    original = Demonstrations.batch
+
+    def interrupted(self: Demonstrations, number: int, obs: Any) -> Any:
+        if number == 9:
+            raise stop_after_9
+        return original(self, number, obs)
+
+    monkeypatch.setattr(Demonstrations, "batch", interrupted)
+    with pytest.raises(SystemExit):
+        main([*common, "--out", "runs/parts", "--minutes-between-checkpoints", "0"])
+    monkeypatch.setattr(Demonstrations, "batch", original)
+    main([*common, "--out", "runs/parts", "--resume"])
+    whole, parts = (
+        RL2PPO.load(f"runs/{x}/checkpoint.zip").policy.state_dict() for x in ("whole", "parts")
+    )
+    for name, tensor in whole.items():
+        th.testing.assert_close(parts[name], tensor, rtol=0, atol=0)
+
+
+def test_what_cannot_be_imitated() -> None:
+    class Silent:
+        pass
+
+    bandit = make_trials("bandit", 2, 3)
+    with pytest.raises(ValueError, match="does not tell"):
+        Demonstrations(bandit, Silent(), seed=0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="one length"):
+        Demonstrations(make_trials("CartPole-v1", 2), Greedy(arms=2), seed=0)

@@ -1,0 +1,127 @@
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl2_sb3.cli import main
+from rl2_sb3.scoring import score
+from rl2_sb3.sweeps import best_points, load_sweep, run_sweep
+
+GRID = """\
+name: tiny
+program: rl2
+command: ["${env}", rl2, baseline, ucb1, "${args}"]
+method: grid
+metric: {name: mean, goal: maximize}
+parameters:
+  split: {value: validation}
+  trials: {value: 300}
+  arms: {values: [2, 4]}
+  episodes: {value: 20}
+  c: {values: [0.1, 3.0]}
+"""
+
+
+def sweep_file(tmp_path: Path, text: str = GRID) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_grid_finds_the_best_point_of_each_setting(tmp_path: Path) -> None:
+    """A bound 3 wide explores for ever; one of 0.1 does not."""
+    sweep = load_sweep(sweep_file(tmp_path))
+    study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", workers=2, progress=False)
+    values = {(t.params["arms"], t.params["c"]): t.value for t in study.trials}
+    assert len(study.trials) == len(values) == 4
+    point = {"trials": 300, "split": "validation", "episodes": 20, "arms": 4, "c": 3.0}
+    assert values[4, 3.0] == score("ucb1", point).mean  # a worker's number is this process's
+    best = best_points(sweep, study)
+    assert {setting: point["c"] for setting, point in best.items()} == {(2, 20): 0.1, (4, 20): 0.1}
+
+
+def test_points_that_are_done_are_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    args = ["sweep", str(sweep_file(tmp_path)), "--workers", "1", "--test-trials", "200"]
+    main(args)
+    first = Path("results/sweeps/tiny.csv").read_text()
+    monkeypatch.setattr("rl2_sb3.sweeps.score", None)  # whoever plays a point now fails
+    main(args)
+    assert Path("results/sweeps/tiny.csv").read_text() == first
+    best = list(csv.DictReader(Path("results/sweeps/tiny-best.csv").read_text().splitlines()))
+    assert [(row["arms"], row["c"]) for row in best] == [("2", "0.1"), ("4", "0.1")]
+    assert "tiny-best.csv" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_ranges_are_searched(method: str, tmp_path: Path) -> None:
+    text = GRID.replace("method: grid", f"method: {method}").replace(
+        "c: {values: [0.1, 3.0]}",
+        "c: {min: 0.01, max: 3.0, distribution: log_uniform_values}",
+    )
+    sweep = load_sweep(sweep_file(tmp_path, text))
+    study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", trials=5, progress=False)
+    chosen = [trial.params["c"] for trial in study.trials]
+    assert len(set(chosen)) == 5
+    assert all(0.01 <= c <= 3 for c in chosen)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("metric:", "metrics:", "line 5: unknown key 'metrics'. Did you mean 'metric'"),
+        ("method: grid\n", "", "'method' is missing"),
+        ("method: grid", "method: gird", "line 4: method 'gird'"),
+        ("ucb1, ", "ucb2, ", "line 3: No baseline 'ucb2'. Did you mean 'ucb1'"),
+        ("  c: {", "  d: {", "line 11: ucb1 has no parameter 'd'"),
+        ("[0.1, 3.0]", "[]", "line 11: c has no values"),
+        ("[0.1, 3.0]", "[0.1, high]", "line 11: c='high' is of a wrong type"),
+        ("[0.1, 3.0]", "[0.1, -1.0]", "line 11: c=-1.0 is negative"),
+        ("[2, 4]", "[2, 4.5]", "line 9: arms=4.5 is of a wrong type"),
+        ("[2, 4]", "[2, 0]", "line 9: arms=0"),
+        ("c: {values: [0.1, 3.0]}", "c: {min: 0, max: 1}", "line 11: c: a grid needs"),
+        ("validation", "training", "line 7: split='training'"),
+        ("{name: mean, goal: maximize}", "{name: regret}", "line 5: the metric is"),
+        ("name: tiny", "name: [tiny", "is not YAML"),
+    ],
+)
+def test_what_cannot_run_is_refused_with_its_line(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    assert old in GRID
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 (the message is compared below)
+        load_sweep(sweep_file(tmp_path, GRID.replace(old, new, 1)))
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("path", sorted(Path("sweeps").glob("*.yaml")), ids=lambda p: p.stem)
+def test_the_sweeps_of_the_repository_can_run(path: Path) -> None:
+    assert load_sweep(path).name == path.stem
+
+
+def test_a_baseline_plays_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["baseline", "ucb1", "--arms=2", "--episodes", "10", "--c=0.1", "--trials", "500"])
+    words = capsys.readouterr().out.split()
+    assert words[::2] == ["mean", "standard_error"]
+    assert 5.5 < float(words[1]) < 6.5
+    for args, message in [
+        (["ucb1", "--arms"], "come as --key value"),
+        (["ucb1", "--armz", "2"], "Did you mean 'arms'"),
+        (["--arms", "2"], "usage"),
+    ]:
+        with pytest.raises(SystemExit, match=message):
+            main(["baseline", *args])
+
+
+def test_json_of_a_sweep_is_yaml_too(tmp_path: Path) -> None:
+    content: dict[str, Any] = {
+        "command": ["rl2", "baseline", "greedy", "${args}"],
+        "method": "grid",
+        "metric": {"name": "mean"},
+        "parameters": {"arms": {"values": [2]}},
+    }
+    assert load_sweep(sweep_file(tmp_path, json.dumps(content))).baseline == "greedy"
