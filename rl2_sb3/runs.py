@@ -90,7 +90,7 @@ class Run(Setting):
     init: Path | None = None
     """A run's folder to take the initial weights from."""
     trials_per_batch: int | None = None
-    """Columns of a minibatch; by default about an eighth of them."""
+    """Columns of a minibatch; by default a quarter of them."""
     ent_coef: float = 0.01
     """Weight of the entropy bonus."""
     ent_decay: bool = True

@@ -24,7 +24,7 @@ class RL2PPO(TrialRollouts, PPO):
     :param episodes: episodes per trial where ``env`` is plain (default 2)
     :param n_steps: length of a rollout; by default a whole trial where all have one length
     :param batch_size: steps in a minibatch, a multiple of ``n_steps``: minibatches are sets of
-        columns; by default an eighth of them
+        columns; by default a quarter of them
     :param ent_coef: weight of the entropy; a schedule can let it fall, as with the learning rate
     :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped
     """

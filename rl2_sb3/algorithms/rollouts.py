@@ -33,7 +33,7 @@ from rl2_sb3.agent import save_agent
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
-from rl2_sb3.trials.make import as_trials, env_episodes
+from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials
 from rl2_sb3.trials.spaces import is_trial_space
 
 Self = TypeVar("Self", bound="TrialRollouts")
@@ -78,6 +78,12 @@ class TrialRollouts(OnPolicyAlgorithm):
         self.rollout_buffer_class = TrialRolloutBuffer
         super()._setup_model()
         self._memory = self.policy.initial_memory(self.n_envs)
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Seed everything, the trials so that those of two seeds have nothing in common."""
+        super().set_random_seed(seed)
+        if seed is not None and self.env is not None:
+            seed_trials(self.env, seed)
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         trials = TrialCallback()
@@ -228,6 +234,7 @@ class TrialRollouts(OnPolicyAlgorithm):
 
     def _set_resume_state(self, state: dict[str, Any]) -> None:
         assert self.env is not None
+        self.env.env_method("reset")  # a Monitor around the trials steps no other ones
         for column, trials in enumerate(state["trials"]):
             self.env.env_method("set_state", trials, indices=[column])
         self._memory = th.as_tensor(state["memory"], device=self.device)
@@ -267,8 +274,6 @@ class TrialRollouts(OnPolicyAlgorithm):
                     f"{path} was saved with n_envs={data['n_envs']}, got {trials.num_envs}: use as "
                     "many, or force_reset=True to begin new trials."
                 )
-        if isinstance(path, io.IOBase):
-            path.seek(0)
         model = super().load(
             path, trials, device, custom_objects, print_system_info, force_reset, **kwargs
         )

@@ -40,7 +40,7 @@ class RL2TRPO(TrialRollouts, TRPO):
     :param env: trials, or a plain environment, its id or a task distribution's name
     :param n_steps: length of a rollout; by default a whole trial where all have one length
     :param batch_size: steps in a minibatch, a multiple of ``n_steps``: minibatches are sets of
-        columns; by default an eighth of them
+        columns; by default a quarter of them
     :param n_epochs: passes over the rollout, first-order step
     :param clip_range: of the surrogate's ratio, first-order step
     :param ent_coef: weight of the entropy, first-order step; may be a schedule

@@ -197,9 +197,7 @@ def rollout_size(
     if n_steps < 1:
         raise ValueError(f"n_steps={n_steps}: at least 1.")
     if batch_size is None:
-        # An eighth of the columns, or fewer, so that all minibatches are as large.
-        columns = max(c for c in range(1, max(1, n_envs // 8) + 1) if n_envs % c == 0)
-        batch_size = n_steps * columns
+        batch_size = n_steps * -(-n_envs // 4)
     if batch_size < n_steps or batch_size % n_steps:
         raise ValueError(
             f"batch_size={batch_size} cuts trials: use a multiple of n_steps={n_steps}, which is "

@@ -14,6 +14,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
@@ -301,3 +302,29 @@ def test_a_failing_save_leaves_the_last_good_file(
     model.save(path)
     assert RL2PPO.load(path, bandits()).num_timesteps == STEPS * 4
     assert [file.name for file in path.parent.iterdir()] == ["model.zip"]
+
+
+def test_resuming_under_a_monitor_around_the_trials(tmp_path: Path) -> None:
+    """Where ``make_vec_env`` was given a function that makes trials."""
+
+    def model() -> RL2PPO:
+        env = make_vec_env(lambda: TrialWrapper(gym.make("CartPole-v1"), 2), 2)
+        return RL2PPO("GRUPolicy", env, seed=3, n_steps=30, policy_kwargs={"hidden_size": 8})
+
+    whole, first = model().learn(240), model().learn(120)
+    first.save(tmp_path / "first")
+    env = model().env
+    second = RL2PPO.load(tmp_path / "first.zip", env, force_reset=False)
+    second.learn(120, reset_num_timesteps=False)
+    for name, tensor in whole.policy.state_dict().items():
+        th.testing.assert_close(second.policy.state_dict()[name], tensor, rtol=0, atol=0)
+
+
+def test_two_seeds_have_no_trial_in_common() -> None:
+    tasks = set()
+    for seed in (0, 1):
+        model = RL2PPO("GRUPolicy", "CartPole-v1", seed=seed, policy_kwargs={"hidden_size": 4})
+        env: Any = model.env
+        env.reset()
+        tasks |= {trial._task for trial in env.envs}
+    assert len(tasks) == 16

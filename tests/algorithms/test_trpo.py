@@ -71,9 +71,11 @@ def test_first_order_step_is_shortened_until_it_keeps_the_bound(env: str) -> Non
     model = trpo(env, learning_rate=0.03, target_kl=1e-3)
     collect(model)
     olds = distributions(model)
+    places = [parameter.data_ptr() for parameter in model.policy.parameters()]
 
     model.train()
 
+    assert [parameter.data_ptr() for parameter in model.policy.parameters()] == places
     logged = model.logger.name_to_value
     kl = mean_kl(olds, distributions(model))
     assert logged["train/kl_before_line_search"] > 1e-3

@@ -299,9 +299,9 @@ def test_as_trials_refuses(env: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("n_envs", "columns"),
-    [(1, 1), (7, 1), (8, 1), (16, 2), (24, 3), (25, 1), (40, 5), (64, 8), (500, 50), (509, 1)],
+    [(1, 1), (2, 1), (7, 2), (8, 2), (16, 4), (25, 7), (500, 125), (509, 128)],
 )
-def test_minibatches_are_an_eighth_of_the_columns_or_fewer(n_envs: int, columns: int) -> None:
+def test_minibatches_are_a_quarter_of_the_columns(n_envs: int, columns: int) -> None:
     trials = make_trials("bandit", n_envs, episodes=11)
     assert rollout_size(trials, None, None) == (11, 11 * columns)
     assert rollout_size(trials, 33, None) == (33, 33 * columns)
@@ -310,7 +310,7 @@ def test_minibatches_are_an_eighth_of_the_columns_or_fewer(n_envs: int, columns:
 def test_rollout_is_a_trial_or_so_many_steps() -> None:
     assert rollout_size(make_trials("bandit", 4, episodes=11), None, 22) == (11, 22)
     assert rollout_size(BatchedTrials(RaggedTasks(), 4, 2), None, None) == (512, 512)
-    assert rollout_size(BatchedTrials(RaggedTasks(), 40, 2), None, None) == (128, 128 * 5)
+    assert rollout_size(BatchedTrials(RaggedTasks(), 40, 2), None, None) == (128, 128 * 10)
     assert rollout_size(make_trials(GoalEnv, 4), None, None) == (512, 512)
     assert rollout_size(None, None, None) == (2048, 2048)
     normalised = VecNormalize(make_trials("bandit", 4, episodes=11), norm_obs=False)
