@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import torch as th
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -50,11 +51,14 @@ class Evaluate:
     """Folder for the tables and the picture; by default the agent's."""
     device: str = "cpu"
     """cpu or cuda."""
+    threads: int = 1
+    """Processor threads."""
 
 
 def evaluate(args: Sequence[str]) -> None:
     """Parse the options and evaluate."""
     config = tyro.cli(Evaluate, args=list(args), prog="rl2 evaluate")
+    th.set_num_threads(config.threads)
     agent = load_agent(config.agent, config.device)
     info = {"task": None, "options": {}, "episodes": None, **agent.info}
     if info["task"] is None or info["episodes"] is None:

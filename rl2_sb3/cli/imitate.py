@@ -64,8 +64,7 @@ def imitate(args: Sequence[str]) -> None:
     config["options"] = options
     checkpoint = given.out / "checkpoint.zip"
     claim(given.out, config, given.resume, given.overwrite)
-    if given.threads is not None:
-        th.set_num_threads(given.threads)
+    th.set_num_threads(given.threads)
     tasks = make_tasks(given.task, **options)
     teacher: Any = make_baseline(given.teacher, tasks, given.episodes)
     trials = make_trials(tasks, given.trials_per_batch, given.episodes)
