@@ -10,7 +10,7 @@ The four take turns, so that a noisy machine troubles all of them; medians over 
 arithmetic limit is what the fastest matrix product measured in the same run would allow: 3 * 256 *
 (256 + inputs) multiplications and additions forward, twice that backward.
 
-    python benchmarks/throughput.py [--rounds 5] [--threads 2] [--csv results/throughput.csv]
+    python benchmarks/throughput.py [--rounds 3] [--threads 1] [--csv results/throughput.csv]
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ Model = RL2PPO | RecurrentPPO
 class Throughput:
     """Measure steps per second beside sb3-contrib's RecurrentPPO."""
 
-    rounds: int = 5
+    rounds: int = 3
     """Turns that each takes; the medians are printed."""
-    threads: int | None = None
-    """Processor threads; by default as many as PyTorch chooses."""
+    threads: int = 1
+    """Processor threads, for all alike."""
     device: str = "cpu"
     """cpu or cuda."""
     csv: Path | None = None
@@ -127,8 +127,7 @@ def limit(peak: float, inputs: int) -> float:
 def main() -> None:
     """Measure and print the table."""
     config = tyro.cli(Throughput, description=Throughput.__doc__)
-    if config.threads:
-        th.set_num_threads(config.threads)
+    th.set_num_threads(config.threads)
     if config.memory_only:
         model = make_models(config.device)["RL2PPO, fp32, 2500 trials"]
         model.learn(2 * 2500 * PULLS)

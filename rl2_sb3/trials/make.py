@@ -197,11 +197,17 @@ def rollout_size(
     if n_steps < 1:
         raise ValueError(f"n_steps={n_steps}: at least 1.")
     if batch_size is None:
-        batch_size = n_steps * -(-n_envs // 4)
+        columns = max(-(-n_envs // 4), 2 if n_steps == 1 else 1)
+        batch_size = n_steps * columns
     if batch_size < n_steps or batch_size % n_steps:
         raise ValueError(
             f"batch_size={batch_size} cuts trials: use a multiple of n_steps={n_steps}, which is "
             "one column of the rollout."
+        )
+    if n_steps * n_envs == 1 or batch_size == 1:
+        raise ValueError(
+            f"n_steps={n_steps}, n_envs={n_envs}, batch_size={batch_size}: a minibatch needs two "
+            "steps at least, since advantages are normalised."
         )
     return n_steps, batch_size
 

@@ -29,6 +29,11 @@ def trial_space(
             f"Action space {action_space} is not supported: use one of "
             f"{', '.join(space.__name__ for space in PARTS)}."
         )
+    if isinstance(action_space, spaces.Box) and not np.issubdtype(action_space.dtype, np.floating):
+        raise ValueError(
+            f"Action space {action_space} is not supported: the policy's actions are real numbers. "
+            "Use a Box of floats, or MultiDiscrete."
+        )
     parts = {
         **flatten(observation_space),
         "action": action_space,

@@ -313,8 +313,16 @@ def test_rollout_is_a_trial_or_so_many_steps() -> None:
     assert rollout_size(BatchedTrials(RaggedTasks(), 40, 2), None, None) == (128, 128 * 10)
     assert rollout_size(make_trials(GoalEnv, 4), None, None) == (512, 512)
     assert rollout_size(None, None, None) == (2048, 2048)
+    assert rollout_size(make_trials("bandit", 4, episodes=1), None, None) == (1, 2)
     normalised = VecNormalize(make_trials("bandit", 4, episodes=11), norm_obs=False)
     assert rollout_size(normalised, None, None) == (11, 11)
+
+
+def test_a_minibatch_has_two_steps_at_least() -> None:
+    with pytest.raises(ValueError, match="two steps at least"):
+        rollout_size(make_trials("bandit", 4, episodes=1), None, 1)
+    with pytest.raises(ValueError, match="two steps at least"):
+        rollout_size(make_trials("bandit", 1, episodes=1), None, None)
 
 
 @pytest.mark.parametrize(

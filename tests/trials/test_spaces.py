@@ -66,6 +66,7 @@ def test_no_action_is_zero_or_the_nearest_to_it(space: Space, nothing: Any) -> N
     [
         (vector(1), spaces.Text(3), r"Action space Text.* is not supported: use one of Box, Disc"),
         (vector(1), spaces.Dict({"a": vector(1)}), r"Action space Dict.* is not supported"),
+        (vector(1), spaces.Box(0, 5, (2,), np.int64), "the policy's actions are real numbers"),
         (vector(1), spaces.Discrete(3, start=1), "action: Discrete.* shift it to begin with 0"),
         (vector(1), spaces.MultiDiscrete([2, 3], start=[0, 1]), "action: MultiDiscrete.* shift it"),
         (
