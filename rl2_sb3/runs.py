@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -148,15 +150,22 @@ def train_run(
     model.logger.close()
     trials.close()
     agent = out / "agent.safetensors"
-    told = ("task", "options", "episodes", "algorithm", "seed")
-    model.save_agent(agent, **{key: config[key] for key in told})
+    told = ("task", "options", "episodes", "algorithm", "seed", "init")
+    seconds = round(time.monotonic() - begin)
+    model.save_agent(
+        agent,
+        **{key: config[key] for key in told},
+        seconds=seconds,
+        hardware=hardware(model.device),
+        version=version(),
+    )
     try:
         curve = str(learning_curve([out], out / "learning_curve.png"))
     except ValueError as error:  # no trial was over yet
         curve = f"none ({error})"
     print(
         f"{model.num_timesteps:,} steps, {max(remaining, 0):,} of them now in "
-        f"{time.monotonic() - begin:.0f} s on {hardware(model.device)}. Agent: {agent}, "
+        f"{seconds} s on {hardware(model.device)}. Agent: {agent}, "
         f"learning curve: {curve}"
     )
     return agent
@@ -266,3 +275,12 @@ def hardware(device: th.device) -> str:
     if device.type == "cuda":
         return th.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {th.get_num_threads()} threads"
+
+
+def version() -> str:
+    """The version that computed it: the commit of a checkout, else that of the distribution."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return metadata.version("rl2-sb3")

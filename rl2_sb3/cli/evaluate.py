@@ -18,13 +18,15 @@ from rl2_sb3.agent import agent_file, load_agent
 from rl2_sb3.baselines.base import Baseline, make_baseline
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_error
 from rl2_sb3.reports import adaptation_curve
+from rl2_sb3.runs import version
 from rl2_sb3.trials.make import make_tasks
 
 TRAINED = "RL2"
 SUMMARY = (
     *("task", "options", "episodes", "agent", "trials", "mean", "standard_error", "exact"),
-    *("deterministic", "seed", "steps_trained"),
+    *("deterministic", "seed", "steps_trained", "seconds", "hardware", "teacher", "version"),
 )
+TRAINING = ("steps", "seconds", "hardware", "teacher")
 
 
 @dataclass(kw_only=True)
@@ -53,6 +55,8 @@ class Evaluate:
     """cpu or cuda."""
     threads: int = 1
     """Processor threads."""
+    append_to: Path | None = None
+    """Table to append the rows to as well, such as results/bandits.csv."""
 
 
 def evaluate(args: Sequence[str]) -> None:
@@ -126,25 +130,30 @@ def _write(
     config: Evaluate,
     info: dict[str, Any],
 ) -> None:
+    rows = [
+        [
+            info["task"],
+            " ".join(f"{key}={value}" for key, value in info["options"].items()),
+            result.returns.shape[1],
+            name,
+            len(result.returns),
+            f"{result.mean:.6g}",
+            f"{result.standard_error:.3g}",
+            "" if exact.get(name) is None else f"{exact[name]:.6g}",
+            config.deterministic,
+            config.seed,
+            *(info.get(key, "") if name == TRAINED else "" for key in TRAINING),
+            version(),
+        ]
+        for name, result in results.items()
+    ]
     with (out / "evaluation.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(SUMMARY)
-        for name, result in results.items():
-            writer.writerow(
-                [
-                    info["task"],
-                    " ".join(f"{key}={value}" for key, value in info["options"].items()),
-                    result.returns.shape[1],
-                    name,
-                    len(result.returns),
-                    f"{result.mean:.6g}",
-                    f"{result.standard_error:.3g}",
-                    "" if exact.get(name) is None else f"{exact[name]:.6g}",
-                    config.deterministic,
-                    config.seed,
-                    info["steps"] if name == TRAINED else "",
-                ]
-            )
+        csv.writer(file).writerows([SUMMARY, *rows])
+    if config.append_to is not None:
+        config.append_to.parent.mkdir(parents=True, exist_ok=True)
+        new = not config.append_to.exists()
+        with config.append_to.open("a", newline="") as file:
+            csv.writer(file).writerows([SUMMARY, *rows] if new else rows)
     with (out / "adaptation.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["agent", "episode", "mean", "standard_error", "trials"])

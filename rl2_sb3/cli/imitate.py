@@ -16,7 +16,7 @@ from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.cli.train import task_options
 from rl2_sb3.imitation import imitate as imitate_teacher
-from rl2_sb3.runs import Setting, claim, hardware, make_logger
+from rl2_sb3.runs import Setting, claim, hardware, make_logger, version
 from rl2_sb3.trials.make import make_tasks, make_trials
 
 
@@ -102,8 +102,12 @@ def imitate(args: Sequence[str]) -> None:
     model.save(checkpoint)
     agent = given.out / "agent.safetensors"
     told = ("task", "options", "episodes", "teacher", "seed")
-    model.save_agent(agent, **{key: config[key] for key in told})
-    print(
-        f"{model.num_timesteps:,} steps, {time.monotonic() - begin:.0f} s on "
-        f"{hardware(model.device)}. Agent: {agent}"
+    seconds = round(time.monotonic() - begin)
+    model.save_agent(
+        agent,
+        **{key: config[key] for key in told},
+        seconds=seconds,
+        hardware=hardware(model.device),
+        version=version(),
     )
+    print(f"{model.num_timesteps:,} steps, {seconds} s on {hardware(model.device)}. Agent: {agent}")
