@@ -26,6 +26,7 @@ from rl2_sb3.trials.spaces import flatten, no_action
 
 FORMAT = 1
 POLICIES: dict[str, type[GRUPolicy]] = {"GRUPolicy": GRUPolicy, "CnnGRUPolicy": CnnGRUPolicy}
+FEATURES = {"GRUPolicy": TrialFeatures, "CnnGRUPolicy": TrialCNN}
 VALUE_PARTS = ("value_net.", "value_s", "vf_features_extractor.", "mlp_extractor.value.")
 
 
@@ -127,12 +128,12 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
     activation = policy.activation_fn.__name__
     if (
         not names
-        or policy.features_extractor_class not in (TrialFeatures, TrialCNN)
+        or policy.features_extractor_class is not FEATURES[names[0]]
         or getattr(nn, activation, None) is not policy.activation_fn
     ):
         raise ValueError(
-            f"An agent file describes GRUPolicy and CnnGRUPolicy with the package's own features "
-            f"and activations of torch.nn, not {type(policy).__name__} with "
+            "An agent's file describes GRUPolicy and CnnGRUPolicy with their own features and "
+            f"activations of torch.nn, not {type(policy).__name__} with "
             f"{policy.features_extractor_class.__name__} and {activation}. Use model.save()."
         )
     description = {
@@ -149,9 +150,7 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
         "info": info,
     }
     tensors = {
-        key: value.contiguous().cpu()
-        for key, value in policy.state_dict().items()
-        if _acting(key, policy)
+        key: value.contiguous().cpu() for key, value in policy.state_dict().items() if _acting(key)
     }
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -199,13 +198,13 @@ def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") ->
         activation_fn=_activation(description["activation"]),
         **{**description["network"], "shared": True},  # no network for the value
     )
-    missing, unexpected = policy.load_state_dict(tensors, strict=False)
-    if unexpected or any(not key.startswith(VALUE_PARTS) for key in missing if "vf_" not in key):
+    if set(tensors) != {key for key in policy.state_dict() if _acting(key)}:
         raise ValueError(f"{path} does not hold the network that it describes.")
+    policy.load_state_dict(tensors, strict=False)
     return Agent(policy.to(device), description["info"])
 
 
-def _acting(key: str, policy: GRUPolicy) -> bool:
+def _acting(key: str) -> bool:
     # SB3 keeps the policy's features under two names; one is enough.
     return not key.startswith((*VALUE_PARTS, "pi_features_extractor."))
 

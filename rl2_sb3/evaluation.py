@@ -74,8 +74,8 @@ def evaluate_trials(
 ) -> Evaluation:
     """Run an agent through a fixed list of trials, each to its end.
 
-    The list depends on ``seed`` alone: every agent meets the same tasks, and, where the episodes'
-    lengths do not depend on the actions, the same noise.
+    The list depends on ``seed`` and ``n_trials`` alone: every agent meets the same tasks, and,
+    where the episodes' lengths do not depend on the actions, the same noise.
 
     :param agent: anything with SB3's ``predict`` over observations of trials
     :param tasks: as in :func:`~rl2_sb3.trials.make_trials`

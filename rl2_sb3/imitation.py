@@ -44,7 +44,10 @@ class Demonstrations:
         if length is None or trials.action_space.shape != ():
             raise ValueError("Imitation needs trials of one length and discrete actions.")
         if not callable(getattr(teacher, "action_probabilities", None)):
-            raise ValueError(f"{teacher} does not tell its action probabilities.")
+            raise ValueError(
+                f"{teacher} does not tell its action probabilities: greedy, ucb1, thompson and "
+                "gittins do."
+            )
         self.trials, self.teacher, self.seed, self.length = trials, teacher, seed, length
 
     def batch(
@@ -102,8 +105,8 @@ def imitate(
         rows, chances, rewards, model._last_obs = demonstrations.batch(number, model._last_obs)
         returns = returns_to_go(rewards, model.gamma)
         policy.normalise_values(returns)
-        target = (th.as_tensor(returns.reshape(-1)) - policy.value_shift.cpu()) / policy.value_scale
-        target = target.float().to(model.device)
+        target = th.as_tensor(returns.reshape(-1), dtype=th.float32, device=model.device)
+        target = (target - policy.value_shift) / policy.value_scale
         obs = {key: th.as_tensor(value, device=model.device) for key, value in rows.items()}
         obs["memory"] = policy.initial_memory(model.n_envs)
         teacher_chances = th.as_tensor(chances, dtype=th.float32, device=model.device)
@@ -128,6 +131,7 @@ def imitate(
             model.logger.dump(model.num_timesteps)
         if on_batch is not None:
             on_batch(number + 1)
+    model.logger.dump(model.num_timesteps)
     return model
 
 

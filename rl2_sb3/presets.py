@@ -6,9 +6,10 @@ from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    # Duan et al. 2016, appendix A, for bandits and tabular MDPs. The batch of a rollout is 250 000
-    # steps there: n_envs = 250 000 / (steps of a trial). Its trials per minibatch are 128.
+    # Duan et al. 2016, appendix A, for bandits and tabular MDPs. Two things differ: gradients are
+    # clipped, and the value's targets are normalised by running statistics.
     "paper": {
+        "steps_per_rollout": 250_000,
         "algorithm": "trpo",
         "learning_rate": 1e-3,
         "lr_decay": False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 import subprocess
 import sys
 import time
@@ -23,8 +22,13 @@ from stable_baselines3.common.utils import LinearSchedule
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.policies import Candidate, Precision
 from rl2_sb3.reports import learning_curve
-from rl2_sb3.trials.make import make_trials, trial_length
+from rl2_sb3.reports.logs import UNSHOWN
+from rl2_sb3.trials.make import make_tasks, make_trials, rollout_size
 
+FILES = (
+    *("config.json", "checkpoint.zip*", "agent.safetensors*", "learning_curve.png"),
+    *("progress*.csv", "events.out.tfevents.*", "evaluation.csv", "adaptation.*"),
+)
 ALGORITHMS: dict[str, type[RL2PPO] | type[RL2TRPO]] = {"ppo": RL2PPO, "trpo": RL2TRPO}
 
 
@@ -69,8 +73,10 @@ class Run(Setting):
 
     steps: int = 1_000_000
     """Environment steps to train for, over all trials."""
-    n_envs: int = 500
-    """Trials that run at once: columns of a rollout."""
+    n_envs: int | None = None
+    """Trials that run at once, columns of a rollout; by default 500 for arrays, else 8."""
+    steps_per_rollout: int | None = None
+    """Choose n_envs so that a rollout has about so many steps, where trials have one length."""
     workers: Literal["in-process", "subprocess"] = "in-process"
     """Where Gymnasium environments run."""
     algorithm: Literal["ppo", "trpo"] = "ppo"
@@ -98,7 +104,8 @@ class Run(Setting):
     ent_decay: bool = True
     """Let that weight fall linearly to zero over the run."""
     target_kl: float | None = None
-    """Bound on the mean KL divergence of an update; trpo has 0.01 by default."""
+    """Bound on an update's mean KL divergence, 0.01 by default, for trpo; for ppo SB3's early
+    stop, none by default."""
 
 
 def train_run(
@@ -118,10 +125,12 @@ def train_run(
     :raises ValueError: a folder in use, another run's checkpoint, settings that make no run
     """
     config = {**asdict(run), "init": run.init and str(run.init), "options": options}
+    config = json.loads(json.dumps(config))
     checkpoint = out / "checkpoint.zip"
-    claim(out, config, resume, overwrite)
     th.set_num_threads(run.threads)
-    trials = make_trials(run.task, run.n_envs, run.episodes, workers=run.workers, **options)
+    trials = make_trials(
+        run.task, _columns(run, options), run.episodes, workers=run.workers, **options
+    )
     if resume and checkpoint.exists():
         model = ALGORITHMS[run.algorithm].load(
             checkpoint, trials, device=run.device, force_reset=False
@@ -130,11 +139,12 @@ def train_run(
         model = _make_model(run, trials)
         if run.init is not None:
             take_weights(model, run.init)
+    claim(out, config, resume, overwrite)
     model.set_logger(make_logger(out))
-    remaining = run.steps - model.num_timesteps
+    before = model.num_timesteps
+    remaining = run.steps - before
     begin = time.monotonic()
     if remaining > 0:
-        (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         try:
             model.learn(
                 remaining,
@@ -164,7 +174,7 @@ def train_run(
     except ValueError as error:  # no trial was over yet
         curve = f"none ({error})"
     print(
-        f"{model.num_timesteps:,} steps, {max(remaining, 0):,} of them now in "
+        f"{model.num_timesteps:,} steps, {model.num_timesteps - before:,} of them now in "
         f"{seconds} s on {hardware(model.device)}. Agent: {agent}, "
         f"learning curve: {curve}"
     )
@@ -172,36 +182,52 @@ def train_run(
 
 
 def claim(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
-    """Make sure that the folder is ours to write into."""
-    old = out / "config.json"
-    if not old.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        return
-    if overwrite and not resume:
-        shutil.rmtree(out)
-        out.mkdir(parents=True)
-    elif not resume:
+    """Make sure that the folder is ours to write into, and write the configuration there.
+
+    :param config: as JSON holds it
+    :param resume: the folder may hold the same run
+    :param overwrite: a run that the folder holds is removed, and nothing else
+    :raises ValueError: the folder holds a run that is to be kept
+    """
+    path = out / "config.json"
+    if path.exists() and resume:
+        before = json.loads(path.read_text())
+        differing = [
+            f"{key}: {before.get(key)} then, {value} now"
+            for key, value in config.items()
+            if key not in UNSHOWN and before.get(key) != value
+        ]
+        if differing:
+            raise ValueError(
+                f"{out} holds a run with other settings ({'; '.join(differing)}). Give the same "
+                "options again, or name another folder with --out."
+            )
+    elif path.exists() and overwrite:
+        for pattern in FILES:
+            for file in out.glob(pattern):
+                file.unlink()
+    elif path.exists():
         raise ValueError(
             f"{out} holds a run. Add --resume to go on with it, --overwrite to begin anew, or "
             "name another folder with --out."
         )
-    else:
-        before = json.loads(old.read_text())
-        free = ("steps", "device", "threads", "workers")
-        differing = [
-            f"{key}: {before.get(key)} then, {value} now"
-            for key, value in config.items()
-            if key not in free and before.get(key) != value
-        ]
-        if differing:
-            raise ValueError(f"{out} holds a run with other settings ({'; '.join(differing)}).")
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def _columns(run: Run, options: dict[str, Any]) -> int | None:
+    if run.steps_per_rollout is None or run.n_envs is not None:
+        return run.n_envs
+    horizon: int | None = getattr(make_tasks(run.task, **options), "horizon", None)
+    if horizon is None:
+        raise ValueError(f"The trials of {run.task} differ in length: give n_envs and n_steps.")
+    return max(1, run.steps_per_rollout // (horizon * run.episodes))
 
 
 def _make_model(run: Run, trials: Any) -> RL2PPO | RL2TRPO:
     kind = ALGORITHMS[run.algorithm]
-    n_steps = run.n_steps or trial_length(trials)
-    batch_size = None
-    if run.trials_per_batch is not None and n_steps is not None:
+    n_steps, batch_size = rollout_size(trials, run.n_steps, None)
+    if run.trials_per_batch is not None:
         batch_size = run.trials_per_batch * n_steps
     rate = run.learning_rate
     kwargs: dict[str, Any] = {} if run.target_kl is None else {"target_kl": run.target_kl}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +21,10 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    distribution_to_json,
 )
 from optuna.study import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from rl2_sb3.registry import BASELINES, did_you_mean
@@ -48,16 +51,18 @@ class Sweep:
     fixed: dict[str, Any]
     varied: dict[str, BaseDistribution]
 
-    def points(self) -> Iterator[dict[str, Any]]:
+    @property
+    def study_name(self) -> str:
+        """Other values are another study: its numbers are not these."""
+        varied = {name: distribution_to_json(d) for name, d in self.varied.items()}
+        content = json.dumps([self.baseline, self.fixed, varied], sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+    def grid(self) -> list[dict[str, Any]]:
         """All combinations of the values, where all parameters have a list of them."""
-        lists = [list(_choices(distribution)) for distribution in self.varied.values()]
-        for values in itertools.product(*lists):
-            yield {**self.fixed, **dict(zip(self.varied, values, strict=True))}
-
-
-def _choices(distribution: BaseDistribution) -> tuple[Any, ...]:
-    assert isinstance(distribution, CategoricalDistribution)
-    return distribution.choices
+        lists = [dict.fromkeys(_values(distribution)) for distribution in self.varied.values()]
+        points = itertools.product(*lists)
+        return [dict(zip(self.varied, values, strict=True)) for values in points]
 
 
 class _Node:
@@ -197,51 +202,68 @@ def run_sweep(
 ) -> Study:
     """Run what is left of a sweep.
 
-    :param storage: Optuna's, for example ``sqlite:///results/sweeps.db``
+    :param storage: Optuna's, for example ``sqlite:///results/sweeps.db``, a file of one session
+        at a time; several machines may share another
     :param workers: processes
     :param trials: how many points, for ``random`` and ``bayes``
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=storage,
-        study_name=sweep.name,
-        sampler=_sampler(sweep),
+        study_name=sweep.study_name,
         direction="maximize" if sweep.maximise else "minimize",
         load_if_exists=True,
     )
-    for stale in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(stale.number, state=TrialState.FAIL)  # an interrupted session left it
-    finished = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-    total = sum(1 for _ in sweep.points()) if sweep.method == "grid" else trials or 100
-    bar = tqdm(total=total, initial=finished, desc=sweep.name, disable=not progress)
+    if storage.startswith("sqlite"):  # elsewhere another machine may be at them
+        for stale in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            study.tell(stale.number, state=TrialState.FAIL)  # an interrupted session left it
+    total = len(sweep.grid()) if sweep.method == "grid" else trials or 100
+    bar = tqdm(total=total, initial=len(_done(study)), desc=sweep.name, disable=not progress)
     asked: dict[Future[Score], optuna.Trial] = {}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, bar:
-        left = total - finished
-        while left > 0 or asked:
-            while left > 0 and len(asked) < 2 * workers:
-                trial = study.ask(sweep.varied)
+        while True:
+            while len(asked) < 2 * workers and (trial := _ask(sweep, study, asked.values(), total)):
                 point = {**sweep.fixed, **trial.params}
                 asked[pool.submit(score, sweep.baseline, point)] = trial
-                left -= 1
+            if not asked:
+                return study
             for future in wait(asked, return_when=FIRST_COMPLETED).done:
                 trial, result = asked.pop(future), future.result()
                 trial.set_user_attr("standard_error", result.standard_error)
                 study.tell(trial, result.mean)
                 bar.update()
-    return study
 
 
-class _Grid(optuna.samplers.GridSampler):
-    def after_trial(self, *_: Any) -> None:
-        """Do not stop ``study.optimize``, which is not running."""
-
-
-def _sampler(sweep: Sweep) -> optuna.samplers.BaseSampler:
+def _ask(
+    sweep: Sweep, study: Study, ours: Collection[optuna.Trial], total: int
+) -> optuna.Trial | None:
+    """Begin a trial, or none if all are done or ``ours``, begun here."""
     if sweep.method == "grid":
-        return _Grid({name: list(_choices(d)) for name, d in sweep.varied.items()}, seed=0)
-    if sweep.method == "random":
-        return optuna.samplers.RandomSampler(seed=0)
-    return optuna.samplers.TPESampler(seed=0)
+        taken = [trial.params for trial in (*_done(study), *ours)]
+        missing = [point for point in sweep.grid() if point not in taken]
+        if not missing:
+            return None
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        elsewhere = [trial.params for trial in running]
+        study.enqueue_trial(min(missing, key=elsewhere.__contains__))
+    elif len(_done(study)) + len(ours) >= total:
+        return None
+    # GridSampler is not used: it takes failed trials for visited points.
+    sampler = (
+        optuna.samplers.TPESampler if sweep.method == "bayes" else optuna.samplers.RandomSampler
+    )
+    study.sampler = sampler(seed=len(study.get_trials(deepcopy=False)))
+    return study.ask(sweep.varied)
+
+
+def _done(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def _results(sweep: Sweep, study: Study) -> list[tuple[dict[str, Any], FrozenTrial]]:
+    """The points that were run, each once: two workers may have played the same, alike."""
+    trials = {frozenset(trial.params.items()): trial for trial in _done(study)}
+    return [({**sweep.fixed, **trial.params}, trial) for trial in trials.values()]
 
 
 def write_points(sweep: Sweep, study: Study, path: Path) -> None:
@@ -252,11 +274,11 @@ def write_points(sweep: Sweep, study: Study, path: Path) -> None:
         [
             [
                 sweep.baseline,
-                *({**sweep.fixed, **trial.params}[name] for name in names),
+                *(point[name] for name in names),
                 f"{trial.value:.6g}",
                 f"{trial.user_attrs['standard_error']:.3g}",
             ]
-            for trial in study.get_trials(states=(TrialState.COMPLETE,))
+            for point, trial in _results(sweep, study)
         ],
         key=str,
     )
@@ -271,11 +293,10 @@ def best_points(
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
     """The best point of each setting: of those that share the parameters named in ``settings``."""
     best: dict[tuple[Any, ...], tuple[float, dict[str, Any]]] = {}
-    for trial in study.get_trials(states=(TrialState.COMPLETE,)):
-        point: Mapping[str, Any] = {**sweep.fixed, **trial.params}
+    for point, trial in _results(sweep, study):
         key = tuple(point.get(name) for name in settings)
         value = trial.value if sweep.maximise else -(trial.value or 0.0)
         assert value is not None
         if key not in best or value > best[key][0]:
-            best[key] = value, dict(point)
+            best[key] = value, point
     return {key: point for key, (_, point) in sorted(best.items(), key=str)}

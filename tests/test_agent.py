@@ -10,6 +10,7 @@ from torch import nn
 
 from rl2_sb3 import RL2PPO, GRUPolicy, load_agent, make_trials
 from rl2_sb3.agent import _space_from_json, _space_to_json, agent_file
+from tests.envs import image_env
 
 
 def bandit_model(**network: Any) -> RL2PPO:
@@ -39,6 +40,24 @@ def test_a_loaded_agent_acts_as_the_model(network: Any, tmp_path: Any) -> None:
             ours[0], theirs[0][:, :8], atol=1e-6
         )  # the policy's part of the memory
         obs, *_ = env.step(actions)
+
+
+@pytest.mark.parametrize("network", [{}, {"shared": True, "weight_norm": True}])
+def test_an_agent_for_images_is_loaded(network: Any, tmp_path: Any) -> None:
+    env = make_trials(image_env, 2, episodes=2, seed=0)
+    options = {"hidden_size": 8, **network}
+    model = RL2PPO("CnnGRUPolicy", env, n_steps=8, seed=0, policy_kwargs=options).learn(32)
+    model.save_agent(tmp_path / "a.safetensors")
+    agent: Any = load_agent(tmp_path / "a.safetensors")
+    trials: Any = make_trials(image_env, 3, episodes=2, seed=1)
+    obs = trials.reset()
+    ours: Any = None
+    theirs: Any = None
+    for _ in range(5):
+        expected, theirs = model.predict(obs, theirs, deterministic=True)
+        actions, ours = agent.predict(obs, ours, deterministic=True)
+        np.testing.assert_array_equal(actions, expected)
+        obs, *_ = trials.step(actions)
 
 
 def test_act_and_observe_feed_what_trials_feed(tmp_path: Any) -> None:

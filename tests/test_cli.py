@@ -140,6 +140,33 @@ def test_baselines_with_wrong_parameters(out: Any) -> None:
             rl2("evaluate", str(out), "--trials", "10", "--against", spec)
 
 
+def test_overwriting_removes_the_run_and_nothing_else(out: Path) -> None:
+    common = ["train", "bandit", "--steps", "160", "--out", str(out), *TINY]
+    rl2(*common)
+    (out / "notes.txt").write_text("keep me")
+    with pytest.raises(SystemExit, match="episodes=0"):
+        rl2(*common, "--overwrite", "--episodes", "0")
+    assert (out / "checkpoint.zip").exists()  # nothing is removed before the new run is possible
+    rl2(*common, "--overwrite")
+    assert (out / "notes.txt").exists()
+
+
+def test_random_actions_on_any_task(out: Path) -> None:
+    args = "train Pendulum-v1 --steps 64 --n-steps 8 --n-envs 4 --episodes 2 --hidden-size 4"
+    rl2(*args.split(), "--no-progress", "--out", str(out))
+    rl2("evaluate", str(out), "--trials", "3", "--against", "random")
+    rows = csv.DictReader((out / "evaluation.csv").read_text().splitlines())
+    assert all(-4000 < float(row["mean"]) < 0 for row in rows)
+
+
+def test_the_papers_rollouts_have_250_000_steps(out: Path) -> None:
+    tiny = ["--hidden-size", "2", "--episodes", "50", "--no-progress", "--out", str(out)]
+    rl2("train", "bandit", "--preset", "paper", "--steps", "1", "--steps-per-rollout", "300", *tiny)
+    assert load_agent(out).info["steps"] == 300
+    with pytest.raises(SystemExit, match="differ in length"):
+        rl2("train", "CartPole-v1", "--preset", "paper", "--out", "runs/y")
+
+
 def test_tasks_lists_and_checks(capsys: Any) -> None:
     rl2("tasks")
     assert "bandit" in capsys.readouterr().out

@@ -1,13 +1,17 @@
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.study import Study
+from optuna.trial import TrialState
 
 from rl2_sb3.cli import main
-from rl2_sb3.scoring import score
-from rl2_sb3.sweeps import best_points, load_sweep, run_sweep
+from rl2_sb3.scoring import SPLITS, score
+from rl2_sb3.sweeps import best_points, load_sweep, run_sweep, write_points
 
 GRID = """\
 name: tiny
@@ -57,16 +61,88 @@ def test_points_that_are_done_are_not_done_again(
     assert "tiny-best.csv" in capsys.readouterr().out
 
 
+def completed(study: Study) -> Counter[tuple[Any, ...]]:
+    trials = study.get_trials(states=(TrialState.COMPLETE,))
+    return Counter((trial.params["arms"], trial.params["c"]) for trial in trials)
+
+
+def test_an_interrupted_grid_runs_each_point_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = load_sweep(sweep_file(tmp_path, GRID.replace("[2, 4]", "[2, 3, 4]")))
+    storage = f"sqlite:///{tmp_path}/s.db"
+    tell, told = Study.tell, []
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        told.append(args)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+        return tell(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Study, "tell", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(sweep, storage, progress=False)
+    study = run_sweep(sweep, storage, progress=False)
+    assert completed(study) == dict.fromkeys([(k, c) for k in (2, 3, 4) for c in (0.1, 3.0)], 1)
+    assert not study.get_trials(states=(TrialState.RUNNING,))
+
+
+def test_a_second_worker_leaves_the_first_ones_trials_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is running elsewhere is run last, lest a point be lost with the other machine."""
+    create, first = optuna.create_study, []
+
+    def shared(storage: str, **kwargs: Any) -> Study:
+        assert storage == "postgresql://db"
+        study = create(storage=f"sqlite:///{tmp_path}/s.db", **kwargs)
+        study.enqueue_trial({"arms": 2, "c": 0.1})
+        first.append(study.ask(load_sweep(sweep_file(tmp_path)).varied))
+        return study
+
+    monkeypatch.setattr(optuna, "create_study", shared)
+    study = run_sweep(load_sweep(sweep_file(tmp_path)), "postgresql://db", progress=False)
+    assert study.trials[first[0].number].state == TrialState.RUNNING
+    assert list(completed(study)) == [(2, 3.0), (4, 0.1), (4, 3.0), (2, 0.1)]
+
+
+def test_a_point_that_two_workers_ran_has_one_row(tmp_path: Path) -> None:
+    sweep = load_sweep(sweep_file(tmp_path))
+    study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", progress=False)
+    study.add_trial(study.trials[0])
+    write_points(sweep, study, tmp_path / "points.csv")
+    assert len((tmp_path / "points.csv").read_text().splitlines()) == 1 + 4
+
+
+def test_an_edited_sweep_is_another_study(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/s.db"
+    run_sweep(load_sweep(sweep_file(tmp_path)), storage, progress=False)
+    names = set()
+    for old, new in [("300", "200"), ("ucb1", "greedy"), ("[2, 4]", "[2, 3]")]:
+        text = GRID.replace(old, new)
+        text = text.replace("c: {values: [0.1, 3.0]}", "") if new == "greedy" else text
+        study = run_sweep(load_sweep(sweep_file(tmp_path, text)), storage, progress=False)
+        names.add(study.study_name)
+        if new == "200":
+            point = {"split": "validation", "trials": 200, "episodes": 20}
+            for trial in study.trials:
+                assert trial.value == score("ucb1", {**point, **trial.params}).mean
+    assert len(names) == 3
+
+
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_ranges_are_searched(method: str, tmp_path: Path) -> None:
+    """Resuming goes on to other points."""
     text = GRID.replace("method: grid", f"method: {method}").replace(
         "c: {values: [0.1, 3.0]}",
         "c: {min: 0.01, max: 3.0, distribution: log_uniform_values}",
     )
     sweep = load_sweep(sweep_file(tmp_path, text))
-    study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", trials=5, progress=False)
+    for trials in (3, 6):
+        study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", trials=trials, progress=False)
     chosen = [trial.params["c"] for trial in study.trials]
-    assert len(set(chosen)) == 5
+    assert len(set(chosen)) == len(chosen) == 6
     assert all(0.01 <= c <= 3 for c in chosen)
 
 
@@ -115,6 +191,18 @@ def test_a_baseline_plays_from_the_command_line(capsys: pytest.CaptureFixture[st
     ]:
         with pytest.raises(SystemExit, match=message):
             main(["baseline", *args])
+
+
+@pytest.mark.parametrize("args", [["--help"], ["ucb1", "--help"], ["ucb1", "-h"]])
+def test_a_baseline_prints_its_help(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["baseline", *args])
+    assert capsys.readouterr().out.startswith("usage: rl2 baseline NAME")
+
+
+def test_nobody_types_the_seed_of_the_validation_split() -> None:
+    """``rl2 evaluate`` reports on the test split by default, and on another by ``--seed 1``."""
+    assert SPLITS["test"] == 0
+    assert SPLITS["validation"] > 100_000
 
 
 def test_json_of_a_sweep_is_yaml_too(tmp_path: Path) -> None:

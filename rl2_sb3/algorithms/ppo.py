@@ -58,7 +58,6 @@ class RL2PPO(TrialRollouts, PPO):
         trials = None if env is None else as_trials(env, episodes)
         n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
         self.episodes = episodes
-        self.ent_schedule = FloatSchedule(ent_coef)
         super().__init__(
             policy,
             trials,
@@ -71,6 +70,7 @@ class RL2PPO(TrialRollouts, PPO):
             clip_range=clip_range,
             clip_range_vf=clip_range_vf,
             normalize_advantage=normalize_advantage,
+            ent_coef=ent_coef,
             vf_coef=vf_coef,
             max_grad_norm=max_grad_norm,
             target_kl=target_kl,
@@ -85,5 +85,9 @@ class RL2PPO(TrialRollouts, PPO):
 
     def train(self) -> None:
         """Update policy and value from the rollout."""
-        self.ent_coef = self.ent_schedule(self._current_progress_remaining)
-        super().train()
+        schedule = self.ent_coef
+        self.ent_coef = FloatSchedule(schedule)(self._current_progress_remaining)
+        try:
+            super().train()
+        finally:
+            self.ent_coef = schedule

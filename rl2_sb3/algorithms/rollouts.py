@@ -234,6 +234,8 @@ class TrialRollouts(OnPolicyAlgorithm):
 
     def _set_resume_state(self, state: dict[str, Any]) -> None:
         assert self.env is not None
+        if "trials" not in state:
+            raise ValueError("It was saved without an environment: use force_reset=True.")
         self.env.env_method("reset")  # a Monitor around the trials steps no other ones
         for column, trials in enumerate(state["trials"]):
             self.env.env_method("set_state", trials, indices=[column])

@@ -125,7 +125,7 @@ class RL2TRPO(TrialRollouts, TRPO):
             _init_setup_model=False,
         )
         # Set after TRPO, which has no such terms and sets them to 0.
-        self.ent_schedule = FloatSchedule(ent_coef)
+        self.ent_coef = ent_coef  # type: ignore[assignment]
         self.vf_coef, self.max_grad_norm = vf_coef, max_grad_norm
         if _init_setup_model:
             self._setup_model()
@@ -159,7 +159,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         clip_range = FloatSchedule(self.clip_range)(self._current_progress_remaining)
-        self.ent_coef = self.ent_schedule(self._current_progress_remaining)
+        ent_coef = FloatSchedule(self.ent_coef)(self._current_progress_remaining)
         parameters = self.policy.actor_parameters()
         old = parameters_to_vector(parameters).detach().clone()
         self._standardise_advantages()
@@ -174,7 +174,7 @@ class RL2TRPO(TrialRollouts, TRPO):
                 surrogate = th.min(batch.advantages * ratio, batch.advantages * clipped).mean()
                 value_loss = F.mse_loss(batch.returns, values.flatten())
                 entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
-                loss = -surrogate + self.vf_coef * value_loss + self.ent_coef * entropy_loss
+                loss = -surrogate + self.vf_coef * value_loss + ent_coef * entropy_loss
                 self.policy.optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)

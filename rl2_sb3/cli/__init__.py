@@ -1,4 +1,4 @@
-"""The command line: ``rl2 train | imitate | evaluate | tasks | plot``."""
+"""The command line, ``rl2``: a module for each command."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RL²: learning to reinforcement-learn with a recurrent policy.
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run a command; errors that a user can mend are printed without a traceback."""
-    command, *rest = sys.argv[1:] if args is None else args or ["--help"]
+    command, *rest = (sys.argv[1:] if args is None else args) or ["--help"]
     if command in ("-h", "--help"):
         print(HELP)
         return
@@ -49,6 +49,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
         sys.exit(f"rl2: no command {command!r}.{did_you_mean(command, list(COMMANDS))}\n\n{HELP}")
     warnings.filterwarnings("ignore", module="stable_baselines3|sb3_contrib")
+    warnings.filterwarnings("ignore", message="Could not resolve type parameter")
     try:
         COMMANDS[command](rest)
     except (ValueError, FileNotFoundError, RuntimeError) as error:

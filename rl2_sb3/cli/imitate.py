@@ -63,7 +63,6 @@ def imitate(args: Sequence[str]) -> None:
     config: dict[str, Any] = {name: getattr(given, name) for name in names}
     config["options"] = options
     checkpoint = given.out / "checkpoint.zip"
-    claim(given.out, config, given.resume, given.overwrite)
     th.set_num_threads(given.threads)
     tasks = make_tasks(given.task, **options)
     teacher: Any = make_baseline(given.teacher, tasks, given.episodes)
@@ -79,8 +78,8 @@ def imitate(args: Sequence[str]) -> None:
             seed=given.seed,
             device=given.device,
         )
+    claim(given.out, json.loads(json.dumps(config)), given.resume, given.overwrite)
     model.set_logger(make_logger(given.out))
-    (given.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     begin = saved = time.monotonic()
 
     def save_sometimes(_: int) -> None:

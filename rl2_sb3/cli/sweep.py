@@ -77,6 +77,9 @@ def sweep(args: Sequence[str]) -> None:
 
 def baseline(args: Sequence[str]) -> None:
     """Parse ``NAME --key=value ...`` and play."""
+    if {"-h", "--help"} & set(args):
+        print(BASELINE_HELP)
+        return
     if not args or args[0].startswith("-"):
         sys.exit(BASELINE_HELP)
     name, *rest = args

@@ -36,7 +36,10 @@ def tasks(args: Sequence[str]) -> None:
         Console().print(table)
         return
     distribution = TASKS.load(name)()
-    check_tasks(distribution)
+    try:
+        check_tasks(distribution)
+    except (AssertionError, TypeError) as error:
+        raise ValueError(f"{name} breaks the contract: {error}") from error
     print(f"{name} ({TASKS.distribution(name)}) keeps the contract.")
     if dataclasses.is_dataclass(distribution):
         print("Options, with their defaults:")

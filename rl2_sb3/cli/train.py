@@ -16,6 +16,8 @@ from rl2_sb3.presets import PRESETS
 from rl2_sb3.registry import TASKS, did_you_mean
 from rl2_sb3.runs import Run, train_run
 
+MISSING = {"options": tyro.MISSING_NONPROP}
+
 
 @dataclass(kw_only=True)
 class Train(Run):
@@ -54,7 +56,7 @@ def task_options(
         args=list(args),
         prog=f"rl2 {command}",
         description=inspect.getdoc(base),
-        default=kind(task=tyro.MISSING, **preset),
+        default=kind(task=tyro.MISSING, **preset, **({} if task is None else MISSING)),
     )
     options = getattr(config, "options", None)
     return config, {} if options is None else _arguments(options)
@@ -90,17 +92,21 @@ def _preset(args: Sequence[str]) -> str:
 
 
 def _with_options(base: type[Any], task: str) -> type[Any]:
-    """A command's options with those of the task distribution."""
+    """A command's options with those of the task distribution.
+
+    :raises ValueError: an option of the task has the name of one of the command's
+    """
     tasks = TASKS.load(task)
+    common = {field.name for field in dataclasses.fields(base)}
+    taken = sorted(common & set(inspect.signature(tasks).parameters))
+    if taken:
+        raise ValueError(
+            f"{task} has options with names that the command line takes itself: "
+            f"{', '.join(taken)}. Rename them in the plugin, or train it from Python."
+        )
     return dataclasses.make_dataclass(
         base.__name__,
-        [
-            (
-                "options",
-                Annotated[tasks, tyro.conf.arg(name="")],
-                dataclasses.field(default_factory=tasks),
-            )
-        ],
+        [("options", Annotated[tasks, tyro.conf.arg(name="")])],
         bases=(base,),
         kw_only=True,
     )

@@ -282,3 +282,25 @@ def test_set_env_makes_trials_as_long_as_before() -> None:
     assert model.episodes == 5
     model.learn(14)
     assert replay_error(model) < 1
+
+
+@pytest.mark.parametrize("algorithm", [RL2PPO, RL2TRPO])
+def test_the_entropys_weight_can_be_a_schedule_and_can_be_changed(
+    algorithm: type[Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large weight keeps the entropy up: at 0 it falls, at 10 it stays at its maximum."""
+
+    def entropy(weight: Any, changed: Any = None) -> float:
+        env = make_trials("bandit", 32, 5, seed=0)
+        network = {"hidden_size": 8}
+        model: Any = algorithm(
+            "GRUPolicy", env, 0.03, ent_coef=weight, policy_kwargs=network, seed=0
+        )
+        if changed is not None:
+            model.ent_coef = changed
+        model.learn(10 * 32 * 5)
+        return -float(model.logger.name_to_value["train/entropy_loss"])
+
+    free = entropy(0.0)
+    assert entropy(lambda _: 10.0) > free + 1e-3
+    assert entropy(0.0, changed=10.0) == entropy(10.0) == entropy(lambda _: 10.0)

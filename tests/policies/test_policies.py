@@ -185,13 +185,17 @@ def test_normalising_returns_leaves_values_as_they_are(weight_norm: bool) -> Non
     policy.normalise_values(np.array([[1.0, 3.0], [5.0, 7.0]], np.float32))
     assert float(policy.value_shift) == pytest.approx(4)
     assert float(policy.value_scale) == pytest.approx(5**0.5)
+    th.testing.assert_close(values(), th.zeros(12, 1))
+    with th.no_grad():
+        for parameter in policy.value_net.parameters():
+            parameter += 0.3
     before = values()
-    assert before.std() > 0.1
+    assert before.std() > 0.01
 
     policy.normalise_values(np.array([14.0, 14.0], np.float32))
 
     assert float(policy.value_shift) == pytest.approx(5)
-    assert float(policy.value_scale) == pytest.approx(0.9 * 5**0.5 + 0.1 * 0.01)
+    assert float(policy.value_scale) == pytest.approx(0.9 * 5**0.5 + 0.1 * 14e-6)
     th.testing.assert_close(values(), before)
 
 
