@@ -188,7 +188,7 @@ def test_normalising_returns_leaves_values_as_they_are(weight_norm: bool) -> Non
     th.testing.assert_close(values(), th.zeros(12, 1))
     with th.no_grad():
         for parameter in policy.value_net.parameters():
-            parameter += 0.3
+            parameter.add_(0.3)
     before = values()
     assert before.std() > 0.01
 
