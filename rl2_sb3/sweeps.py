@@ -239,13 +239,13 @@ def _ask(
 ) -> optuna.Trial | None:
     """Begin a trial, or none if all are done or ``ours``, begun here."""
     if sweep.method == "grid":
-        taken = [trial.params for trial in (*_done(study), *ours)]
-        missing = [point for point in sweep.grid() if point not in taken]
+        taken = {_key(trial.params) for trial in (*_done(study), *ours)}
+        missing = [point for point in sweep.grid() if _key(point) not in taken]
         if not missing:
             return None
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        elsewhere = [trial.params for trial in running]
-        study.enqueue_trial(min(missing, key=elsewhere.__contains__))
+        elsewhere = {_key(trial.params) for trial in running}
+        study.enqueue_trial(min(missing, key=lambda point: _key(point) in elsewhere))
     elif len(_done(study)) + len(ours) >= total:
         return None
     # GridSampler is not used: it takes failed trials for visited points.
@@ -256,13 +256,17 @@ def _ask(
     return study.ask(sweep.varied)
 
 
+def _key(params: dict[str, Any]) -> frozenset[tuple[str, Any]]:
+    return frozenset(params.items())
+
+
 def _done(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def _results(sweep: Sweep, study: Study) -> list[tuple[dict[str, Any], FrozenTrial]]:
     """The points that were run, each once: two workers may have played the same, alike."""
-    trials = {frozenset(trial.params.items()): trial for trial in _done(study)}
+    trials = {_key(trial.params): trial for trial in _done(study)}
     return [({**sweep.fixed, **trial.params}, trial) for trial in trials.values()]
 
 
