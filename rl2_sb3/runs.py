@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -124,6 +125,8 @@ def train_run(
     :return: the agent's file
     :raises ValueError: a folder in use, another run's checkpoint, settings that make no run
     """
+    if run.steps < 1:
+        raise ValueError(f"steps={run.steps}: at least 1.")
     config = {**asdict(run), "init": run.init and str(run.init), "options": options}
     config = json.loads(json.dumps(config))
     checkpoint = out / "checkpoint.zip"
@@ -153,8 +156,10 @@ def train_run(
                 progress_bar=progress,
             )
         except KeyboardInterrupt:
-            hint = "add --resume to go on from there" if checkpoint.exists() else "nothing is saved"
-            print(f"\nInterrupted. Last checkpoint: {checkpoint} ({hint}).", file=sys.stderr)
+            hint = "before the first checkpoint: nothing is saved."
+            if checkpoint.exists():
+                hint = f"Add --resume to go on from the last checkpoint, {checkpoint}."
+            print(f"\nInterrupted. {hint}", file=sys.stderr)
             raise
         model.save(checkpoint)
     model.logger.close()
@@ -281,7 +286,7 @@ class SaveEvery(BaseCallback):
         super().__init__()
         self.path = path
         self.seconds = seconds
-        self._last = time.monotonic()
+        self._last = -math.inf  # the first is written after the first rollout
 
     def _on_step(self) -> bool:
         return True

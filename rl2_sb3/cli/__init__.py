@@ -47,7 +47,7 @@ def main(args: Sequence[str] | None = None) -> None:
     if command not in COMMANDS:
         from rl2_sb3.registry import did_you_mean
 
-        sys.exit(f"rl2: no command {command!r}.{did_you_mean(command, list(COMMANDS))}\n\n{HELP}")
+        sys.exit(f"{HELP}\n\nrl2: no command {command!r}.{did_you_mean(command, list(COMMANDS))}")
     warnings.filterwarnings("ignore", module="stable_baselines3|sb3_contrib")
     warnings.filterwarnings("ignore", message="Could not resolve type parameter")
     try:

@@ -19,7 +19,8 @@ class Plot:
     runs: Annotated[list[Path], tyro.conf.Positional]
     """Folders of runs."""
     out: Path | None = None
-    """Picture to write, .png, .svg or .pdf; by default learning_curve.png in the first folder."""
+    """Picture to write, .png, .svg or .pdf; by default learning_curve.png in the run's folder,
+    or comparison.png here for several."""
     reference: dict[str, float] = field(default_factory=dict)
     """Horizontal lines: a name and a return each, as in --reference "Bayes optimum" 6.66."""
 
@@ -27,5 +28,8 @@ class Plot:
 def plot(args: Sequence[str]) -> None:
     """Parse the options and draw."""
     config = tyro.cli(Plot, args=list(args), prog="rl2 plot")
-    out = config.out or config.runs[0] / "learning_curve.png"
+    if not config.runs:
+        raise ValueError("name the folder of a run, or of several.")
+    one = len(config.runs) == 1
+    out = config.out or (config.runs[0] / "learning_curve.png" if one else Path("comparison.png"))
     print(learning_curve(config.runs, out, config.reference))

@@ -232,7 +232,9 @@ class GRUPolicy(ActorCriticPolicy):
 
     @th.no_grad()
     def normalise_values(self, returns: NDArray[np.floating], rate: float = 0.1) -> None:
-        """Follow the mean and the standard deviation of returns, and keep all values as they are.
+        """Follow the mean and the standard deviation of returns; values stay as they are.
+
+        The first call sets the units, and values begin; before it they are 0.
 
         PopArt (van Hasselt et al. 2016): a value network that predicts normalised returns learns
         at the same pace whatever the rewards' size and the trial's length.
@@ -240,15 +242,15 @@ class GRUPolicy(ActorCriticPolicy):
         mean = float(returns.mean())
         std = max(float(returns.std()), 1e-6 * abs(mean), 1e-8)
         old_scale, old_shift = float(self.value_scale), float(self.value_shift)
-        if old_scale == 0:  # the first returns; so far all values are 0
-            rate = 1.0
-        scale = old_scale + rate * (std - old_scale)
-        shift = old_shift + rate * (mean - old_shift)
-        head = self.value_net
-        weight_norms = getattr(head, "parametrizations", None)
-        weight = weight_norms.weight.original0 if weight_norms is not None else head.weight
-        weight.mul_(old_scale / scale)
-        head.bias.mul_(old_scale / scale).add_((old_shift - shift) / scale)
+        seen = old_scale > 0
+        scale = old_scale + rate * (std - old_scale) if seen else std
+        shift = old_shift + rate * (mean - old_shift) if seen else mean
+        if seen:
+            head = self.value_net
+            weight_norms = getattr(head, "parametrizations", None)
+            weight = weight_norms.weight.original0 if weight_norms is not None else head.weight
+            weight.mul_(old_scale / scale)
+            head.bias.mul_(old_scale / scale).add_((old_shift - shift) / scale)
         self.value_scale.fill_(scale)
         self.value_shift.fill_(shift)
 

@@ -203,14 +203,22 @@ def test_a_broken_update_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_schedules_follow_the_training() -> None:
-    model = trpo(ent_coef=lambda left: 0.1 * left, clip_range=lambda left: 0.2 * left, n_epochs=1)
+    asked: dict[str, list[float]] = {"entropy": [], "clip": []}
+
+    def schedule(name: str) -> Any:
+        def value(left: float) -> float:
+            asked[name].append(left)
+            return 0.1 * left
+
+        return value
+
+    model = trpo(ent_coef=schedule("entropy"), clip_range=schedule("clip"), n_epochs=1)
+    asked["entropy"].clear()
+    asked["clip"].clear()
 
     model.learn(4 * 8 * 5)
 
-    assert model.ent_coef == pytest.approx(0)
-    model._current_progress_remaining = 0.5
-    model.train()
-    assert model.ent_coef == pytest.approx(0.05)
+    assert asked["entropy"] == asked["clip"] == pytest.approx([0.75, 0.5, 0.25, 0])
 
 
 def test_entropy_bonus_raises_the_entropy() -> None:

@@ -185,12 +185,8 @@ def test_normalising_returns_leaves_values_as_they_are(weight_norm: bool) -> Non
     policy.normalise_values(np.array([[1.0, 3.0], [5.0, 7.0]], np.float32))
     assert float(policy.value_shift) == pytest.approx(4)
     assert float(policy.value_scale) == pytest.approx(5**0.5)
-    th.testing.assert_close(values(), th.zeros(12, 1))
-    with th.no_grad():
-        for parameter in policy.value_net.parameters():
-            parameter.add_(0.3)
     before = values()
-    assert before.std() > 0.01
+    assert before.std() > 0.1
 
     policy.normalise_values(np.array([14.0, 14.0], np.float32))
 
