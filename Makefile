@@ -1,8 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-# mypy refuses a folder without Python files
-TYPED := rl2_sb3 tests $(if $(wildcard benchmarks/*.py),benchmarks)
+TYPED := rl2_sb3 tests benchmarks plugins/rl2-gaussian
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint format clean

@@ -1,6 +1,7 @@
 """A plugin from outside: its own distribution, installed into an environment of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -8,46 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = """\
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "rl2-gaussian"
-version = "1.2"
-
-[project.entry-points."rl2_sb3.tasks"]
-gaussian-bandit = "rl2_gaussian:GaussianBandit"
-
-[tool.setuptools]
-py-modules = ["rl2_gaussian"]
-"""
-
-MODULE = """\
-import numpy as np
-from gymnasium import spaces
-
-from rl2_sb3 import BatchedTasks
-
-
-class GaussianBandit(BatchedTasks):
-    horizon = 1
-    observation_space = spaces.Discrete(1)
-
-    def __init__(self, arms=5, noise=1.0):
-        self.action_space, self.noise = spaces.Discrete(arms), noise
-
-    def sample(self, n, rng):
-        return rng.normal(size=(n, self.action_space.n))
-
-    def reset(self, params, rng):
-        return None, np.zeros(len(params), int)
-
-    def step(self, params, state, action, rng):
-        reward = params[np.arange(len(params)), action] + self.noise * rng.normal(size=len(params))
-        return None, np.zeros(len(params), int), reward, np.ones(len(params), bool)
-"""
+PLUGIN = Path(__file__).parents[1] / "plugins" / "rl2-gaussian"
 
 USE = """\
 import sys
@@ -57,7 +19,7 @@ from rl2_sb3.registry import TASKS
 
 assert "gaussian-bandit" in TASKS.names()
 assert "bandit" in TASKS.names()
-assert TASKS.distribution("gaussian-bandit") == "rl2-gaussian 1.2"
+assert TASKS.distribution("gaussian-bandit") == "rl2-gaussian 1.0"
 assert "rl2_gaussian" not in sys.modules
 check_tasks(TASKS.load("gaussian-bandit")(noise=0.5))
 
@@ -75,10 +37,7 @@ def test_plugin_from_outside(tmp_path: Path) -> None:
     pytest.importorskip("setuptools")
     pytest.importorskip("pip")
     plugin, environment = tmp_path / "plugin", tmp_path / "venv"
-    plugin.mkdir()
-    (plugin / "pyproject.toml").write_text(PROJECT)
-    (plugin / "rl2_gaussian.py").write_text(MODULE)
-    assert len(MODULE.splitlines()) < 25
+    shutil.copytree(PLUGIN, plugin)
 
     venv.create(environment, with_pip=False, symlinks=os.name != "nt")
     (python,) = environment.glob("bin/python" if os.name != "nt" else "Scripts/python.exe")
@@ -98,5 +57,9 @@ def test_plugin_from_outside(tmp_path: Path) -> None:
 
     install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", str(plugin)]
     run(sys.executable, "-m", "pip", "--python", str(python), *install)
-    assert list(packages.glob("rl2_gaussian-1.2.dist-info"))
+    assert list(packages.glob("rl2_gaussian-1.0.dist-info"))
     assert run(str(python), "-c", USE).endswith("trained\n")
+    train = "train gaussian-bandit --arms 3 --steps 64 --n-envs 8 --episodes 4 --hidden-size 4"
+    run(str(python), "-m", "rl2_sb3", *train.split(), "--no-progress", "--out", "run")
+    evaluate = "evaluate run --against random --trials 20"
+    run(str(python), "-m", "rl2_sb3", *evaluate.split())

@@ -113,5 +113,15 @@ def _with_options(base: type[Any], task: str) -> type[Any]:
 
 
 def _arguments(tasks: Any) -> dict[str, Any]:
-    """The options that a task distribution was made with."""
-    return {name: getattr(tasks, name) for name in inspect.signature(type(tasks)).parameters}
+    """The options that a task distribution was made with.
+
+    :raises ValueError: it does not keep them
+    """
+    names = inspect.signature(type(tasks)).parameters
+    for name in names:
+        if name not in vars(tasks):
+            raise ValueError(
+                f"{type(tasks).__name__} does not keep its option {name!r} as an attribute: make "
+                "it a dataclass."
+            )
+    return {name: getattr(tasks, name) for name in names}
