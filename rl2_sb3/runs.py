@@ -164,16 +164,7 @@ def train_run(
         model.save(checkpoint)
     model.logger.close()
     trials.close()
-    agent = out / "agent.safetensors"
-    told = ("task", "options", "episodes", "algorithm", "seed", "init")
-    seconds = round(time.monotonic() - begin)
-    model.save_agent(
-        agent,
-        **{key: config[key] for key in told},
-        seconds=seconds,
-        hardware=hardware(model.device),
-        version=version(),
-    )
+    agent, seconds = store_agent(model, out, config, begin)
     try:
         curve = str(learning_curve([out], out / "learning_curve.png"))
     except ValueError as error:  # no trial was over yet
@@ -184,6 +175,26 @@ def train_run(
         f"learning curve: {curve}"
     )
     return agent
+
+
+def store_agent(
+    model: RL2PPO | RL2TRPO, out: Path, config: dict[str, Any], begin: float
+) -> tuple[Path, int]:
+    """Write the agent's file, with what is worth knowing of the run.
+
+    :param begin: when the run began, by ``time.monotonic``
+    :return: the file, and how many seconds the run took
+    """
+    agent, seconds = out / "agent.safetensors", round(time.monotonic() - begin)
+    told = ("task", "options", "episodes", "algorithm", "teacher", "init", "seed")
+    model.save_agent(
+        agent,
+        **{key: config[key] for key in told if config.get(key) is not None},
+        seconds=seconds,
+        hardware=hardware(model.device),
+        version=version(),
+    )
+    return agent, seconds
 
 
 def claim(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> None:

@@ -16,7 +16,7 @@ from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.cli.train import task_options
 from rl2_sb3.imitation import imitate as imitate_teacher
-from rl2_sb3.runs import Setting, claim, hardware, make_logger, version
+from rl2_sb3.runs import Setting, claim, hardware, make_logger, store_agent
 from rl2_sb3.trials.make import make_tasks, make_trials
 
 
@@ -99,14 +99,5 @@ def imitate(args: Sequence[str]) -> None:
     )
     model.logger.close()
     model.save(checkpoint)
-    agent = given.out / "agent.safetensors"
-    told = ("task", "options", "episodes", "teacher", "seed")
-    seconds = round(time.monotonic() - begin)
-    model.save_agent(
-        agent,
-        **{key: config[key] for key in told},
-        seconds=seconds,
-        hardware=hardware(model.device),
-        version=version(),
-    )
+    agent, seconds = store_agent(model, given.out, config, begin)
     print(f"{model.num_timesteps:,} steps, {seconds} s on {hardware(model.device)}. Agent: {agent}")

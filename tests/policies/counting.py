@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch as th
 
 from rl2_sb3.policies import GRUPolicy
-from rl2_sb3.policies.policies import RecurrentCore
+from rl2_sb3.policies.networks import RecurrentCore
 
 
 @th.no_grad()
