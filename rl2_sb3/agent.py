@@ -22,7 +22,7 @@ from torch import nn
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
 from rl2_sb3.registry import CHECKPOINTS
-from rl2_sb3.trials.spaces import flatten, no_action
+from rl2_sb3.trials.spaces import PRIVILEGED, flatten, no_action
 
 FORMAT = 1
 POLICIES: dict[str, type[GRUPolicy]] = {"GRUPolicy": GRUPolicy, "CnnGRUPolicy": CnnGRUPolicy}
@@ -145,7 +145,7 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
             "normalize_images": policy.normalize_images,
         },
         "activation": activation,
-        "observation_space": _space_to_json(policy.observation_space),
+        "observation_space": _space_to_json(_without_privileged(policy.observation_space)),
         "action_space": _space_to_json(policy.action_space),
         "info": info,
     }
@@ -174,16 +174,15 @@ def agent_file(name: str | os.PathLike[str]) -> Path:
     return Path(CHECKPOINTS.load(str(name)))
 
 
-def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") -> Agent:
-    """Load an agent: a file's path, or the name of a checkpoint that a plugin registers.
+def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:
+    """What an agent's file says of its network, its spaces and, under "info", its training.
 
     :raises ValueError: no such name, or not an agent's file
     """
     path = agent_file(name)
     try:
         with safe_open(path, "pt") as file:
-            description = json.loads((file.metadata() or {})["rl2_sb3"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            description: dict[str, Any] = json.loads((file.metadata() or {})["rl2_sb3"])
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not an agent's file, or a damaged one: {error}") from error
     if description["format"] > FORMAT:
@@ -191,6 +190,18 @@ def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") ->
             f"{path} has format {description['format']}, this version of rl2-sb3 reads up to "
             f"{FORMAT}: update it."
         )
+    return description
+
+
+def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") -> Agent:
+    """Load an agent: a file's path, or the name of a checkpoint that a plugin registers.
+
+    :raises ValueError: no such name, or not an agent's file
+    """
+    path = agent_file(name)
+    description = describe_agent(path)
+    with safe_open(path, "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     policy = POLICIES[description["policy"]](
         _space_from_json(description["observation_space"]),
         _space_from_json(description["action_space"]),
@@ -202,6 +213,11 @@ def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") ->
         raise ValueError(f"{path} does not hold the network that it describes.")
     policy.load_state_dict(tensors, strict=False)
     return Agent(policy.to(device), description["info"])
+
+
+def _without_privileged(space: spaces.Space[Any]) -> spaces.Dict:
+    assert isinstance(space, spaces.Dict)
+    return spaces.Dict({key: part for key, part in space.items() if key != PRIVILEGED})
 
 
 def _acting(key: str) -> bool:

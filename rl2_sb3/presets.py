@@ -23,6 +23,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "hidden_size": 256,
         "candidate": "relu",
         "weight_norm": True,
+        "action_reward": False,
+        "value_lambda": 1.0,
         "shared": False,
     },
 }

@@ -61,11 +61,16 @@ class Setting:
     """So many units are reset at each episode's start as well."""
     precision: Precision = "fp32"
     """Of the GRU's products."""
+    action_reward: bool = True
+    """Feed the product of the last action and its reward as well (not with images)."""
 
     def network(self) -> dict[str, Any]:
         """The policy's keyword arguments."""
         names = ("hidden_size", "candidate", "shared", "weight_norm", "episode_units", "precision")
-        return {name: getattr(self, name) for name in names}
+        kwargs = {name: getattr(self, name) for name in names}
+        if self.action_reward and self.policy == "GRUPolicy":
+            kwargs["features_extractor_kwargs"] = {"action_reward": True}
+        return kwargs
 
 
 @dataclass(kw_only=True)
@@ -90,6 +95,11 @@ class Run(Setting):
     """Discount."""
     gae_lambda: float = 0.5
     """Of generalised advantage estimation."""
+    value_lambda: float | None = None
+    """The same for the returns that the value network learns from; by default --gae-lambda."""
+    privileged: bool = False
+    """Let the value network see the task, and learn from expected rewards, where the task
+    distribution tells them. The agent itself sees neither."""
     clip_range: float = 0.2
     """Of the surrogate's ratio."""
     n_epochs: int = 5
@@ -132,7 +142,12 @@ def train_run(
     checkpoint = out / "checkpoint.zip"
     th.set_num_threads(run.threads)
     trials = make_trials(
-        run.task, _columns(run, options), run.episodes, workers=run.workers, **options
+        run.task,
+        _columns(run, options),
+        run.episodes,
+        workers=run.workers,
+        privileged=run.privileged,
+        **options,
     )
     if resume and checkpoint.exists():
         model = ALGORITHMS[run.algorithm].load(
@@ -256,6 +271,7 @@ def _make_model(run: Run, trials: Any) -> RL2PPO | RL2TRPO:
         n_epochs=run.n_epochs,
         gamma=run.gamma,
         gae_lambda=run.gae_lambda,
+        value_lambda=run.value_lambda,
         clip_range=run.clip_range,
         ent_coef=LinearSchedule(run.ent_coef, 0.0, 1.0) if run.ent_decay else run.ent_coef,
         policy_kwargs=run.network(),

@@ -21,8 +21,19 @@ class TrialRolloutBuffer(DictRolloutBuffer):
     """
 
     memory: th.Tensor
+    value_lambda: float | None = None
+    """Lambda of the returns that the value network learns from; None: that of the advantages."""
     scale: float = 1.0
     shift: float = 0.0
+
+    def compute_returns_and_advantage(self, last_values: th.Tensor, dones: NDArray[Any]) -> None:
+        """Advantages by GAE; returns by the same with a lambda of their own."""
+        super().compute_returns_and_advantage(last_values, dones)
+        if self.value_lambda is not None and self.value_lambda != self.gae_lambda:
+            advantages, gae_lambda = self.advantages, self.gae_lambda
+            self.advantages, self.gae_lambda = np.empty_like(advantages), self.value_lambda
+            super().compute_returns_and_advantage(last_values, dones)
+            self.advantages, self.gae_lambda = advantages, gae_lambda
 
     def get(  # type: ignore[override]
         self, batch_size: int | None = None

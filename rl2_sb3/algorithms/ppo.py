@@ -25,6 +25,8 @@ class RL2PPO(TrialRollouts, PPO):
     :param n_steps: length of a rollout; by default a whole trial where all have one length
     :param batch_size: steps in a minibatch, a multiple of ``n_steps``: minibatches are sets of
         columns; by default a quarter of them
+    :param value_lambda: lambda of the returns that the value network learns from, by default
+        ``gae_lambda``; with 1, whole returns, it need not learn from its own guesses
     :param ent_coef: weight of the entropy; a schedule can let it fall, as with the learning rate
     :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped
     """
@@ -39,6 +41,7 @@ class RL2PPO(TrialRollouts, PPO):
         n_epochs: int = 5,
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
+        value_lambda: float | None = None,
         clip_range: float | Schedule = 0.2,
         clip_range_vf: float | Schedule | None = None,
         normalize_advantage: bool = True,
@@ -58,6 +61,7 @@ class RL2PPO(TrialRollouts, PPO):
         trials = None if env is None else as_trials(env, episodes)
         n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
         self.episodes = episodes
+        self.value_lambda = value_lambda
         super().__init__(
             policy,
             trials,

@@ -32,6 +32,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rl2_sb3.agent import save_agent
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
+from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials
 from rl2_sb3.trials.spaces import is_trial_space
@@ -54,6 +55,7 @@ class TrialRollouts(OnPolicyAlgorithm):
     policy: GRUPolicy
     rollout_buffer: TrialRolloutBuffer
     episodes: int | None
+    value_lambda: float | None
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "GRUPolicy": GRUPolicy,
         "CnnGRUPolicy": CnnGRUPolicy,
@@ -77,6 +79,7 @@ class TrialRollouts(OnPolicyAlgorithm):
     def _setup_model(self) -> None:
         self.rollout_buffer_class = TrialRolloutBuffer
         super()._setup_model()
+        self.rollout_buffer.value_lambda = self.value_lambda
         self._memory = self.policy.initial_memory(self.n_envs)
 
     def set_random_seed(self, seed: int | None = None) -> None:
@@ -157,10 +160,13 @@ class TrialRollouts(OnPolicyAlgorithm):
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
+            learned_from = rewards
+            if isinstance(infos, TrialInfos) and infos.expected_reward is not None:
+                learned_from = infos.expected_reward
             rollout_buffer.add(
                 obs,
                 actions,
-                rewards,
+                learned_from,
                 obs["start"][:, 0],
                 policy.value_in_rewards(acted.values),
                 acted.log_probs,

@@ -41,6 +41,8 @@ class RL2TRPO(TrialRollouts, TRPO):
     :param n_steps: length of a rollout; by default a whole trial where all have one length
     :param batch_size: steps in a minibatch, a multiple of ``n_steps``: minibatches are sets of
         columns; by default a quarter of them
+    :param value_lambda: lambda of the returns that the value network learns from, by default
+        ``gae_lambda``; with 1, whole returns, it need not learn from its own guesses
     :param n_epochs: passes over the rollout, first-order step
     :param clip_range: of the surrogate's ratio, first-order step
     :param ent_coef: weight of the entropy, first-order step; may be a schedule
@@ -67,6 +69,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         n_epochs: int = 5,
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
+        value_lambda: float | None = None,
         clip_range: float | Schedule = 0.1,
         normalize_advantage: bool = True,
         ent_coef: float | Schedule = 0.0,
@@ -98,6 +101,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         trials = None if env is None else as_trials(env, episodes)
         n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
         self.episodes = episodes
+        self.value_lambda = value_lambda
         self.step = step
         self.n_epochs = n_epochs
         self.clip_range = clip_range

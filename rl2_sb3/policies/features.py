@@ -8,22 +8,44 @@ from stable_baselines3.common.preprocessing import get_flattened_obs_dim, is_ima
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
+from rl2_sb3.trials.spaces import PRIVILEGED
+
+
+def seen(observation_space: spaces.Dict, privileged: bool) -> list[str]:
+    """The parts of the observation that are features of the policy, or of the value network."""
+    hidden = ("start",) if privileged else ("start", PRIVILEGED)
+    return [key for key in observation_space if key not in hidden]
+
 
 class TrialFeatures(BaseFeaturesExtractor):
     """All parts of the trial's observation side by side, discrete ones one-hot.
 
     ``start`` is left out: it resets the memory and is no feature.
+
+    :param action_reward: feed the product of action and reward as well: one unit can then add up
+        what one action has earned
+    :param privileged: for the value network: what the simulator tells is a feature too
     """
 
-    def __init__(self, observation_space: spaces.Dict):
-        self.keys = [key for key in observation_space if key != "start"]
+    def __init__(
+        self,
+        observation_space: spaces.Dict,
+        action_reward: bool = False,
+        privileged: bool = False,
+    ):
+        self.keys = seen(observation_space, privileged)
+        sizes = {key: get_flattened_obs_dim(observation_space[key]) for key in self.keys}
         super().__init__(
-            observation_space, sum(get_flattened_obs_dim(observation_space[k]) for k in self.keys)
+            observation_space, sum(sizes.values()) + (sizes["action"] if action_reward else 0)
         )
+        self.action_reward = action_reward
 
     def forward(self, observations: dict[str, th.Tensor]) -> th.Tensor:
         """Features of preprocessed observations, ``(rows, features_dim)``."""
-        return th.cat([observations[key].flatten(1) for key in self.keys], dim=1)
+        parts = [observations[key].flatten(1) for key in self.keys]
+        if self.action_reward:
+            parts.append(observations["action"].flatten(1) * observations["reward"])
+        return th.cat(parts, dim=1)
 
 
 class TrialCNN(BaseFeaturesExtractor):
@@ -35,14 +57,18 @@ class TrialCNN(BaseFeaturesExtractor):
 
     :param observation_space: of the trials, images channels first
     :param features_dim: width of the action's embedding and of the dense layer
+    :param privileged: for the value network: what the simulator tells is a feature too
     :raises ValueError: no image, or one too small for the convolutions
     """
 
-    def __init__(self, observation_space: spaces.Dict, features_dim: int = 256):
+    def __init__(
+        self, observation_space: spaces.Dict, features_dim: int = 256, privileged: bool = False
+    ):
         super().__init__(observation_space, features_dim)
+        keys = seen(observation_space, privileged)
         sizes = {key: get_flattened_obs_dim(space) for key, space in observation_space.items()}
         self.images = [key for key, space in observation_space.items() if is_image_space(space)]
-        self.others = [k for k in observation_space if k not in (*self.images, "action", "start")]
+        self.others = [key for key in keys if key not in (*self.images, "action")]
         if not self.images:
             raise ValueError(
                 "CnnGRUPolicy needs an image (a uint8 Box of three dimensions with bounds 0 and "

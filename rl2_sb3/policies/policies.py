@@ -25,7 +25,7 @@ from torch.nn.utils.parametrizations import weight_norm as add_weight_norm
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
 from rl2_sb3.policies.gru import Candidate, Precision
 from rl2_sb3.policies.networks import Cores, RecurrentCore
-from rl2_sb3.trials.spaces import is_trial_space
+from rl2_sb3.trials.spaces import PRIVILEGED, is_trial_space
 
 TensorDict = dict[str, th.Tensor]
 
@@ -109,6 +109,13 @@ class GRUPolicy(ActorCriticPolicy):
             "episode_units": episode_units,
             "precision": precision,
         }
+        assert isinstance(observation_space, spaces.Dict)
+        self.privileged = PRIVILEGED in observation_space.spaces
+        if self.privileged and shared:
+            raise ValueError(
+                "Privileged trials tell the value network what the policy must not see: they need "
+                "a network for each, shared=False."
+            )
         self.hidden_size, self.shared, self.episode_units = hidden_size, shared, episode_units
         self.memory_size = hidden_size if shared else 2 * hidden_size
         super().__init__(
@@ -128,9 +135,9 @@ class GRUPolicy(ActorCriticPolicy):
         )
 
     def _build_mlp_extractor(self) -> None:
-        def core() -> RecurrentCore:
+        def core(features: BaseFeaturesExtractor) -> RecurrentCore:
             return RecurrentCore(
-                self.features_dim,
+                features.features_dim,
                 self.network["layers_before"],
                 self.network["layers_after"],
                 self.activation_fn,
@@ -139,7 +146,15 @@ class GRUPolicy(ActorCriticPolicy):
                 self.network["precision"],
             )
 
-        self.mlp_extractor = Cores(core(), None if self.shared else core())
+        if self.privileged:
+            told = {**self.features_extractor_kwargs, "privileged": True}
+            self.vf_features_extractor = self.features_extractor_class(
+                self.observation_space, **told
+            )
+        policy = core(self.pi_features_extractor)
+        self.mlp_extractor = Cores(
+            policy, None if self.shared else core(self.vf_features_extractor)
+        )
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
@@ -316,7 +331,7 @@ class GRUPolicy(ActorCriticPolicy):
 
         :param observation: of one trial or of many
         :param state: what the last call gave, ``None`` for new trials
-        :return: actions, and the state ``(memory,)``
+        :return: actions, and the state ``(memory,)``, where the value network's part is idle
         :raises ValueError: not a trial's observation, or another number of them than of states
         """
         if not isinstance(observation, dict):
@@ -338,11 +353,14 @@ class GRUPolicy(ActorCriticPolicy):
             start = th.as_tensor(episode_start, device=self.device).reshape(-1, 1)
             obs["start"] = obs["start"].bool() | start.bool()
         with th.no_grad():
-            acted = self.act(obs, deterministic)
-        actions = acted.actions.cpu().numpy()
+            latent_pi, _, memory = self._unroll(obs, value=False)
+            assert latent_pi is not None
+            distribution = self._get_action_dist_from_latent(latent_pi)
+            chosen = distribution.get_actions(deterministic=deterministic)
+        actions = chosen.reshape((-1, *(self.action_space.shape or ()))).cpu().numpy()
         if isinstance(self.action_space, spaces.Box):
             actions = np.clip(actions, self.action_space.low, self.action_space.high)
-        return actions if vectorised else actions[0], (acted.memory.cpu().numpy(),)
+        return actions if vectorised else actions[0], (memory.cpu().numpy(),)
 
 
 class CnnGRUPolicy(GRUPolicy):

@@ -56,3 +56,18 @@ class BernoulliBandit(BatchedTasks[NDArray[np.float64], None]):
         n = len(params)
         reward = (rng.random(n) < params[np.arange(n), action]).astype(np.float32)
         return None, np.zeros(n, np.int64), reward, np.ones(n, np.bool_)
+
+    def optimal_return(self, params: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The best arm's mean."""
+        return np.asarray(params.max(axis=1))
+
+    def privileged(self, params: NDArray[np.float64], state: None) -> NDArray[np.float64]:
+        """The arms' means."""
+        return params
+
+    def expected_reward(
+        self, params: NDArray[np.float64], state: None, action: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """The mean of the arm that is pulled."""
+        means: NDArray[np.float64] = params[np.arange(len(params)), action]
+        return means

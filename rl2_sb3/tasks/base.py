@@ -62,6 +62,29 @@ class BatchedTasks(ABC, Generic[Params, State]):
             the observation is its last; :meth:`reset` gives the next episode's first.
         """
 
+    def optimal_return(self, params: Params) -> NDArray[np.floating] | None:
+        """The highest expected return of an episode, ``(n,)``, for who knows the task.
+
+        Regret is measured against it. By default None: not known.
+        """
+        return None
+
+    def privileged(self, params: Params, state: State) -> NDArray[np.floating] | None:
+        """What only a simulator knows of the tasks, ``(n, features)``, for the value network.
+
+        The policy never sees it. By default None: nothing is told.
+        """
+        return None
+
+    def expected_reward(
+        self, params: Params, state: State, action: NDArray[Any]
+    ) -> NDArray[np.floating] | None:
+        """The mean of the reward that an action gets, ``(n,)``, given the state before it.
+
+        By default None: not known.
+        """
+        return None
+
 
 class GymTasks(ABC):
     """A distribution over tasks of one Gymnasium environment.

@@ -76,6 +76,11 @@ def _check_batched(tasks: BatchedTasks[Any, Any], episodes: int, n: int, seed: i
     drawn, again, other = (watched.sample(n, rng) for rng in rngs)
     equal = same(drawn, take(drawn, np.zeros(n, int)))
     _check_draws(same(drawn, again), same(drawn, other), equal)
+    best = tasks.optimal_return(drawn)
+    demand(
+        best is None or (np.shape(best) == (n,) and bool(np.isfinite(best).all())),
+        f"optimal_return gives {best} for {n} tasks: give a finite number for each, or None.",
+    )
     watched.reset(take(drawn, np.arange(n) % 2 == 0), rngs[0])  # some of them, as trials do
     _check_trials(trials, horizon, seed)
 

@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3.tasks.base import BatchedTasks, put, take
-from rl2_sb3.trials.spaces import flatten, no_action, trial_space
+from rl2_sb3.trials.spaces import PRIVILEGED, flatten, no_action, trial_space
 
 
 class TrialInfos(Sequence[dict[str, Any]]):
     """The ``infos`` of a step, each made when somebody first looks at it, and kept."""
 
-    def __init__(self, n: int, done: NDArray[np.bool_], terminal: dict[str, NDArray[Any]] | None):
+    def __init__(
+        self,
+        n: int,
+        done: NDArray[np.bool_],
+        terminal: dict[str, NDArray[Any]] | None,
+        expected_reward: NDArray[np.float32] | None = None,
+    ):
+        self.expected_reward = expected_reward
+        """Means of the rewards, ``(n,)``, where trials are privileged and tasks know them."""
         self._n = n
         self._done = done
         self._terminal = terminal
@@ -62,16 +70,28 @@ class BatchedTrials(VecEnv):
     :param n_envs: number of trials that run at once
     :param episodes: episodes per trial
     :param seed: seed of the tasks and the noise; ``None`` takes one from the system
-    :raises ValueError: fewer than one environment or episode, or spaces that SB3 cannot handle
+    :param privileged: training may use what only a simulator knows. The observation gets a part
+        ``privileged``, of what the tasks tell (:meth:`BatchedTasks.privileged`) and the share of
+        the trial's episodes that are over, for the value network alone; and infos hold
+        ``expected_reward``, from which algorithms learn in the reward's place
+    :raises ValueError: fewer than one environment or episode, spaces that SB3 cannot handle, or
+        ``privileged`` tasks that tell nothing
     """
 
     def __init__(
-        self, tasks: BatchedTasks[Any, Any], n_envs: int, episodes: int, seed: int | None = None
+        self,
+        tasks: BatchedTasks[Any, Any],
+        n_envs: int,
+        episodes: int,
+        seed: int | None = None,
+        privileged: bool = False,
     ):
         if n_envs < 1 or episodes < 1:
             raise ValueError(f"n_envs={n_envs}, episodes={episodes}: both must be at least 1.")
         self.render_mode = None
-        space = trial_space(tasks.observation_space, tasks.action_space)
+        self._privileged = privileged
+        size = _told(tasks) + 1 if privileged else 0
+        space = trial_space(tasks.observation_space, tasks.action_space, size)
         super().__init__(n_envs, space, tasks.action_space)
         self._dtypes = {key: part.dtype for key, part in space.items()}
         self.tasks = tasks
@@ -110,6 +130,10 @@ class BatchedTrials(VecEnv):
         """
         if not self._ready:
             raise RuntimeError("Call reset() before step().")
+        expected = None
+        if self._privileged:
+            expected = self.tasks.expected_reward(self._params, self._state, self._actions)
+            expected = None if expected is None else np.array(expected, np.float32)
         state, own, reward, ended = self.tasks.step(
             self._params, self._state, self._actions, self._noise_rng
         )
@@ -130,7 +154,7 @@ class BatchedTrials(VecEnv):
             ended & ~done,
             start=done,
         )
-        return observation, reward, done, TrialInfos(self.num_envs, done, terminal)
+        return observation, reward, done, TrialInfos(self.num_envs, done, terminal, expected)
 
     def _new_tasks(self, done: NDArray[np.bool_]) -> None:
         self._episode[done] = 0
@@ -161,6 +185,9 @@ class BatchedTrials(VecEnv):
             "done": ended[:, None],
             "start": start[:, None],
         }
+        if self._privileged:
+            told: Any = self.tasks.privileged(self._params, self._state)
+            parts[PRIVILEGED] = np.column_stack([told, self._episode / self.episodes])
         # Copies: whoever gets an observation may keep it while the tasks go on.
         return {key: np.array(part, self._dtypes[key]) for key, part in parts.items()}
 
@@ -212,6 +239,19 @@ class BatchedTrials(VecEnv):
     ) -> list[bool]:
         """No Gymnasium wrapper lies around arrays."""
         return [False for _ in self._get_indices(indices)]
+
+
+def _told(tasks: BatchedTasks[Any, Any]) -> int:
+    """How many numbers the tasks tell of themselves."""
+    rng = np.random.default_rng(0)
+    params = tasks.sample(1, rng)
+    told = tasks.privileged(params, tasks.reset(params, rng)[0])
+    if told is None:
+        raise ValueError(
+            f"privileged=True, but {type(tasks).__name__} tells nothing of its tasks: implement "
+            "BatchedTasks.privileged, or leave it out."
+        )
+    return int(told.shape[1])
 
 
 def _where(rows: NDArray[np.bool_], yes: NDArray[Any], no: NDArray[Any]) -> NDArray[Any]:

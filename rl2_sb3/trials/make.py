@@ -34,6 +34,7 @@ def make_trials(
     episodes: int = EPISODES,
     seed: int | None = None,
     workers: Literal["in-process", "subprocess"] = "in-process",
+    privileged: bool = False,
     **options: Any,
 ) -> VecEnv:
     """Make a VecEnv of trials.
@@ -44,6 +45,7 @@ def make_trials(
     :param episodes: episodes per trial
     :param seed: of tasks and noise
     :param workers: a process for each environment, or all in this one; arrays need none
+    :param privileged: training may use what only a simulator knows: see :class:`BatchedTrials`
     :param options: of the task distribution, or of the Gymnasium environment
     :raises ValueError: an unknown name or option, or an environment that cannot be wrapped
     :raises RuntimeError: a broken task distribution
@@ -54,7 +56,9 @@ def make_trials(
         raise ValueError(f"n_envs={n_envs}: at least 1.")
     tasks = make_tasks(source, **options)
     if isinstance(tasks, BatchedTasks):
-        return BatchedTrials(tasks, n_envs or BATCHED_ENVS, episodes, seed)
+        return BatchedTrials(tasks, n_envs or BATCHED_ENVS, episodes, seed, privileged)
+    if privileged:
+        raise ValueError("privileged=True needs a distribution over arrays (BatchedTasks).")
     if isinstance(tasks, gym.Env):
         if n_envs not in (None, 1) or workers == "subprocess":
             raise ValueError(

@@ -9,12 +9,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 OBSERVATION = "observation"
+PRIVILEGED = "privileged"
 FEEDBACK = ("action", "reward", "done", "start")
 PARTS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
 def trial_space(
-    observation_space: spaces.Space[Any], action_space: spaces.Space[Any]
+    observation_space: spaces.Space[Any], action_space: spaces.Space[Any], privileged: int = 0
 ) -> spaces.Dict:
     """The observation space of trials over an environment with the given spaces.
 
@@ -22,6 +23,7 @@ def trial_space(
     ``action``, ``reward`` and ``done`` are of the last step, zero on a trial's first step;
     ``start`` is 1 on a trial's first step: it resets the memory and is no feature.
 
+    :param privileged: size of ``privileged``, which the value network alone sees, in training alone
     :raises ValueError: a space that stable-baselines3 cannot handle
     """
     if not isinstance(action_space, PARTS):
@@ -41,6 +43,8 @@ def trial_space(
         "done": spaces.MultiBinary(1),
         "start": spaces.MultiBinary(1),
     }
+    if privileged:
+        parts[PRIVILEGED] = spaces.Box(-np.inf, np.inf, (privileged,), np.float32)
     for key, part in parts.items():
         if not isinstance(part, PARTS):
             raise ValueError(

@@ -14,7 +14,7 @@ from tests.policies.counting import count_steps
 STEPS, COLUMNS = 3, 5
 
 
-def counting_model(n_steps: int) -> RL2PPO:
+def counting_model(n_steps: int, value_lambda: float | None = None) -> RL2PPO:
     """Two trials at once of two episodes of two steps; a step's value is its number in them."""
     model = RL2PPO(
         "GRUPolicy",
@@ -22,6 +22,7 @@ def counting_model(n_steps: int) -> RL2PPO:
         n_steps=n_steps,
         gamma=0.5,
         gae_lambda=0.5,
+        value_lambda=value_lambda,
         policy_kwargs={"hidden_size": 2},
     )
     count_steps(model.policy)
@@ -48,6 +49,14 @@ def test_advantages_run_through_episodes_and_stop_at_trials() -> None:
         np.testing.assert_allclose(
             buffer.returns[:, column], np.add(advantages, [1, 2, 3, 4, 1]), atol=1e-6
         )
+
+
+def test_the_value_may_learn_from_whole_returns() -> None:
+    buffer = collect(counting_model(n_steps=5, value_lambda=1))
+
+    np.testing.assert_allclose(buffer.advantages[:, 0], [0.015625, 0.0625, -1.75, -3, 0], atol=1e-6)
+    # Rewards 0, 1, 0, 1 discounted by 0.5; after the trial's end 0 + 0.5 * 2, of the next step.
+    np.testing.assert_allclose(buffer.returns[:, 0], [0.625, 1.25, 0.5, 1, 1], atol=1e-6)
 
 
 def test_a_trial_goes_on_in_the_next_block() -> None:

@@ -33,6 +33,24 @@ def test_features_are_state_action_reward_and_flag() -> None:
     assert (features(obs) == expected).all()
 
 
+def test_the_product_of_action_and_reward() -> None:
+    space = trial_space(spaces.Discrete(1), spaces.Discrete(2))
+    raw = {
+        "observation": th.tensor([[0], [0]]),
+        "action": th.tensor([[1], [0]]),
+        "reward": th.tensor([[0.5], [-3.0]]),
+        "done": th.tensor([[1], [0]]),
+        "start": th.tensor([[0], [0]]),
+    }
+    obs = preprocess_obs(raw, space)
+    assert isinstance(obs, dict)
+    plain, features = TrialFeatures(space), TrialFeatures(space, action_reward=True)
+
+    assert features.features_dim == plain.features_dim + 2
+    assert (features(obs)[:, :-2] == plain(obs)).all()
+    assert features(obs)[:, -2:].tolist() == [[0, 0.5], [-3, 0]]
+
+
 def test_images_are_scaled_and_everything_else_is_seen() -> None:
     image = spaces.Box(0, 255, (3, 24, 20), np.uint8)
     space = trial_space(

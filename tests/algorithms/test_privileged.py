@@ -1,0 +1,101 @@
+"""What only a simulator knows reaches the value network and the learning signal, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch as th
+
+from rl2_sb3 import evaluate_trials, load_agent
+from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.trials import make_trials
+from tests.algorithms.collecting import Clockwork, Model, collect
+
+
+def privileged_model(algorithm: type[Model] = RL2PPO, **network: Any) -> Model:
+    trials = make_trials("bandit", n_envs=6, episodes=4, seed=3, privileged=True, arms=3)
+    return algorithm("GRUPolicy", trials, seed=0, policy_kwargs={"hidden_size": 8, **network})
+
+
+def test_trials_tell_the_means_and_how_much_of_the_trial_is_over() -> None:
+    trials: Any = make_trials("bandit", n_envs=2, episodes=4, seed=3, privileged=True, arms=3)
+    obs = trials.reset()
+    means = trials.tasks.sample(2, np.random.default_rng(np.random.SeedSequence(3).spawn(1)[0]))
+
+    np.testing.assert_allclose(obs["privileged"][:, :3], means, rtol=1e-6)
+    assert obs["privileged"][:, 3].tolist() == [0, 0]
+    arms = np.array([2, 0])
+    for episode in (1, 2, 3):
+        obs, reward, _, infos = trials.step(arms)
+        assert obs["privileged"][:, 3].tolist() == [episode / 4] * 2
+        assert set(reward) <= {0, 1}
+        np.testing.assert_allclose(infos.expected_reward, means[[0, 1], arms], rtol=1e-6)
+    obs, _, done, infos = trials.step(arms)
+    assert done.all()
+    np.testing.assert_allclose(infos.expected_reward, means[[0, 1], arms], rtol=1e-6)
+    assert infos[0]["terminal_observation"]["privileged"][3] == 1
+    assert not np.isclose(obs["privileged"][:, :3], means).any()  # the next tasks'
+    assert obs["privileged"][:, 3].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("algorithm", [RL2PPO, RL2TRPO])
+def test_learning_is_from_expected_rewards(algorithm: type[Model]) -> None:
+    buffer = collect(privileged_model(algorithm))
+
+    means = buffer.observations["privileged"][..., :3]
+    expected = np.take_along_axis(means, buffer.actions.astype(int), axis=2)[..., 0]
+    np.testing.assert_allclose(buffer.rewards, expected, rtol=1e-6)
+    assert set(np.unique(buffer.observations["reward"])) <= {0, 1}  # the agent's own are real
+
+
+@pytest.mark.parametrize("action_reward", [False, True])
+def test_the_value_depends_on_what_is_told_and_the_policy_does_not(action_reward: bool) -> None:
+    model = privileged_model(features_extractor_kwargs={"action_reward": action_reward})
+    batch = collect(model).columns(np.arange(6))
+    told = batch.observations["privileged"].requires_grad_()
+
+    values, log_prob, _ = model.policy.evaluate_actions(
+        batch.observations, batch.actions.long().flatten()
+    )
+    (of_values,) = th.autograd.grad(values.sum(), told, retain_graph=True)
+    assert (of_values.abs().sum(dim=0) > 0).all()
+    (of_log_prob,) = th.autograd.grad(log_prob.sum(), told, allow_unused=True)
+    assert of_log_prob is None
+
+
+def test_the_agent_needs_none_of_it(tmp_path: Path) -> None:
+    model = privileged_model()
+    model.learn(6 * 4 * 2)
+    model.save_agent(tmp_path / "agent.safetensors")
+
+    plain = evaluate_trials(model, "bandit", n_trials=50, episodes=4, arms=3)
+    loaded = load_agent(tmp_path / "agent.safetensors")
+    again = evaluate_trials(loaded, "bandit", n_trials=50, episodes=4, arms=3)
+    assert (plain.returns == again.returns).all()
+
+
+def test_a_privileged_run_goes_on_where_it_stood(tmp_path: Path) -> None:
+    whole = privileged_model()
+    whole.learn(6 * 4 * 4)
+    half = privileged_model()
+    half.learn(6 * 4 * 2)
+    half.save(tmp_path / "half.zip")
+    trials = make_trials("bandit", n_envs=6, episodes=4, privileged=True, arms=3)
+    half = RL2PPO.load(tmp_path / "half.zip", trials, force_reset=False)
+    half.learn(6 * 4 * 2, reset_num_timesteps=False)
+
+    for ours, theirs in zip(whole.policy.parameters(), half.policy.parameters(), strict=True):
+        assert (ours == theirs).all()
+
+
+def test_who_tells_nothing_is_not_privileged() -> None:
+    with pytest.raises(ValueError, match="Clockwork tells nothing of its tasks"):
+        make_trials(Clockwork(), privileged=True)
+    with pytest.raises(ValueError, match="needs a distribution over arrays"):
+        make_trials(lambda: gym.make("CartPole-v1"), privileged=True)
+    with pytest.raises(ValueError, match="shared=False"):
+        privileged_model(shared=True)
