@@ -150,7 +150,9 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
         "info": info,
     }
     tensors = {
-        key: value.contiguous().cpu() for key, value in policy.state_dict().items() if _acting(key)
+        key: value.contiguous().cpu()
+        for key, value in policy.state_dict().items()
+        if is_acting(key)
     }
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +211,7 @@ def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") ->
         activation_fn=_activation(description["activation"]),
         **{**description["network"], "shared": True},  # no network for the value
     )
-    if set(tensors) != {key for key in policy.state_dict() if _acting(key)}:
+    if set(tensors) != {key for key in policy.state_dict() if is_acting(key)}:
         raise ValueError(f"{path} does not hold the network that it describes.")
     policy.load_state_dict(tensors, strict=False)
     return Agent(policy.to(device), description["info"])
@@ -220,7 +222,8 @@ def _without_privileged(space: spaces.Space[Any]) -> spaces.Dict:
     return spaces.Dict({key: part for key, part in space.items() if key != PRIVILEGED})
 
 
-def _acting(key: str) -> bool:
+def is_acting(key: str) -> bool:
+    """Whether a tensor of a policy's state belongs to what chooses actions."""
     # SB3 keeps the policy's features under two names; one is enough.
     return not key.startswith((*VALUE_PARTS, "pi_features_extractor."))
 

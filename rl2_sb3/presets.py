@@ -23,6 +23,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "hidden_size": 256,
         "candidate": "relu",
         "weight_norm": True,
+        "layers_after": (),
         "action_reward": False,
         "value_lambda": 1.0,
         "shared": False,

@@ -20,6 +20,7 @@ from stable_baselines3.common.logger import Logger, make_output_format
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.utils import LinearSchedule
 
+from rl2_sb3.agent import is_acting
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.policies import Candidate, Precision
 from rl2_sb3.reports import learning_curve
@@ -61,13 +62,16 @@ class Setting:
     """So many units are reset at each episode's start as well."""
     precision: Precision = "fp32"
     """Of the GRU's products."""
+    layers_after: tuple[int, ...] = ()
+    """Widths of the dense layers between the GRU and the heads."""
     action_reward: bool = True
     """Feed the product of the last action and its reward as well (not with images)."""
 
     def network(self) -> dict[str, Any]:
         """The policy's keyword arguments."""
         names = ("hidden_size", "candidate", "shared", "weight_norm", "episode_units", "precision")
-        kwargs = {name: getattr(self, name) for name in names}
+        kwargs: dict[str, Any] = {name: getattr(self, name) for name in names}
+        kwargs["layers_after"] = list(self.layers_after)
         if self.action_reward and self.policy == "GRUPolicy":
             kwargs["features_extractor_kwargs"] = {"action_reward": True}
         return kwargs
@@ -161,7 +165,7 @@ def train_run(
     model.set_logger(make_logger(out))
     before = model.num_timesteps
     remaining = run.steps - before
-    begin = time.monotonic()
+    seconds = model.seconds
     if remaining > 0:
         try:
             model.learn(
@@ -179,37 +183,30 @@ def train_run(
         model.save(checkpoint)
     model.logger.close()
     trials.close()
-    agent, seconds = store_agent(model, out, config, begin)
+    agent = store_agent(model, out, config)
     try:
         curve = str(learning_curve([out], out / "learning_curve.png"))
     except ValueError as error:  # no trial was over yet
         curve = f"none ({error})"
     print(
         f"{model.num_timesteps:,} steps, {model.num_timesteps - before:,} of them now in "
-        f"{seconds} s on {hardware(model.device)}. Agent: {agent}, "
+        f"{model.seconds - seconds:.0f} s on {hardware(model.device)}. Agent: {agent}, "
         f"learning curve: {curve}"
     )
     return agent
 
 
-def store_agent(
-    model: RL2PPO | RL2TRPO, out: Path, config: dict[str, Any], begin: float
-) -> tuple[Path, int]:
-    """Write the agent's file, with what is worth knowing of the run.
-
-    :param begin: when the run began, by ``time.monotonic``
-    :return: the file, and how many seconds the run took
-    """
-    agent, seconds = out / "agent.safetensors", round(time.monotonic() - begin)
+def store_agent(model: RL2PPO | RL2TRPO, out: Path, config: dict[str, Any]) -> Path:
+    """Write the agent's file, with what is worth knowing of the run."""
+    agent = out / "agent.safetensors"
     told = ("task", "options", "episodes", "algorithm", "teacher", "init", "seed")
     model.save_agent(
         agent,
         **{key: config[key] for key in told if config.get(key) is not None},
-        seconds=seconds,
         hardware=hardware(model.device),
         version=version(),
     )
-    return agent, seconds
+    return agent
 
 
 def claim(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
@@ -282,20 +279,35 @@ def _make_model(run: Run, trials: Any) -> RL2PPO | RL2TRPO:
 
 
 def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
-    """Begin with the policy and the value of another run.
+    """Begin with the policy of another run, and with its value network where that fits.
+
+    A value network that sees what the other did not (``privileged``) begins anew.
 
     :raises ValueError: no checkpoint there, or one of another network
     """
     checkpoint = run / "checkpoint.zip"
     if not checkpoint.exists():
         raise ValueError(f"{run} holds no checkpoint.zip to begin with.")
-    _, weights, _ = load_from_zip_file(checkpoint, device=model.device)
+    data, parameters, _ = load_from_zip_file(checkpoint, device=model.device)
+    assert data is not None
+    told = {"run": str(run), "steps": data["num_timesteps"], "seconds": data.get("seconds", 0.0)}
+    model.history = (*data.get("history", ()), {**told, "episodes": data["episodes"]})
+    theirs: dict[str, th.Tensor] = cast(dict[str, Any], parameters)["policy"]
+    ours = model.policy.state_dict()
+    if any(key in ours and ours[key].shape != theirs[key].shape for key in theirs):
+        theirs = {key: value for key, value in theirs.items() if is_acting(key)}
     try:
-        model.policy.load_state_dict(cast(dict[str, Any], weights)["policy"])
+        missing, unexpected = model.policy.load_state_dict(theirs, strict=False)
     except RuntimeError as error:
-        raise ValueError(
-            f"{run} has another network: give the options that it was trained with ({error})."
-        ) from error
+        raise _other_network(run, str(error)) from error
+    if unexpected or any(map(is_acting, missing)):
+        raise _other_network(run, f"{[*unexpected, *missing]} in one of them only")
+
+
+def _other_network(run: Path, difference: str) -> ValueError:
+    return ValueError(
+        f"{run} has another network: give the options that it was trained with ({difference})."
+    )
 
 
 def make_logger(out: Path) -> Logger:

@@ -27,7 +27,8 @@ def test_a_loaded_agent_acts_as_the_model(network: Any, tmp_path: Any) -> None:
     model = bandit_model(**network)
     model.save_agent(tmp_path / "a.safetensors", task="bandit", options={"arms": 3})
     agent: Any = load_agent(tmp_path / "a.safetensors")
-    assert agent.info == {"task": "bandit", "options": {"arms": 3}, "steps": 128, "episodes": 4}
+    told = {"task": "bandit", "options": {"arms": 3}, "steps": 128, "episodes": 4}
+    assert agent.info.items() >= told.items()
     env: Any = make_trials("bandit", 5, 4, seed=3, arms=3)
     ours: Any = None
     theirs: Any = None

@@ -6,6 +6,7 @@ import pytest
 import torch as th
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, load_agent, make_trials
+from rl2_sb3.agent import is_acting
 from rl2_sb3.baselines import Greedy
 from rl2_sb3.cli import main
 from rl2_sb3.imitation import Demonstrations, imitate, returns_to_go
@@ -73,6 +74,15 @@ def test_imitate_then_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     trained = RL2PPO.load("runs/rl/checkpoint.zip").policy.state_dict()
     for name, tensor in taught.items():
         if not name.startswith("value"):  # the value's scale follows the returns
+            th.testing.assert_close(trained[name], tensor)
+    info = load_agent("runs/rl").info
+    assert (info["steps"], info["history"][0]["steps"]) == (30 * 16 * 5 + 80, 30 * 16 * 5)
+
+    rest = [*rest[:-1], "runs/told", "--privileged"]  # another value network
+    main(["train", *common, *rest, "--steps", "80"])
+    trained = RL2PPO.load("runs/told/checkpoint.zip").policy.state_dict()
+    for name, tensor in taught.items():
+        if is_acting(name):
             th.testing.assert_close(trained[name], tensor)
     with pytest.raises(SystemExit, match="another network"):
         main(["train", *common, "--init", "runs/im", "--hidden-size", "9", "--out", "runs/no"])

@@ -11,9 +11,11 @@ import io
 import os
 import pathlib
 import pickle
+import time
 import warnings
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
 import gymnasium as gym
@@ -56,6 +58,11 @@ class TrialRollouts(OnPolicyAlgorithm):
     rollout_buffer: TrialRolloutBuffer
     episodes: int | None
     value_lambda: float | None
+    seconds: float = 0.0
+    """Wall-clock seconds of training, those before a resumption among them."""
+    history: tuple[dict[str, Any], ...] = ()
+    """Runs that the weights come from: steps, seconds and episodes per trial of each."""
+    _since: float | None = None
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "GRUPolicy": GRUPolicy,
         "CnnGRUPolicy": CnnGRUPolicy,
@@ -123,9 +130,27 @@ class TrialRollouts(OnPolicyAlgorithm):
         if total_timesteps is None:
             total_timesteps = 100 * self.n_steps * self.n_envs
         name = tb_log_name or type(self).__name__
-        return super().learn(
-            total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
-        )
+        if reset_num_timesteps:
+            self.seconds = 0.0
+        with self.stopwatch():
+            return super().learn(
+                total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
+            )
+
+    @contextmanager
+    def stopwatch(self) -> Iterator[None]:
+        """Count the seconds of training."""
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._count_seconds()
+            self._since = None
+
+    def _count_seconds(self) -> None:
+        if self._since is not None:
+            now = time.monotonic()
+            self.seconds, self._since = self.seconds + now - self._since, now
 
     def collect_rollouts(
         self,
@@ -190,7 +215,7 @@ class TrialRollouts(OnPolicyAlgorithm):
         return {**tensors, "memory": self._memory}
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_memory"]
+        return [*super()._excluded_save_params(), "_memory", "_since"]
 
     def save(
         self,
@@ -203,6 +228,7 @@ class TrialRollouts(OnPolicyAlgorithm):
         A file is written beside its final place and moved there when it is whole, so that a kill
         at any moment leaves the last good one.
         """
+        self._count_seconds()
         self.resume_state = self._get_resume_state()
         if isinstance(path, io.IOBase):
             super().save(path, exclude, include)
@@ -220,10 +246,17 @@ class TrialRollouts(OnPolicyAlgorithm):
     def save_agent(self, path: str | os.PathLike[str], **info: Any) -> None:
         """Write the acting part of the policy, for :func:`rl2_sb3.load_agent`.
 
-        :param info: what is worth knowing beside steps and episodes per trial; ``rl2 evaluate``
-            wants ``task="bandit"`` and ``options={"arms": 5}``
+        :param info: what is worth knowing beside steps and seconds, those of earlier runs among
+            them, and episodes per trial; ``rl2 evaluate`` wants ``task="bandit"`` and
+            ``options={"arms": 5}``
         """
-        known = {"steps": self.num_timesteps, "episodes": self.episodes}
+        known: dict[str, Any] = {
+            "steps": self.num_timesteps + sum(run["steps"] for run in self.history),
+            "seconds": round(self.seconds + sum(run["seconds"] for run in self.history)),
+            "episodes": self.episodes,
+        }
+        if self.history:
+            known["history"] = self.history
         save_agent(self.policy, path, **{**known, **info})
 
     def _get_resume_state(self) -> dict[str, Any]:

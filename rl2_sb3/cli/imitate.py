@@ -80,7 +80,7 @@ def imitate(args: Sequence[str]) -> None:
         )
     claim(given.out, json.loads(json.dumps(config)), given.resume, given.overwrite)
     model.set_logger(make_logger(given.out))
-    begin = saved = time.monotonic()
+    saved = time.monotonic()
 
     def save_sometimes(_: int) -> None:
         nonlocal saved
@@ -88,16 +88,20 @@ def imitate(args: Sequence[str]) -> None:
             model.save(checkpoint)
             saved = time.monotonic()
 
-    imitate_teacher(
-        model,
-        teacher,
-        given.batches,
-        given.learning_rate,
-        given.seed,
-        on_batch=save_sometimes,
-        progress=given.progress,
-    )
+    with model.stopwatch():
+        imitate_teacher(
+            model,
+            teacher,
+            given.batches,
+            given.learning_rate,
+            given.seed,
+            on_batch=save_sometimes,
+            progress=given.progress,
+        )
     model.logger.close()
     model.save(checkpoint)
-    agent, seconds = store_agent(model, given.out, config, begin)
-    print(f"{model.num_timesteps:,} steps, {seconds} s on {hardware(model.device)}. Agent: {agent}")
+    agent = store_agent(model, given.out, config)
+    print(
+        f"{model.num_timesteps:,} steps, {model.seconds:.0f} s on {hardware(model.device)}. "
+        f"Agent: {agent}"
+    )
