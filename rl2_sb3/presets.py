@@ -1,31 +1,97 @@
-"""Settings as tables: the name of a preset, and what it sets in a :class:`~rl2_sb3.runs.Run`."""
+"""Settings as tables: the name of a preset, and what it sets on the command line.
+
+A preset's ``options`` are those of the task, and ``after`` names the preset whose agent it goes on
+from. All else is a field of :class:`~rl2_sb3.runs.Run`, or of
+:class:`~rl2_sb3.cli.imitate.Imitation`.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-PRESETS: dict[str, dict[str, Any]] = {
+Preset = dict[str, Any]
+
+# Duan et al. 2016, appendix A, for bandits and tabular MDPs. Two things differ: gradients are
+# clipped, and the value's targets are normalised by running statistics.
+PAPER: Preset = {
+    "steps_per_rollout": 250_000,
+    "algorithm": "trpo",
+    "learning_rate": 1e-3,
+    "lr_decay": False,
+    "gamma": 0.99,
+    "gae_lambda": 0.3,
+    "value_lambda": 1.0,
+    "clip_range": 0.1,
+    "n_epochs": 5,
+    "target_kl": 0.01,
+    "trials_per_batch": 128,
+    "ent_coef": 0.0,
+    "hidden_size": 256,
+    "candidate": "relu",
+    "weight_norm": True,
+    "layers_after": (),
+    "action_reward": False,
+    "shared": False,
+}
+
+# Ten pulls are learned from scratch with the defaults.
+SHORT: Preset = {"steps": 5_000_000, "action_reward": False}
+
+# A hundred pulls: first ten, then thirty, then all. Whole returns for the value network, which sees
+# the arms' means, and expected rewards make a long horizon learnable; see the README.
+LONG: Preset = {
+    "privileged": True,
+    "value_lambda": 1.0,
+    "gae_lambda": 0.95,
+    "n_epochs": 2,
+    "layers_after": (64,),
+}
+STAGE_10: Preset = {
+    **LONG,
+    **{"steps": 1_500_000, "n_envs": 4000, "trials_per_batch": 500},
+    **{"learning_rate": 2e-3, "lr_decay": False, "ent_coef": 0.02, "ent_decay": False},
+}
+STAGE_30: Preset = {
+    **LONG,
+    **{"steps": 3_000_000, "n_envs": 1500, "trials_per_batch": 200},
+    **{"learning_rate": 1.5e-3, "lr_decay": False, "ent_coef": 0.01, "ent_decay": False},
+}
+STAGE_100: Preset = {
+    **LONG,
+    **{"steps": 25_000_000, "n_envs": 500, "trials_per_batch": 64},
+    **{"learning_rate": 2e-3, "ent_coef": 0.01},
+}
+
+# name, arms, pulls, goes on from, settings
+BANDITS: list[tuple[str, int, int, str | None, Preset]] = [
+    ("bandit-k5-n10", 5, 10, None, SHORT),
+    ("bandit-k10-n10", 10, 10, None, SHORT),
+    ("bandit-k50-n10", 50, 10, None, SHORT),
+    ("bandit-k5-stage-10", 5, 10, None, STAGE_10),
+    ("bandit-k5-stage-30", 5, 30, "bandit-k5-stage-10", STAGE_30),
+    ("bandit-k5-n100", 5, 100, "bandit-k5-stage-30", STAGE_100),
+    ("bandit-k10-stage-10", 10, 10, None, STAGE_10),
+    ("bandit-k10-stage-30", 10, 30, "bandit-k10-stage-10", STAGE_30),
+    ("bandit-k10-n100", 10, 100, "bandit-k10-stage-30", STAGE_100),
+]
+
+PRESETS: dict[str, Preset] = {
     "default": {},
-    # Duan et al. 2016, appendix A, for bandits and tabular MDPs. Two things differ: gradients are
-    # clipped, and the value's targets are normalised by running statistics.
-    "paper": {
-        "steps_per_rollout": 250_000,
-        "algorithm": "trpo",
-        "learning_rate": 1e-3,
-        "lr_decay": False,
-        "gamma": 0.99,
-        "gae_lambda": 0.3,
-        "clip_range": 0.1,
-        "n_epochs": 5,
-        "target_kl": 0.01,
-        "trials_per_batch": 128,
-        "ent_coef": 0.0,
-        "hidden_size": 256,
-        "candidate": "relu",
-        "weight_norm": True,
-        "layers_after": (),
-        "action_reward": False,
-        "value_lambda": 1.0,
-        "shared": False,
+    "paper": PAPER,
+    **{
+        name: {
+            "task": "bandit",
+            "options": {"arms": arms},
+            "episodes": pulls,
+            "after": after,
+            **settings,
+        }
+        for name, arms, pulls, after, settings in BANDITS
     },
 }
+
+
+def run_folder(preset: str) -> Path:
+    """Where the run of a preset lies, unless ``--out`` says otherwise."""
+    return Path("runs") / preset

@@ -73,13 +73,18 @@ def check_score(baseline: str, point: dict[str, Any]) -> None:
     BASELINES.load(baseline).for_tasks(tasks, point.get("episodes", 10), **parameters)
 
 
+def setting(point: dict[str, Any]) -> dict[str, Any]:
+    """What a point says of the trials, and not of the baseline."""
+    of_task = inspect.signature(TASKS.load(point.get("task", "bandit"))).parameters
+    return {name: value for name, value in point.items() if name in COMMON or name in of_task}
+
+
 def _sort(baseline: str, point: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The task distribution of a point, and the baseline's own parameters."""
-    task = point.get("task", "bandit")
-    of_task = inspect.signature(TASKS.load(task)).parameters
-    options = {name: value for name, value in point.items() if name in of_task}
-    own = {k: v for k, v in point.items() if k not in COMMON and k not in options}
-    return make_tasks(task, **options), own
+    of_trials = setting(point)
+    options = {name: value for name, value in of_trials.items() if name not in COMMON}
+    own = {name: value for name, value in point.items() if name not in of_trials}
+    return make_tasks(point.get("task", "bandit"), **options), own
 
 
 def _types(kind: Any) -> dict[str, Any]:

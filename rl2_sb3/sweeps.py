@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,7 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from rl2_sb3.registry import BASELINES, did_you_mean
-from rl2_sb3.scoring import Score, check_parameter, check_score, score
+from rl2_sb3.scoring import Score, check_parameter, check_score, score, setting
 
 KEYS = ("program", "command", "method", "metric", "parameters", "name", "description", "project")
 METHODS = ("grid", "random", "bayes")
@@ -199,6 +200,7 @@ def run_sweep(
     workers: int = 1,
     trials: int | None = None,
     progress: bool = True,
+    pool: Executor | None = None,
 ) -> Study:
     """Run what is left of a sweep.
 
@@ -206,7 +208,20 @@ def run_sweep(
         at a time; several machines may share another
     :param workers: processes
     :param trials: how many points, for ``random`` and ``bayes``
+    :param pool: processes to use instead of new ones, as many as ``workers``
     """
+    with alone(storage):
+        return _run(sweep, storage, workers, trials, progress, pool)
+
+
+def _run(
+    sweep: Sweep,
+    storage: str,
+    workers: int,
+    trials: int | None,
+    progress: bool,
+    pool: Executor | None,
+) -> Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=storage,
@@ -220,7 +235,7 @@ def run_sweep(
     total = len(sweep.grid()) if sweep.method == "grid" else trials or 100
     bar = tqdm(total=total, initial=len(_done(study)), desc=sweep.name, disable=not progress)
     asked: dict[Future[Score], optuna.Trial] = {}
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, bar:
+    with nullcontext(pool) if pool else processes(workers) as pool, bar:
         while True:
             while len(asked) < 2 * workers and (trial := _ask(sweep, study, asked.values(), total)):
                 point = {**sweep.fixed, **trial.params}
@@ -232,6 +247,43 @@ def run_sweep(
                 trial.set_user_attr("standard_error", result.standard_error)
                 study.tell(trial, result.mean)
                 bar.update()
+
+
+@contextmanager
+def alone(storage: str) -> Iterator[None]:
+    """Keep other sessions off a storage that is a file: they would take our trials for stale.
+
+    :raises ValueError: another session is at it
+    """
+    if not storage.startswith("sqlite:///"):
+        yield
+        return
+    with open(f"{storage.removeprefix('sqlite:///')}.lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"Another session is running a sweep in {storage}: wait for it, or take another "
+                "--out. Sessions share a --storage such as postgresql://..."
+            ) from None
+        yield
+
+
+class InProcess(Executor):
+    """One worker that needs no process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Do it now."""
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def processes(workers: int) -> Executor:
+    """What plays points: so many processes, or this one; a context manager."""
+    if workers == 1:
+        return InProcess()
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
 
 
 def _ask(
@@ -274,33 +326,30 @@ def write_points(sweep: Sweep, study: Study, path: Path) -> None:
     """Write a CSV with a row for each point that was run."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [*sweep.fixed, *sweep.varied]
-    rows = sorted(
-        [
-            [
-                sweep.baseline,
-                *(point[name] for name in names),
-                f"{trial.value:.6g}",
-                f"{trial.user_attrs['standard_error']:.3g}",
-            ]
-            for point, trial in _results(sweep, study)
-        ],
-        key=str,
-    )
+    rows = []
+    for point, trial in sorted(_results(sweep, study), key=lambda result: _order(result[0])):
+        error = trial.user_attrs["standard_error"]
+        row = [sweep.baseline, *(point[name] for name in names)]
+        rows.append([*row, f"{trial.value:.6g}", f"{error:.3g}"])
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["agent", *names, "mean", "standard_error"])
         writer.writerows(rows)
 
 
-def best_points(
-    sweep: Sweep, study: Study, settings: tuple[str, ...] = ("arms", "episodes")
-) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """The best point of each setting: of those that share the parameters named in ``settings``."""
-    best: dict[tuple[Any, ...], tuple[float, dict[str, Any]]] = {}
+def best_points(sweep: Sweep, study: Study) -> list[dict[str, Any]]:
+    """The best point of each setting: of those that play the same task as many episodes."""
+    best: dict[frozenset[tuple[str, Any]], tuple[float, dict[str, Any]]] = {}
     for point, trial in _results(sweep, study):
-        key = tuple(point.get(name) for name in settings)
+        key = _key(setting(point))
         value = trial.value if sweep.maximise else -(trial.value or 0.0)
         assert value is not None
         if key not in best or value > best[key][0]:
             best[key] = value, point
-    return {key: point for key, (_, point) in sorted(best.items(), key=str)}
+    return sorted((point for _, point in best.values()), key=_order)
+
+
+def _order(point: dict[str, Any]) -> list[tuple[bool, Any]]:
+    """To sort points by their values: numbers by size and before the rest, which sorts as text."""
+    values = point.values()
+    return [(False, v) if isinstance(v, (int, float)) else (True, str(v)) for v in values]

@@ -1,15 +1,20 @@
-"""A plugin from outside: its own distribution, installed into an environment of its own."""
+"""Plugins from outside: distributions of their own, installed into an environment of their own."""
 
+import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-PLUGIN = Path(__file__).parents[1] / "plugins" / "rl2-gaussian"
+PLUGINS = Path(__file__).parents[1] / "plugins"
+
+Install = Callable[[str], Callable[..., str]]
 
 USE = """\
 import sys
@@ -33,33 +38,81 @@ print("trained")
 """
 
 
-def test_plugin_from_outside(tmp_path: Path) -> None:
+@pytest.fixture
+def install(tmp_path: Path) -> Install:
+    """Install a plugin into a fresh environment, and give what runs its Python."""
     pytest.importorskip("setuptools")
     pytest.importorskip("pip")
-    plugin, environment = tmp_path / "plugin", tmp_path / "venv"
-    shutil.copytree(PLUGIN, plugin)
-
-    venv.create(environment, with_pip=False, symlinks=os.name != "nt")
-    (python,) = environment.glob("bin/python" if os.name != "nt" else "Scripts/python.exe")
-    (packages,) = environment.glob("**/site-packages")
-    # What is installed here is seen there, this package's editable installation included.
-    here = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    lines = [f"import site; site.addsitedir({path!r})\n" for path in here]
-    (packages / "here.pth").write_text("".join(lines))
 
     def run(*command: str) -> str:
-        settings = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        settings = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "COLUMNS": "200"}
         done = subprocess.run(
             command, env=os.environ | settings, cwd=tmp_path, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", str(plugin)]
-    run(sys.executable, "-m", "pip", "--python", str(python), *install)
-    assert list(packages.glob("rl2_gaussian-1.0.dist-info"))
-    assert run(str(python), "-c", USE).endswith("trained\n")
+    def install(name: str) -> Callable[..., str]:
+        plugin, environment = tmp_path / "plugin", tmp_path / "venv"
+        shutil.copytree(PLUGINS / name, plugin)
+        venv.create(environment, with_pip=False, symlinks=os.name != "nt")
+        (python,) = environment.glob("bin/python" if os.name != "nt" else "Scripts/python.exe")
+        (packages,) = environment.glob("**/site-packages")
+        # What is installed here is seen there, this package's editable installation included.
+        here = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+        lines = [f"import site; site.addsitedir({path!r})\n" for path in here]
+        (packages / "here.pth").write_text("".join(lines))
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+        run(*pip, "--no-deps", "--no-build-isolation", "--no-index", str(plugin))
+        shutil.rmtree(plugin)  # what runs is what was installed
+        assert list(packages.glob(f"{name.replace('-', '_')}-*.dist-info"))
+        return lambda *args: run(str(python), *args)
+
+    return install
+
+
+def test_a_plugin_trains_with_the_same_commands(install: Install) -> None:
+    python = install("rl2-gaussian")
+    assert python("-c", USE).endswith("trained\n")
     train = "train gaussian-bandit --arms 3 --steps 64 --n-envs 8 --episodes 4 --hidden-size 4"
-    run(str(python), "-m", "rl2_sb3", *train.split(), "--no-progress", "--out", "run")
+    python("-m", "rl2_sb3", *train.split(), "--no-progress", "--out", "run")
     evaluate = "evaluate run --against random --trials 20"
-    run(str(python), "-m", "rl2_sb3", *evaluate.split())
+    python("-m", "rl2_sb3", *evaluate.split())
+
+
+LIST_AND_PLAY = """\
+import re
+
+from rl2_sb3 import load_agent
+from rl2_sb3.agent import agent_file
+from rl2_sb3.cli import main
+from rl2_sb3.registry import CHECKPOINTS
+
+for name in CHECKPOINTS.names():
+    info = load_agent(name).info
+    arms, episodes = map(int, re.match("bandit-k(.+?)-n([0-9]+)", name).groups())
+    assert (info["options"]["arms"], info["episodes"]) == (arms, episodes), (name, info)
+    assert name.endswith("-imitation") == bool(info.get("teacher")), (name, info)
+    assert name.endswith("-imitation-rl") == bool(info.get("init")), (name, info)
+    print("checkpoint", name, agent_file(name).stat().st_size, f"{info['steps']:,}")
+main(["checkpoints"])
+main(["evaluate", "bandit-k5-n10", "--against", "random", "--trials", "500", "--out", "played"])
+"""
+
+
+def test_checkpoints_are_loaded_by_name(install: Install, tmp_path: Path) -> None:
+    """The files, the entry points and the README's table name the same agents."""
+    printed = install("rl2-checkpoints")("-c", LIST_AND_PLAY)
+    steps = {}
+    for name, size, count in re.findall(r"^checkpoint (\S+) (\S+) (\S+)$", printed, re.MULTILINE):
+        steps[name] = count
+        assert int(size) < 1 << 20
+    folder = PLUGINS / "rl2-checkpoints"
+    files = {path.stem for path in (folder / "rl2_checkpoints").glob("*.safetensors")}
+    told = re.findall(r"^\| `(.+?)` \|", (folder / "README.md").read_text(), re.MULTILINE)
+    assert steps.keys() == files == set(told)
+    for name, count in steps.items():
+        assert re.search(rf"│ {name} +│ .* │ {count} +│ .* │ rl2-checkpoints 0.1.0", printed)
+    rows = csv.DictReader((tmp_path / "played" / "evaluation.csv").read_text().splitlines())
+    means = {row["agent"]: float(row["mean"]) for row in rows}
+    assert max(means.values()) > 6.3 > 5.3 > means["random"]

@@ -7,12 +7,14 @@ from typing import Any
 
 import optuna
 import pytest
+import yaml
+from jsonschema import Draft7Validator
 from optuna.study import Study
 from optuna.trial import TrialState
 
 from rl2_sb3.cli import main
 from rl2_sb3.scoring import SPLITS, score
-from rl2_sb3.sweeps import best_points, load_sweep, run_sweep, write_points
+from rl2_sb3.sweeps import alone, best_points, load_sweep, run_sweep, write_points
 
 GRID = """\
 name: tiny
@@ -44,7 +46,16 @@ def test_a_grid_finds_the_best_point_of_each_setting(tmp_path: Path) -> None:
     point = {"trials": 300, "split": "validation", "episodes": 20, "arms": 4, "c": 3.0}
     assert values[4, 3.0] == score("ucb1", point).mean  # a worker's number is this process's
     best = best_points(sweep, study)
-    assert {setting: point["c"] for setting, point in best.items()} == {(2, 20): 0.1, (4, 20): 0.1}
+    assert [(point["arms"], point["c"]) for point in best] == [(2, 0.1), (4, 0.1)]
+
+
+def test_the_prior_is_of_the_setting(tmp_path: Path) -> None:
+    """Points that play other tasks do not compete."""
+    text = GRID.replace("arms: {values: [2, 4]}", "alpha: {value: 2}\n  beta: {values: [5.0, 1]}")
+    sweep = load_sweep(sweep_file(tmp_path, text.replace("300", "50")))
+    study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", progress=False)
+    assert all(t.value and (t.value < 10) == (t.params["beta"] == 5.0) for t in study.trials)
+    assert [point["beta"] for point in best_points(sweep, study)] == [1, 5.0]
 
 
 def test_points_that_are_done_are_not_done_again(
@@ -60,6 +71,25 @@ def test_points_that_are_done_are_not_done_again(
     best = list(csv.DictReader(Path("results/sweeps/tiny-best.csv").read_text().splitlines()))
     assert [(row["arms"], row["c"]) for row in best] == [("2", "0.1"), ("4", "0.1")]
     assert "tiny-best.csv" in capsys.readouterr().out
+
+
+def test_several_sweeps_run_one_after_the_other(tmp_path: Path) -> None:
+    """All are checked before any runs."""
+    one, two, broken = (tmp_path / f"{name}.yaml" for name in ("one", "two", "broken"))
+    one.write_text(GRID.replace("tiny", "one").replace("[2, 4]", "[10, 2]"))
+    two.write_text(GRID.replace("tiny", "two").replace("300", "20"))
+    broken.write_text(GRID.replace("method: grid", "method: gird"))
+    run = ["sweep", "--workers", "1", "--test-trials", "20", "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit, match="gird"):
+        main([*run, str(one), str(broken)])
+    assert not (tmp_path / "out").exists()
+    main([*run, str(one), str(two)])
+    rows = list(csv.DictReader((tmp_path / "out/one.csv").read_text().splitlines()))
+    points = [("2", "0.1"), ("2", "3.0"), ("10", "0.1"), ("10", "3.0")]  # by size, not as text
+    assert [(row["arms"], row["c"]) for row in rows] == points
+    best = csv.DictReader((tmp_path / "out/one-best.csv").read_text().splitlines())
+    assert [row["arms"] for row in best] == ["2", "10"]
+    assert len((tmp_path / "out/two.csv").read_text().splitlines()) == 1 + 4
 
 
 def completed(study: Study) -> Counter[tuple[Any, ...]]:
@@ -87,6 +117,14 @@ def test_an_interrupted_grid_runs_each_point_once(
     study = run_sweep(sweep, storage, progress=False)
     assert completed(study) == dict.fromkeys([(k, c) for k in (2, 3, 4) for c in (0.1, 3.0)], 1)
     assert not study.get_trials(states=(TrialState.RUNNING,))
+
+
+def test_a_file_is_of_one_session_at_a_time(tmp_path: Path) -> None:
+    sweep = load_sweep(sweep_file(tmp_path, GRID.replace("300", "3")))
+    storage = f"sqlite:///{tmp_path}/s.db"
+    with alone(storage), pytest.raises(ValueError, match="Another session"):
+        run_sweep(sweep, storage, progress=False)
+    assert len(run_sweep(sweep, storage, progress=False).trials) == 4
 
 
 def test_a_second_worker_leaves_the_first_ones_trials_alone(
@@ -175,6 +213,39 @@ def test_what_cannot_run_is_refused_with_its_line(
 @pytest.mark.parametrize("path", sorted(Path("sweeps").glob("*.yaml")), ids=lambda p: p.stem)
 def test_the_sweeps_of_the_repository_can_run(path: Path) -> None:
     assert load_sweep(path).name == path.stem
+
+
+WANDB = Draft7Validator(
+    json.loads((Path(__file__).parent / "data/wandb_sweep_schema.json").read_text())
+)
+
+
+@pytest.mark.parametrize("path", sorted(Path("sweeps").glob("*.yaml")), ids=lambda p: p.stem)
+def test_wandb_accepts_the_sweeps_of_the_repository(path: Path) -> None:
+    WANDB.validate(yaml.safe_load(path.read_text()))
+
+
+def test_wandb_accepts_ranges() -> None:
+    log_range = "{min: 0.01, max: 3.0, distribution: log_uniform_values}"
+    text = GRID.replace("method: grid", "method: bayes").replace("{values: [0.1, 3.0]}", log_range)
+    WANDB.validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("method: grid", "method: gird", ["method"]),
+        ("method: grid\n", "", []),
+        ("maximize", "highest", ["metric", "goal"]),
+        ("c: {values", "c: {valuez", ["parameters", "c"]),
+        ("[0.1, 3.0]", "0.1", ["parameters", "c"]),
+    ],
+)
+def test_wandb_refuses_a_broken_sweep(old: str, new: str, where: list[str]) -> None:
+    """The schema is worth something: it finds what is wrong, and where."""
+    assert WANDB.is_valid(yaml.safe_load(GRID))
+    errors = list(WANDB.iter_errors(yaml.safe_load(GRID.replace(old, new))))
+    assert [list(error.absolute_path) for error in errors] == [where]
 
 
 def test_a_baseline_plays_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

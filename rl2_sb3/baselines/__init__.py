@@ -1,8 +1,9 @@
 """Agents that know the task's form, with SB3's ``predict``: limits and rivals of RL²."""
 
-from rl2_sb3.baselines.bandits import UCB1, BanditAgent, EpsilonGreedy, Greedy, IndexAgent, Random
+from rl2_sb3.baselines.bandits import UCB1, BanditAgent, EpsilonGreedy, Greedy, IndexAgent
 from rl2_sb3.baselines.gittins import Gittins
 from rl2_sb3.baselines.optimum import BayesOptimum
+from rl2_sb3.baselines.random import RandomActions
 from rl2_sb3.baselines.thompson import (
     OptimisticThompsonDensity,
     OptimisticThompsonMean,
@@ -19,6 +20,6 @@ __all__ = [
     "IndexAgent",
     "OptimisticThompsonDensity",
     "OptimisticThompsonMean",
-    "Random",
+    "RandomActions",
     "ThompsonSampling",
 ]

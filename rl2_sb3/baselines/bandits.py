@@ -154,17 +154,6 @@ class BanditAgent(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Random(BanditAgent):
-    """Pulls any arm, whatever it has seen."""
-
-    def choose(self, successes: Counts, failures: Counts) -> NDArray[np.int64]:
-        return self.rng.integers(self.arms, size=len(successes))
-
-    def probabilities(self, successes: Counts, failures: Counts) -> Floats:
-        return np.full(successes.shape, 1 / self.arms)
-
-
-@dataclass(frozen=True, kw_only=True)
 class IndexAgent(BanditAgent):
     """Pulls the arm with the highest score."""
 

@@ -281,8 +281,10 @@ class Gittins(IndexAgent):
             name = f"finite-horizon-{n}-{prior[0]}-{prior[1]}"
             return on_disk(name, lambda: finite_horizon_gittins(n, *prior))
         if self.method == "calibration":
-            name = f"calibration-{n}-{self.discount!r}-{prior[0]}-{prior[1]}"
-            return on_disk(name, lambda: gittins_table(n, self.discount, *prior))
+            # Far-seeing discounts take nearly as long for few pulls, so these share a table.
+            size = max(n, round(0.5 / (1 - self.discount)))
+            name = f"calibration-{size}-{self.discount!r}-{prior[0]}-{prior[1]}"
+            return on_disk(name, lambda: gittins_table(size, self.discount, *prior))
         formula = {"whittle": whittle_index, "brezzi-lai": brezzi_lai_index}[self.method]
         pulls = np.arange(n)
         return formula(pulls[:, None] + prior[0], pulls + prior[1], self.discount)

@@ -95,20 +95,20 @@ class OptimisticThompsonDensity(PosteriorAgent):
 
     def choose(self, successes: Counts, failures: Counts) -> NDArray[np.int64]:
         alpha, beta = self.posterior(successes, failures)
-        actions = np.empty(len(alpha), np.int64)
+        draw = beta_draws if min(self.prior_alpha, self.prior_beta) >= 1 else ratios_of_gammas
+        kept = self.rng.random(alpha.shape)
         for rows in chunks(len(alpha), self.arms * self.samples):
             a, b = alpha[rows], beta[rows]
-            # A ratio of gammas is a beta, drawn faster so; shapes near 0 may give 0, hence a floor.
-            won = np.maximum(self.rng.standard_gamma(a, (self.samples, *a.shape)), 1e-300)
-            lost = np.maximum(self.rng.standard_gamma(b, (self.samples, *b.shape)), 1e-300)
-            total = won + lost
-            draws = won / total
-            # The densities' normalisation is that of the posterior, the same for all draws.
-            density = np.einsum("ntk,tk->nt", np.log(draws), a - 1)
-            density += np.einsum("ntk,tk->nt", np.log(lost / total), b - 1)
-            kept = draws[np.argmax(density, axis=0), np.arange(len(a))]
-            actions[rows] = np.argmax(kept, axis=1)
-        return actions
+            # The draws of an arm with a flat density do not decide which joint draw is kept.
+            trial, arm = np.nonzero((a != 1) | (b != 1))
+            if len(trial) == 0:
+                continue
+            draws, log_density = draw(a[trial, arm], b[trial, arm], self.samples, self.rng)
+            begins = np.diff(trial, prepend=-1) > 0
+            joint = np.add.reduceat(log_density, np.flatnonzero(begins), axis=1)
+            best = np.argmax(joint, axis=0)[np.cumsum(begins) - 1]
+            kept[rows][trial, arm] = draws[best, np.arange(len(trial))]
+        return np.asarray(np.argmax(kept, axis=1))
 
     def winning(self, alpha: Floats, beta: Floats) -> Floats:
         """Not known.
@@ -125,6 +125,66 @@ def chunks(rows: int, numbers_a_row: int) -> Iterator[slice]:
     """Slices of rows, of about ``CHUNK`` numbers each."""
     step = max(1, CHUNK // numbers_a_row)
     return (slice(at, at + step) for at in range(0, rows, step))
+
+
+def beta_draws(
+    alpha: Floats, beta: Floats, samples: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Draws of Beta(alpha, beta), and their log densities but for a constant of each distribution.
+
+    A ratio of gammas, both by the method of Marsaglia & Tsang (2000): the cube of a normal that is
+    rejected now and then. Arrays in single precision are three times as fast as NumPy's gammas.
+
+    :param alpha: (M,), and so ``beta``: 1 at least
+    :return: (samples, M) and (samples, M)
+    """
+    shape = np.stack([alpha, beta])
+    d = shape - 1 / 3
+    scale = single(d)
+    log_radius = np.log(uniforms((samples, len(alpha)), rng))  # Box & Muller's: -r² / 2
+    angle = uniforms(log_radius.shape, rng) * np.float32(2 * np.pi)
+    root = np.stack([np.cos(angle), np.sin(angle)])  # of the gammas, the cubic one
+    root *= np.sqrt(-2 * log_radius) * single(1 / np.sqrt(9 * d))
+    root += 1
+    with np.errstate(invalid="ignore", divide="ignore"):  # a normal too low is rejected
+        log_root = np.log(root)
+    cube = root * root * root
+    log_ratio = (scale * (1 - cube + 3 * log_root)).sum(axis=0) - log_radius
+    accepted = np.log(uniforms(log_radius.shape, rng)) <= log_ratio
+    again = np.flatnonzero(~accepted)
+    column = again % len(alpha)
+    for k in range(2):
+        fresh = rng.standard_gamma(shape[k, column]) / d[k, column]
+        cube[k].flat[again] = fresh
+        log_root[k].flat[again] = np.log(fresh) / 3
+    cube *= single(d / d.sum(axis=0))
+    total = cube.sum(axis=0)
+    log_density = (single(3 * (shape - 1)) * log_root).sum(axis=0)
+    log_density -= single(alpha + beta - 2)[0] * np.log(total)
+    return cube[0] / total, log_density
+
+
+def single(x: Floats) -> NDArray[np.float32]:
+    """In single precision, and with an axis for the samples."""
+    return x[..., None, :].astype(np.float32)
+
+
+def uniforms(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Uniform draws from (0, 1], never 0, of 32 bits each."""
+    bits = rng.integers(2**32, size=shape, dtype=np.uint32)
+    return (bits.astype(np.float32) + np.float32(0.5)) * np.float32(2**-32)
+
+
+def ratios_of_gammas(
+    alpha: Floats, beta: Floats, samples: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """What :func:`beta_draws` does, for any positive parameters."""
+    # Shapes near 0 may give 0, hence a floor.
+    won = np.maximum(rng.standard_gamma(alpha, (samples, len(alpha))), 1e-300)
+    lost = np.maximum(rng.standard_gamma(beta, (samples, len(beta))), 1e-300)
+    total = won + lost
+    log_density = (alpha - 1) * np.log(won / total) + (beta - 1) * np.log(lost / total)
+    return won / total, log_density
 
 
 def highest(alpha: Floats, beta: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""``rl2 sweep`` runs a sweep file; ``rl2 baseline`` plays one point of one."""
+"""``rl2 sweep`` runs sweep files; ``rl2 baseline`` plays one point of one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import csv
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl2_sb3.scoring import check_score, score
-from rl2_sb3.sweeps import best_points, load_sweep, run_sweep, write_points
+from rl2_sb3.sweeps import Sweep, best_points, load_sweep, processes, run_sweep, write_points
 
 BASELINE_HELP = """usage: rl2 baseline NAME [--task bandit] [--episodes N] [--trials N]
                          [--split test] [--<option of the task> VALUE]
@@ -28,21 +30,21 @@ Let a baseline play, and print the mean return of a trial and its standard error
 
 
 @dataclass(kw_only=True)
-class Sweep:
-    """Run a sweep: a YAML file in the format of W&B's sweeps, on Optuna.
+class Sweeps:
+    """Run sweeps: YAML files in the format of W&B's sweeps, on Optuna.
 
     Points that are done are not done again: an interrupted sweep goes on where it stopped. Writes
     OUT/NAME.csv with a row for each point, and OUT/NAME-best.csv with the best of each setting,
     played anew on the test split.
     """
 
-    file: Annotated[Path, tyro.conf.Positional]
-    """The sweep, for example sweeps/ucb1.yaml."""
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """The sweeps, for example sweeps/ucb1.yaml, or sweeps/*.yaml."""
     workers: int = os.cpu_count() or 1
     """Processes."""
     trials: int | None = None
     """Points to try, for the methods random and bayes; by default 100."""
-    test_trials: int = 10_000
+    test_trials: int = 1000
     """Trials of the test split on which the best points are played."""
     storage: str | None = None
     """Optuna's, such as postgresql://...; by default a file, OUT/sweeps.db."""
@@ -52,27 +54,38 @@ class Sweep:
 
 def sweep(args: Sequence[str]) -> None:
     """Parse the options and run."""
-    config = tyro.cli(Sweep, args=list(args), prog="rl2 sweep")
-    plan = load_sweep(config.file)
+    config = tyro.cli(Sweeps, args=list(args), prog="rl2 sweep")
+    plans = [load_sweep(file) for file in config.files]  # all are checked before any runs
+    if not plans:
+        raise ValueError("Name a sweep's file, such as sweeps/ucb1.yaml.")
     config.out.mkdir(parents=True, exist_ok=True)
+    with processes(config.workers) as pool:
+        for plan in plans:
+            _run(plan, config, pool)
+
+
+def _run(plan: Sweep, config: Sweeps, pool: Executor) -> None:
+    """Run one sweep; write its tables and print that of the best points."""
     storage = config.storage or f"sqlite:///{config.out / 'sweeps.db'}"
-    study = run_sweep(plan, storage, config.workers, config.trials)
-    write_points(plan, study, config.out / f"{plan.name}.csv")
+    study = run_sweep(plan, storage, config.workers, config.trials, pool=pool)
+    points = config.out / f"{plan.name}.csv"
+    write_points(plan, study, points)
     names = list(plan.varied)
     table = Table(*names, "mean", "± s.e.", title=f"{plan.name}: best points, on the test split")
+    best = best_points(plan, study)
+    tested = [{**point, "split": "test", "trials": config.test_trials} for point in best]
     rows = []
-    for point in best_points(plan, study).values():
-        result = score(plan.baseline, {**point, "split": "test", "trials": config.test_trials})
+    for point, result in zip(best, pool.map(score, repeat(plan.baseline), tested), strict=True):
         row = [str(point[name]) for name in names]
         rows.append([*row, f"{result.mean:.6g}", f"{result.standard_error:.3g}"])
         table.add_row(*row, f"{result.mean:.3f}", f"{result.standard_error:.3f}")
-    best = config.out / f"{plan.name}-best.csv"
-    with best.open("w", newline="") as file:
+    path = config.out / f"{plan.name}-best.csv"
+    with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["agent", *names, "mean", "standard_error", "trials"])
         writer.writerows([plan.baseline, *row, config.test_trials] for row in rows)
     Console().print(table)
-    print(f"All points: {config.out / plan.name}.csv, the best: {best}")
+    print(f"All points: {points}, the best: {path}")
 
 
 def baseline(args: Sequence[str]) -> None:

@@ -12,11 +12,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from rl2_sb3.presets import PRESETS
+from rl2_sb3.presets import PRESETS, run_folder
 from rl2_sb3.registry import TASKS, did_you_mean
 from rl2_sb3.runs import Run, train_run
-
-MISSING = {"options": tyro.MISSING_NONPROP}
 
 
 @dataclass(kw_only=True)
@@ -30,8 +28,9 @@ class Train(Run):
 
     out: Path = Path("runs/latest")
     """Folder of the run."""
-    preset: Literal[tuple(PRESETS)] = "default"  # type: ignore[valid-type]
-    """Settings to begin with; `paper` has those of Duan et al. 2016."""
+    preset: Annotated[Literal[tuple(PRESETS)], tyro.conf.arg(metavar="NAME")] = "default"  # type: ignore[valid-type]
+    """Settings to begin with; `paper` has those of Duan et al. 2016, `bandit-k10-n100` and others
+    those of an agent that comes with rl2-checkpoints (`rl2 train --preset list` shows all)."""
     resume: bool = False
     """Go on from the last checkpoint in the folder, if there is one."""
     overwrite: bool = False
@@ -43,29 +42,48 @@ class Train(Run):
 
 
 def task_options(
-    command: str, base: type[Any], args: Sequence[str], **preset: Any
+    command: str,
+    base: type[Any],
+    args: Sequence[str],
+    task: str | None = None,
+    options: dict[str, Any] | None = None,
+    **preset: Any,
 ) -> tuple[Any, dict[str, Any]]:
     """Parse a command's options and, in one parser with them, those of the task that it names.
 
+    :param task: where none is named
+    :param options: of that task, where they are not given
+    :param preset: the command's own, where they are not given
     :return: the configuration, and the task's options
     """
-    task = next((arg for arg in args if arg in TASKS), None)
-    kind = base if task is None else _with_options(base, task)
+    named = next((arg for arg in args if arg in TASKS), task)
+    if options and named != task:
+        raise ValueError(f"The preset {preset.get('preset')} is of {task}, not of {named}.")
+    default: dict[str, Any] = {"task": task or tyro.MISSING, **preset}
+    if named is not None:
+        default["options"] = TASKS.load(named)(**options) if options else tyro.MISSING_NONPROP
+    kind = base if named is None else _with_options(base, named)
     config = tyro.cli(
         kind,
         args=list(args),
         prog=f"rl2 {command}",
         description=inspect.getdoc(base),
-        default=kind(task=tyro.MISSING, **preset, **({} if task is None else MISSING)),
+        default=kind(**default),
     )
-    options = getattr(config, "options", None)
-    return config, {} if options is None else _arguments(options)
+    given = getattr(config, "options", None)
+    return config, {} if given is None else _arguments(given)
 
 
 def train(args: Sequence[str]) -> None:
     """Parse the options, the task's own among them, and train."""
     preset = _preset(args)
-    config, options = task_options("train", Train, args, preset=preset, **PRESETS[preset])
+    settings = {"preset": preset, **PRESETS[preset]}
+    after = settings.pop("after", None)
+    if "task" in settings:
+        settings["out"] = run_folder(preset)
+    config, options = task_options("train", Train, args, **settings)
+    if after is not None and config.init is None:
+        config.init = _trained(after, config)
     train_run(
         Run(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Run)}),
         options,
@@ -77,6 +95,17 @@ def train(args: Sequence[str]) -> None:
     )
 
 
+def _trained(preset: str, config: Train) -> Path:
+    """The folder of a preset's run, which is trained now unless it is there."""
+    folder = run_folder(preset)
+    if not (folder / "agent.safetensors").exists():
+        print(f"First its beginning: rl2 train --preset {preset}")
+        same = [f"--{name}={getattr(config, name)}" for name in ("seed", "device", "threads")]
+        same.append("--progress" if config.progress else "--no-progress")
+        train(["--preset", preset, "--resume", *same])
+    return folder
+
+
 def _preset(args: Sequence[str]) -> str:
     """The preset must be known before the options are: it sets their defaults."""
     for i, arg in enumerate(args):
@@ -84,6 +113,9 @@ def _preset(args: Sequence[str]) -> str:
             name = arg.partition("=")[2] or next(iter(args[i + 1 :]), "")
             if name in PRESETS:
                 return name
+            if name == "list":
+                print("\n".join(PRESETS))
+                sys.exit()
             sys.exit(
                 f"rl2 train: no preset {name!r}.{did_you_mean(name, list(PRESETS))} "
                 f"There are: {', '.join(PRESETS)}."

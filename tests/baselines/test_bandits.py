@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rl2_sb3.baselines import UCB1, BanditAgent, EpsilonGreedy, Greedy, Random
+from rl2_sb3.baselines import UCB1, BanditAgent, EpsilonGreedy, Greedy
 from rl2_sb3.baselines.bandits import State
 
 
@@ -61,7 +61,7 @@ def seen(agent: BanditAgent, pulls: list[tuple[int, int]]) -> NDArray[np.float64
 @pytest.mark.parametrize(
     ("agent", "pulls", "mean", "error"),
     [
-        (Random(arms=5), 10, 5.0, 0.05),
+        (EpsilonGreedy(arms=5, epsilon=1), 10, 5.0, 0.05),
         (Greedy(arms=5, ties="first"), 10, 6.6, 0.07),
         (Greedy(arms=50, ties="first"), 10, 6.5, 0.07),
         (Greedy(arms=5, ties="first"), 100, 74.8, 0.5),
@@ -152,7 +152,7 @@ def test_ties_are_uniform() -> None:
     assert counts[[0, 2, 3]] == pytest.approx(trials / 3, abs=5 * math.sqrt(trials * 2 / 9))
 
 
-@pytest.mark.parametrize("agent", [Random(arms=3), EpsilonGreedy(arms=3, epsilon=0.3)])
+@pytest.mark.parametrize("agent", [Greedy(arms=3), EpsilonGreedy(arms=3, epsilon=0.3)])
 def test_predict_draws_from_action_probabilities(agent: BanditAgent) -> None:
     trials = 30_000
     _, state = agent.predict(first(trials))
@@ -164,20 +164,20 @@ def test_predict_draws_from_action_probabilities(agent: BanditAgent) -> None:
 
 
 def test_a_seed_is_a_run() -> None:
-    runs = [[Random(arms=9, seed=seed).predict(first(50))[0] for _ in range(2)] for seed in (1, 2)]
+    runs = [[Greedy(arms=9, seed=seed).predict(first(50))[0] for _ in range(2)] for seed in (1, 2)]
     assert np.array_equal(runs[0][0], runs[0][1])
     assert not np.array_equal(runs[0][0], runs[1][0])
 
 
 def test_the_agent_does_not_share_its_numbers_with_a_task_of_its_seed() -> None:
-    drawn = Random(arms=2, seed=3).rng.random(5)
+    drawn = Greedy(arms=2, seed=3).rng.random(5)
     assert not np.any(drawn == np.random.default_rng(3).random(5))
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Random(arms=0), "at least one arm"),
+        (lambda: Greedy(arms=0), "at least one arm"),
         (lambda: Greedy(arms=2, prior_beta=0), "must be positive"),
         (lambda: EpsilonGreedy(arms=2, epsilon=1.5), "no probability"),
         (lambda: UCB1(arms=2, c=-1), "negative"),

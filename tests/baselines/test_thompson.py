@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from rl2_sb3.baselines import (
     BanditAgent,
@@ -13,6 +14,7 @@ from rl2_sb3.baselines import (
     OptimisticThompsonMean,
     ThompsonSampling,
 )
+from rl2_sb3.baselines.thompson import beta_draws
 from tests.baselines.test_bandits import play, seen
 
 
@@ -96,6 +98,27 @@ def test_density_by_hand() -> None:
         # A failure turns it round: the density is one minus the draw, of Beta(1, 2).
         share = np.mean(agent.choose(0 * successes, successes) == 1)
         assert share == pytest.approx(chance, abs=5 * 0.5 / math.sqrt(trials))
+
+
+def test_density_tells_the_trials_apart() -> None:
+    """Chunks of trials with no, one and two arms that were pulled."""
+    kinds = np.array([[[0, 0], [0, 0]], [[1, 0], [0, 0]], [[0, 9], [9, 0]]], np.int32)
+    counts = np.tile(kinds, (10_000, 1, 1))
+    agent = OptimisticThompsonDensity(arms=2, samples=4)
+    chosen = agent.choose(counts[:, 0], counts[:, 1]).reshape(-1, 3)
+    share = np.mean(chosen == 0, axis=0)
+    assert share == pytest.approx([1 / 2, 8 / 9, 0], abs=5 * 0.5 / math.sqrt(len(chosen)))
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(1, 1), (1, 3), (2, 1), (2.5, 7), (300, 200)])
+def test_draws_of_a_beta_distribution(alpha: float, beta: float) -> None:
+    draws, log_density = beta_draws(
+        np.array([9.0, alpha]), np.array([4.0, beta]), 100_000, np.random.default_rng(0)
+    )
+    x, known = draws[:, 1].astype(float), stats.beta(alpha, beta)
+    assert stats.kstest(x, known.cdf).pvalue > 0.01
+    constant = known.logpdf(x) - log_density[:, 1]
+    assert constant == pytest.approx(constant.mean(), abs=1e-3)
 
 
 def test_density_of_a_prior_near_zero() -> None:
