@@ -209,7 +209,8 @@ def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") ->
         _space_from_json(description["action_space"]),
         lambda _: 0.0,
         activation_fn=_activation(description["activation"]),
-        **{**description["network"], "shared": True},  # no network for the value
+        # No network for the value.
+        **{**description["network"], "shared": True, "value_network": "gru"},
     )
     if set(tensors) != {key for key in policy.state_dict() if is_acting(key)}:
         raise ValueError(f"{path} does not hold the network that it describes.")

@@ -22,7 +22,7 @@ from stable_baselines3.common.utils import LinearSchedule
 
 from rl2_sb3.agent import is_acting
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
-from rl2_sb3.policies import Candidate, Precision
+from rl2_sb3.policies import Candidate, Precision, ValueNetwork
 from rl2_sb3.reports import learning_curve
 from rl2_sb3.reports.logs import UNSHOWN
 from rl2_sb3.trials.make import make_tasks, make_trials, rollout_size
@@ -56,6 +56,9 @@ class Setting:
     """Activation of the GRU's candidate state."""
     shared: bool = False
     """One network for policy and value."""
+    value_network: ValueNetwork = "gru"
+    """A GRU like the policy's, or layers over sums of what the trial has shown: cheaper, and sooner
+    right for bandits."""
     weight_norm: bool = False
     """Weight normalisation."""
     episode_units: int = 0
@@ -69,7 +72,10 @@ class Setting:
 
     def network(self) -> dict[str, Any]:
         """The policy's keyword arguments."""
-        names = ("hidden_size", "candidate", "shared", "weight_norm", "episode_units", "precision")
+        names = (
+            *("hidden_size", "candidate", "shared", "value_network", "weight_norm"),
+            *("episode_units", "precision"),
+        )
         kwargs: dict[str, Any] = {name: getattr(self, name) for name in names}
         kwargs["layers_after"] = list(self.layers_after)
         if self.action_reward and self.policy == "GRUPolicy":

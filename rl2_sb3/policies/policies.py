@@ -9,7 +9,7 @@ they know, and the memory is reset where ``obs["start"]`` says, nowhere else.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch as th
@@ -24,10 +24,11 @@ from torch.nn.utils.parametrizations import weight_norm as add_weight_norm
 
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
 from rl2_sb3.policies.gru import Candidate, Precision
-from rl2_sb3.policies.networks import Cores, RecurrentCore
+from rl2_sb3.policies.networks import Cores, RecurrentCore, SumsCore
 from rl2_sb3.trials.spaces import PRIVILEGED, is_trial_space
 
 TensorDict = dict[str, th.Tensor]
+ValueNetwork = Literal["gru", "sums"]
 
 
 class Acted(NamedTuple):
@@ -51,6 +52,8 @@ class GRUPolicy(ActorCriticPolicy):
     :param activation_fn: activation of those layers
     :param candidate: activation of the GRU's candidate state
     :param shared: one network for policy and value; by default each has its own
+    :param value_network: ``"gru"`` like the policy's, or ``"sums"``: layers over the features and
+        their sums since the trial's start (see :class:`SumsCore`)
     :param weight_norm: weight normalisation (Salimans & Kingma 2016) of all weight matrices
     :param episode_units: so many units of the GRU are reset at each episode's start as well (the
         variant in the paper's section 2.3)
@@ -72,6 +75,7 @@ class GRUPolicy(ActorCriticPolicy):
         activation_fn: type[nn.Module] = nn.ReLU,
         candidate: Candidate = "tanh",
         shared: bool = False,
+        value_network: ValueNetwork = "gru",
         weight_norm: bool = False,
         episode_units: int = 0,
         precision: Precision = "fp32",
@@ -92,6 +96,11 @@ class GRUPolicy(ActorCriticPolicy):
             raise ValueError("use_sde=True is not supported by recurrent policies here.")
         if candidate not in ("tanh", "relu"):
             raise ValueError(f"candidate={candidate!r}: use 'tanh' or 'relu'.")
+        if value_network not in ("gru", "sums") or (shared and value_network != "gru"):
+            raise ValueError(
+                f"value_network={value_network!r}, shared={shared}: use 'gru', or 'sums' with "
+                "shared=False."
+            )
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={precision!r}: use 'fp32' or 'bf16'.")
         if not 0 <= episode_units <= hidden_size or hidden_size < 1:
@@ -105,6 +114,7 @@ class GRUPolicy(ActorCriticPolicy):
             "layers_after": list(layers_after or []),
             "candidate": candidate,
             "shared": shared,
+            "value_network": value_network,
             "weight_norm": weight_norm,
             "episode_units": episode_units,
             "precision": precision,
@@ -152,9 +162,13 @@ class GRUPolicy(ActorCriticPolicy):
                 self.observation_space, **told
             )
         policy = core(self.pi_features_extractor)
-        self.mlp_extractor = Cores(
-            policy, None if self.shared else core(self.vf_features_extractor)
-        )
+        value: RecurrentCore | SumsCore | None = None
+        if self.network["value_network"] == "sums":
+            value = SumsCore(self.vf_features_extractor.features_dim, self.activation_fn)
+            self.memory_size = self.hidden_size + value.size
+        elif not self.shared:
+            value = core(self.vf_features_extractor)
+        self.mlp_extractor = Cores(policy, value)
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
@@ -249,6 +263,8 @@ class GRUPolicy(ActorCriticPolicy):
             features = super(ActorCriticPolicy, self).extract_features(
                 rows, self.vf_features_extractor
             )
+            if isinstance(self.mlp_extractor.value, SumsCore):
+                keep = 1 - obs["start"].float().view(-1, len(memory), 1)
             latent_vf, vf_memory = self._run(self.mlp_extractor.value, features, vf_memory, keep)
         return latent_pi, latent_vf, th.cat([pi_memory, vf_memory], dim=1)
 
@@ -269,7 +285,7 @@ class GRUPolicy(ActorCriticPolicy):
 
     @staticmethod
     def _run(
-        core: RecurrentCore, features: th.Tensor, memory: th.Tensor, keep: th.Tensor
+        core: RecurrentCore | SumsCore, features: th.Tensor, memory: th.Tensor, keep: th.Tensor
     ) -> tuple[th.Tensor, th.Tensor]:
         # Most blocks reset before their first step or nowhere, and then the loop need not.
         later = keep[1:]

@@ -41,6 +41,7 @@ def make_model(
 NETWORKS: dict[str, dict[str, Any]] = {
     "separate": {},
     "shared": {"shared": True, "layers_before": [6]},
+    "sums": {"value_network": "sums", "episode_units": 8},
     "layers": {"layers_before": [6, 5], "layers_after": [7]},
     "weight-norm": {"weight_norm": True, "layers_after": [7]},
     "episode-units": {"episode_units": 3},

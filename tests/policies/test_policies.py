@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
+from rl2_sb3.policies.networks import SumsCore
 from rl2_sb3.trials import trial_space
 from tests.policies.counting import count_steps
 
@@ -31,6 +32,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "layers": {"layers_before": [5], "layers_after": [7, 4]},
     "weight-norm": {"weight_norm": True, "layers_before": [5]},
     "episode-units": {"episode_units": 2, "shared": True},
+    "sums": {"value_network": "sums", "episode_units": SIZE},
 }
 
 
@@ -160,6 +162,21 @@ def test_weight_norm_begins_as_the_same_function(kind: type[GRUPolicy]) -> None:
     assert {name.rpartition(".")[2] for name in weights} == {"original0", "original1"}
     groups = normed.optimizer.param_groups
     assert {id(p) for p in groups[0]["params"]} == {id(p) for p in normed.parameters()}
+
+
+def test_sums_run_through_a_trial_and_begin_anew_with_the_next() -> None:
+    core = SumsCore(inputs=2, activation=nn.ReLU)
+    x = th.tensor([[1.0, -2.0], [0.5, 0.0], [3.0, 1.0]])  # three steps of one column
+    seen: list[th.Tensor] = []
+    core.after.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+
+    _, last = core(x, th.tensor([[10.0, 0.0]]), None)
+    sums = th.tensor([[11.0, -2.0], [11.5, -2.0], [14.5, -1.0]])
+    th.testing.assert_close(seen[0], th.cat([x, sums.sign() * (1 + sums.abs()).log()], dim=1))
+    assert last.tolist() == [[14.5, -1.0]]
+
+    _, last = core(x, th.tensor([[10.0, 0.0]]), th.tensor([1.0, 1.0, 0.0]).view(3, 1, 1))
+    assert last.tolist() == [[3.0, 1.0]]
 
 
 def test_weights_are_xavier_and_biases_zero() -> None:
