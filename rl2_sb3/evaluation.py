@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
 from rl2_sb3.tasks.base import BatchedTasks
-from rl2_sb3.trials.batched import TrialInfos
+from rl2_sb3.trials.batched import BatchedTrials, TrialInfos
 from rl2_sb3.trials.make import GYM_ENVS, EnvSource, make_tasks, make_trials
 
 BATCH = 10_000  # a constant: the noise of a batch depends on its size
@@ -40,6 +41,8 @@ class Evaluation:
     lengths: NDArray[np.int64]
     successes: NDArray[np.float64]
     """1 or 0 where the environment's ``info`` says so, else NaN."""
+    optimal: NDArray[np.float64] | None = None
+    """``(trials,)``: an episode's expected return for who knows the task; None if not known."""
 
     @property
     def trial_returns(self) -> NDArray[np.float64]:
@@ -55,6 +58,16 @@ class Evaluation:
     def standard_error(self) -> float:
         """Standard error of :attr:`mean`."""
         return standard_error(self.trial_returns)
+
+    @property
+    def regret(self) -> NDArray[np.float64]:
+        """What each episode fell short of :attr:`optimal`, ``(trials, episodes)``.
+
+        :raises ValueError: the task distribution does not say what is optimal
+        """
+        if self.optimal is None:
+            raise ValueError("No regret without the optimum: give the tasks an optimal_return().")
+        return np.asarray(self.optimal[:, None] - self.returns)
 
 
 def standard_error(sample: NDArray[np.floating]) -> float:
@@ -107,9 +120,24 @@ def evaluate_trials(
                 results.append(_run(agent, env, n, episodes, deterministic, bar))
             finally:
                 env.close()
-    return Evaluation(
-        *(np.concatenate(parts) for parts in zip(*map(_arrays, results), strict=True))
-    )
+    parts = zip(*map(_arrays, results), strict=True)
+    returns, lengths, successes = (np.concatenate(part) for part in parts)
+    optimal = _optimal(source, n_trials, seed) if isinstance(source, BatchedTasks) else None
+    return Evaluation(returns, lengths, successes, optimal)
+
+
+def trial_tasks(tasks: BatchedTasks[Any, Any], n_trials: int, seed: int = 0) -> Iterator[Any]:
+    """The tasks that :func:`evaluate_trials` plays: params of all its trials, batch by batch."""
+    for begin in range(0, n_trials, BATCH):
+        env = BatchedTrials(tasks, min(BATCH, n_trials - begin), 1, _seed(seed, begin))
+        env.reset()
+        yield env.get_state()["params"]
+
+
+def _optimal(tasks: BatchedTasks[Any, Any], n_trials: int, seed: int) -> NDArray[np.float64] | None:
+    best = [tasks.optimal_return(params) for params in trial_tasks(tasks, n_trials, seed)]
+    known = [np.asarray(part, np.float64) for part in best if part is not None]
+    return np.concatenate(known) if known else None
 
 
 def _arrays(result: Evaluation) -> tuple[NDArray[Any], ...]:

@@ -38,58 +38,75 @@ PAPER: Preset = {
 # Ten pulls are learned from scratch with the defaults.
 SHORT: Preset = {"steps": 5_000_000, "action_reward": False}
 
-# A hundred pulls: first ten, then thirty, then all. Whole returns for the value network, which sees
-# the arms' means, and expected rewards make a long horizon learnable; see the README.
+# A hundred pulls: first ten, then thirty, then all. Expected rewards, and a value network that sees
+# the arms' means and learns from whole returns, make a long horizon learnable.
 LONG: Preset = {
     "privileged": True,
+    "value_network": "sums",
     "value_lambda": 1.0,
     "gae_lambda": 0.95,
     "n_epochs": 2,
-    "layers_after": (64,),
 }
 STAGE_10: Preset = {
     **LONG,
     **{"steps": 1_500_000, "n_envs": 4000, "trials_per_batch": 500},
-    **{"learning_rate": 2e-3, "lr_decay": False, "ent_coef": 0.02, "ent_decay": False},
+    **{"learning_rate": 2e-3, "lr_decay": False, "ent_coef": 0.03, "ent_decay": False},
 }
 STAGE_30: Preset = {
     **LONG,
     **{"steps": 3_000_000, "n_envs": 1500, "trials_per_batch": 200},
-    **{"learning_rate": 1.5e-3, "lr_decay": False, "ent_coef": 0.01, "ent_decay": False},
+    **{"learning_rate": 1.5e-3, "lr_decay": False, "ent_coef": 0.015, "ent_decay": False},
 }
 STAGE_100: Preset = {
     **LONG,
-    **{"steps": 25_000_000, "n_envs": 500, "trials_per_batch": 64},
-    **{"learning_rate": 2e-3, "ent_coef": 0.01},
+    **{"steps": 20_000_000, "n_envs": 500, "trials_per_batch": 64},
+    **{"learning_rate": 1e-3, "ent_coef": 0.015},
+}
+UNITS_64: Preset = {"hidden_size": 64, "layers_after": (64,)}
+UNITS_128: Preset = {"hidden_size": 128, "layers_after": (128,)}
+
+TEACHER = "gittins(method='finite-horizon')"
+IMITATE: Preset = {"teacher": TEACHER, "value_network": "sums", "batches": 1500}
+
+# From its teacher on by small steps.
+AFTER_IMITATION: Preset = {
+    **LONG,
+    **{"steps": 3_000_000, "algorithm": "trpo", "target_kl": 0.001},
+    **{"n_envs": 500, "trials_per_batch": 125, "learning_rate": 2e-4, "ent_coef": 0.0},
 }
 
 # name, arms, pulls, goes on from, settings
-BANDITS: list[tuple[str, int, int, str | None, Preset]] = [
+Row = tuple[str, int, int, str | None, Preset]
+BANDITS: list[Row] = [
     ("bandit-k5-n10", 5, 10, None, SHORT),
     ("bandit-k10-n10", 10, 10, None, SHORT),
     ("bandit-k50-n10", 50, 10, None, SHORT),
-    ("bandit-k5-stage-10", 5, 10, None, STAGE_10),
-    ("bandit-k5-stage-30", 5, 30, "bandit-k5-stage-10", STAGE_30),
-    ("bandit-k5-n100", 5, 100, "bandit-k5-stage-30", STAGE_100),
-    ("bandit-k10-stage-10", 10, 10, None, STAGE_10),
-    ("bandit-k10-stage-30", 10, 30, "bandit-k10-stage-10", STAGE_30),
-    ("bandit-k10-n100", 10, 100, "bandit-k10-stage-30", STAGE_100),
+    ("bandit-k5-stage-10", 5, 10, None, STAGE_10 | UNITS_64),
+    ("bandit-k5-stage-30", 5, 30, "bandit-k5-stage-10", STAGE_30 | UNITS_64),
+    ("bandit-k5-n100", 5, 100, "bandit-k5-stage-30", STAGE_100 | UNITS_64),
+    ("bandit-k10-stage-10", 10, 10, None, STAGE_10 | UNITS_128),
+    ("bandit-k10-stage-30", 10, 30, "bandit-k10-stage-10", STAGE_30 | UNITS_128),
+    ("bandit-k10-n100", 10, 100, "bandit-k10-stage-30", STAGE_100 | UNITS_128),
+]
+IMITATIONS: list[Row] = [
+    ("bandit-k10-n100-imitation", 10, 100, None, IMITATE | UNITS_128),
 ]
 
-PRESETS: dict[str, Preset] = {
-    "default": {},
-    "paper": PAPER,
-    **{
+
+def _table(rows: list[Row]) -> dict[str, Preset]:
+    return {
         name: {
-            "task": "bandit",
-            "options": {"arms": arms},
-            "episodes": pulls,
-            "after": after,
+            **{"task": "bandit", "options": {"arms": arms}, "episodes": pulls, "after": after},
             **settings,
         }
-        for name, arms, pulls, after, settings in BANDITS
-    },
-}
+        for name, arms, pulls, after, settings in rows
+    }
+
+
+TRAIN: dict[str, Preset] = {"default": {}, "paper": PAPER, **_table(BANDITS)}
+"""Presets of ``rl2 train``."""
+IMITATION: dict[str, Preset] = {"default": {}, **_table(IMITATIONS)}
+"""Presets of ``rl2 imitate``."""
 
 
 def run_folder(preset: str) -> Path:

@@ -5,8 +5,8 @@ import pytest
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3 import BernoulliBandit, evaluate_trials
-from rl2_sb3.baselines import Random
-from rl2_sb3.evaluation import Evaluation
+from rl2_sb3.baselines import ThompsonSampling
+from rl2_sb3.evaluation import Evaluation, trial_tasks
 from rl2_sb3.trials import BatchedTrials
 
 
@@ -44,7 +44,7 @@ def test_returns_are_those_of_each_episode() -> None:
 def test_every_agent_meets_the_same_tasks_and_noise() -> None:
     bandit = BernoulliBandit(arms=1)  # whoever plays, the rewards are the tasks and the noise
     one = evaluate_trials(FirstArm(), bandit, 50, seed=1, episodes=5)
-    other = evaluate_trials(Random(arms=1, seed=9), bandit, 50, seed=1, episodes=5)
+    other = evaluate_trials(ThompsonSampling(arms=1, seed=9), bandit, 50, seed=1, episodes=5)
     np.testing.assert_array_equal(one.returns, other.returns)
     another_seed = evaluate_trials(FirstArm(), bandit, 50, seed=2, episodes=5)
     assert (another_seed.returns != one.returns).any()
@@ -88,6 +88,33 @@ def test_mean_and_standard_error() -> None:
     np.testing.assert_array_equal(result.trial_returns, [3, 7, 14])
     assert result.mean == 8
     assert result.standard_error == pytest.approx(np.sqrt((25 + 1 + 36) / 2 / 3))
+
+
+def test_regret_is_against_the_best_arm() -> None:
+    """By hand, from the tasks of the list."""
+    result = evaluate_trials(FirstArm(), BernoulliBandit(arms=4), 3, seed=7, episodes=5)
+    (means,) = trial_tasks(BernoulliBandit(arms=4), 3, seed=7)
+    seed = int(np.random.SeedSequence([0x7E57, 7, 0]).generate_state(1)[0])
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[0])
+    np.testing.assert_array_equal(means, rng.beta(1, 1, (3, 4)))
+    np.testing.assert_array_equal(result.optimal, means.max(axis=1))
+    np.testing.assert_allclose(result.regret, means.max(axis=1)[:, None] - result.returns)
+
+
+def test_no_regret_where_the_best_is_not_known() -> None:
+    result = evaluate_trials(FirstArm(), "CartPole-v1", 2, seed=0, episodes=1)
+    assert result.optimal is None
+    with pytest.raises(ValueError, match="optimal_return"):
+        _ = result.regret
+
+
+def test_the_tasks_of_a_list_go_on_over_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rl2_sb3.evaluation.BATCH", 2)
+    result = evaluate_trials(FirstArm(), BernoulliBandit(arms=3), 5, seed=1, episodes=400)
+    means = np.concatenate(list(trial_tasks(BernoulliBandit(arms=3), 5, seed=1)))
+    assert means.shape == (5, 3)
+    np.testing.assert_array_equal(result.optimal, means.max(axis=1))
+    np.testing.assert_allclose(result.returns.mean(axis=1), means[:, 0], atol=0.1)
 
 
 def test_no_trials_are_refused() -> None:

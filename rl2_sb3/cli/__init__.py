@@ -6,9 +6,12 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
+from rl2_sb3.cli.benchmark import benchmark
+from rl2_sb3.cli.checkpoints import checkpoints
 from rl2_sb3.cli.evaluate import evaluate
 from rl2_sb3.cli.imitate import imitate
 from rl2_sb3.cli.plot import plot
+from rl2_sb3.cli.report import report
 from rl2_sb3.cli.sweep import baseline, sweep
 from rl2_sb3.cli.tasks import tasks
 from rl2_sb3.cli.train import train
@@ -18,9 +21,12 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "imitate": imitate,
     "evaluate": evaluate,
     "tasks": tasks,
+    "checkpoints": checkpoints,
     "plot": plot,
     "sweep": sweep,
     "baseline": baseline,
+    "benchmark": benchmark,
+    "report": report,
 }
 
 HELP = """usage: rl2 COMMAND [OPTIONS]
@@ -31,9 +37,12 @@ RL²: learning to reinforcement-learn with a recurrent policy.
   rl2 imitate TASK    learn a baseline's algorithm by supervision
   rl2 evaluate RUN    an agent, beside others, on tasks that it has never seen
   rl2 tasks [TASK]    list the task distributions, or check one against the contract
+  rl2 checkpoints     list the trained agents that are installed
   rl2 plot RUN ...    draw the learning curves of runs
   rl2 baseline NAME   let an agent play that is not trained
-  rl2 sweep FILE      tune one by a sweep file, in W&B's format, on Optuna
+  rl2 sweep FILE ...  tune one by a sweep file, in W&B's format, on Optuna
+  rl2 benchmark TABLE play every agent of a table of the paper, in all its settings
+  rl2 report TABLE    write its report from the tables of results alone
 
 `rl2 COMMAND --help` says more, `rl2 train TASK --help` with the task's own options."""
 

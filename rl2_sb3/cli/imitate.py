@@ -8,14 +8,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch as th
+import tyro
 
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.baselines.base import make_baseline
-from rl2_sb3.cli.train import task_options
+from rl2_sb3.cli.options import preset_settings, task_options
 from rl2_sb3.imitation import imitate as imitate_teacher
+from rl2_sb3.presets import IMITATION
 from rl2_sb3.runs import Setting, claim, hardware, make_logger, store_agent
 from rl2_sb3.trials.make import make_tasks, make_trials
 
@@ -46,6 +48,8 @@ class Imitate(Imitation):
 
     out: Path = Path("runs/imitation")
     """Folder of the run."""
+    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "default"
+    """Settings to begin with; `rl2 imitate --preset list` shows them."""
     resume: bool = False
     """Go on from the last checkpoint in the folder, if there is one."""
     overwrite: bool = False
@@ -58,7 +62,8 @@ class Imitate(Imitation):
 
 def imitate(args: Sequence[str]) -> None:
     """Parse the options and learn."""
-    given, options = task_options("imitate", Imitate, args)
+    settings, _ = preset_settings("imitate", IMITATION, args)
+    given, options = task_options("imitate", Imitate, args, **settings)
     names = [field.name for field in dataclasses.fields(Imitation)]
     config: dict[str, Any] = {name: getattr(given, name) for name in names}
     config["options"] = options

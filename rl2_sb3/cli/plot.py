@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from rl2_sb3.reports import learning_curve
+from rl2_sb3.reports.history import save_curves
 
 
 @dataclass(kw_only=True)
@@ -23,6 +24,9 @@ class Plot:
     or comparison.png here for several."""
     reference: dict[str, float] = field(default_factory=dict)
     """Horizontal lines: a name and a return each, as in --reference "Bayes optimum" 6.66."""
+    save: Path | None = None
+    """Table to write the curves into as well, thinned, in place of those of the same runs: such as
+    results/learning_curves.csv, from which `rl2 report table1` draws."""
 
 
 def plot(args: Sequence[str]) -> None:
@@ -33,3 +37,5 @@ def plot(args: Sequence[str]) -> None:
     one = len(config.runs) == 1
     out = config.out or (config.runs[0] / "learning_curve.png" if one else Path("comparison.png"))
     print(learning_curve(config.runs, out, config.reference))
+    if config.save is not None:
+        print(save_curves(config.runs, config.save))

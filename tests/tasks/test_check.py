@@ -218,6 +218,11 @@ class Endless(Arms):
         return state * 0, observation * 0, reward, ended & False
 
 
+class OptimumOfAll(Arms):
+    def optimal_return(self, params: Any) -> Any:
+        return np.array(params.max())
+
+
 BROKEN: list[tuple[type[Arms], str]] = [
     (NoObservationSpace, "observation_space is missing: set it to a gymnasium space"),
     (TupleActions, "Action space .* is not supported: use one of Box"),
@@ -249,6 +254,7 @@ BROKEN: list[tuple[type[Arms], str]] = [
     (EndedInNumbers, "step's ended must be .* dtype bool, not int64"),
     (NoiseForSomeActions, "step draws other amounts of random numbers for other actions: draw"),
     (HiddenState, "other results for the same arguments: keep nothing in the distribution"),
+    (OptimumOfAll, "optimal_return gives .* for 64 tasks: give a finite number for each, or None"),
     (Endless, "No trial ended in 50 steps of random actions: end episodes at a time limit"),
 ]
 

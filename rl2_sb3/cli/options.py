@@ -1,0 +1,109 @@
+"""One parser for a command's options and the task's own, and presets that set both."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import tyro
+
+from rl2_sb3.presets import Preset, run_folder
+from rl2_sb3.registry import TASKS, did_you_mean
+
+
+def preset_settings(
+    command: str, presets: Mapping[str, Preset], args: Sequence[str]
+) -> tuple[dict[str, Any], str | None]:
+    """What the preset that the arguments name sets, and the preset that it goes on from.
+
+    It must be known before the options are parsed, since it sets their defaults.
+    """
+    name = "default"
+    for i, arg in enumerate(args):
+        if arg == "--preset" or arg.startswith("--preset="):
+            name = arg.partition("=")[2] or next(iter(args[i + 1 :]), "")
+    if name == "list":
+        print("\n".join(presets))
+        sys.exit()
+    if name not in presets:
+        sys.exit(
+            f"rl2 {command}: no preset {name!r}.{did_you_mean(name, list(presets))} "
+            f"There are: {', '.join(presets)}."
+        )
+    settings = {"preset": name, **presets[name]}
+    if "task" in settings:
+        settings["out"] = run_folder(name)
+    return settings, settings.pop("after", None)
+
+
+def task_options(
+    command: str,
+    base: type[Any],
+    args: Sequence[str],
+    task: str | None = None,
+    options: dict[str, Any] | None = None,
+    **preset: Any,
+) -> tuple[Any, dict[str, Any]]:
+    """Parse a command's options and, in one parser with them, those of the task that it names.
+
+    :param task: where none is named
+    :param options: of that task, where they are not given
+    :param preset: the command's own, where they are not given
+    :return: the configuration, and the task's options
+    """
+    named = next((arg for arg in args if arg in TASKS), task)
+    options = options if named == task else None
+    default: dict[str, Any] = {"task": task or tyro.MISSING, **preset}
+    if named is not None:
+        default["options"] = TASKS.load(named)(**options) if options else tyro.MISSING_NONPROP
+    kind = base if named is None else _with_options(base, named)
+    config = tyro.cli(
+        kind,
+        args=list(args),
+        prog=f"rl2 {command}",
+        description=inspect.getdoc(base),
+        default=kind(**default),
+    )
+    if task is not None and config.task != task:
+        raise ValueError(f"The preset {config.preset} is of {task}, not of {config.task}.")
+    given = getattr(config, "options", None)
+    return config, {} if given is None else _arguments(given)
+
+
+def _with_options(base: type[Any], task: str) -> type[Any]:
+    """A command's options with those of the task distribution.
+
+    :raises ValueError: an option of the task has the name of one of the command's
+    """
+    tasks = TASKS.load(task)
+    common = {field.name for field in dataclasses.fields(base)}
+    taken = sorted(common & set(inspect.signature(tasks).parameters))
+    if taken:
+        raise ValueError(
+            f"{task} has options with names that the command line takes itself: "
+            f"{', '.join(taken)}. Rename them in the plugin, or train it from Python."
+        )
+    return dataclasses.make_dataclass(
+        base.__name__,
+        [("options", Annotated[tasks, tyro.conf.arg(name="")])],
+        bases=(base,),
+        kw_only=True,
+    )
+
+
+def _arguments(tasks: Any) -> dict[str, Any]:
+    """The options that a task distribution was made with.
+
+    :raises ValueError: it does not keep them
+    """
+    names = inspect.signature(type(tasks)).parameters
+    for name in names:
+        if name not in vars(tasks):
+            raise ValueError(
+                f"{type(tasks).__name__} does not keep its option {name!r} as an attribute: make "
+                "it a dataclass."
+            )
+    return {name: getattr(tasks, name) for name in names}

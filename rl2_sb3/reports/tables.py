@@ -1,0 +1,61 @@
+"""Tables of results: CSV files whose rows commands replace."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def read_table(path: Path, columns: Sequence[str], command: str) -> list[dict[str, str]]:
+    """Rows of a table.
+
+    :param columns: those that must be there
+    :param command: what writes the table
+    :raises ValueError: no such file, no rows, or other columns
+    """
+    hint = f"Run `{command}`."
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows, header = list(reader), list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read ({error}). {hint}") from error
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise ValueError(f"{path} lacks the columns {', '.join(missing)}. {hint}")
+    if not rows:
+        raise ValueError(f"{path} has no rows. {hint}")
+    return rows
+
+
+def merge_table(
+    path: Path, rows: Sequence[Row], key: Sequence[str], order: Callable[[Row], Any]
+) -> None:
+    """Write rows into a table, in place of those with the same ``key``; the others stay.
+
+    :param order: what the table is sorted by
+    :raises ValueError: the file has other columns
+    """
+    if not rows:
+        return
+    columns, old = list(rows[0]), []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            old = list(reader)
+            if reader.fieldnames and list(reader.fieldnames) != columns:
+                raise ValueError(
+                    f"{path} has the columns {','.join(reader.fieldnames)}, not "
+                    f"{','.join(columns)}: move it away, and all rows will be written anew."
+                )
+    new = {tuple(str(row[name]) for name in key) for row in rows}
+    kept = [row for row in old if tuple(row[name] for name in key) not in new]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(sorted([*kept, *rows], key=order))

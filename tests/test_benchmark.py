@@ -1,0 +1,248 @@
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, make_trials
+from rl2_sb3.baselines import UCB1
+from rl2_sb3.benchmark import CELLS, LINEUP, Cell, Match, find_matches, tuned_parameters
+from rl2_sb3.cli import main
+from rl2_sb3.comparison import best_found, p_values, pull_bins, table_rows
+from rl2_sb3.evaluation import Evaluation, trial_tasks
+from rl2_sb3.matches import Played, match_file, play_match, read_match
+from rl2_sb3.registry import CHECKPOINTS
+
+SMALL = Cell(5, 10)
+
+
+def write_sweeps(folder: Path) -> None:
+    """One tuned parameter for each sweep, in the columns that `rl2 sweep` writes."""
+    folder.mkdir(parents=True)
+    for name, parameter, values in (
+        ("ucb1", "c", (0.0, 0.1, 0.9)),
+        ("epsilon-greedy", "epsilon", (0.0, 0.1, 0.5)),
+        ("ots-density", "samples", (1, 4, 20)),
+        ("gittins", "gamma", (0.5, 0.9, 0.99)),
+    ):
+        lines = [f"agent,task,split,trials,arms,episodes,{parameter},mean,standard_error"]
+        for cell in CELLS:
+            for value, mean in zip(values, (10.5, 11.5, 9.5), strict=True):  # 9.5 > 11.5 as texts
+                lines.append(f"{name},bandit,validation,1000,{cell.arms},{cell.episodes},")
+                lines[-1] += f"{value},{mean},0.1"
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_sweeps(Path("results/sweeps"))
+    return tmp_path
+
+
+def rows(name: str = "table1") -> list[dict[str, str]]:
+    with Path(f"results/{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def table1(*args: str) -> None:
+    main(["benchmark", "table1", "--workers", "1", "--trials", "300", *args])
+
+
+def match(name: str, cell: Cell = SMALL, **changes: Any) -> Match:
+    contender = next(each for each in LINEUP if each.name == name)
+    return Match(contender, cell, contender.spec, None, 50, 0)._replace(**changes)
+
+
+def test_a_cell_is_played_and_tested(workplace: Path) -> None:
+    table1("--cells", "k5-n10")
+    table = {row["agent"]: row for row in rows()}
+    assert list(table) == [each.name for each in LINEUP if not each.trained]
+    ucb1 = evaluate_trials(UCB1(arms=5, c=0.1), BernoulliBandit(), 300, seed=0, episodes=10)
+    assert table["ucb1"]["spec"] == "ucb1(c=0.1)"
+    assert float(table["ucb1"]["mean"]) == pytest.approx(ucb1.mean)
+    assert float(table["ucb1"]["regret"]) == pytest.approx(ucb1.regret.sum(1).mean(), rel=1e-4)
+    assert float(table["bayes-optimum"]["exact"]) == pytest.approx(6.65999, abs=1e-5)
+    assert table["bayes-optimum"]["against"] == table["bayes-optimum"]["welch"] == ""
+    contest = [row for row in rows() if row["group"] != "exact"]
+    best = max(contest, key=lambda row: float(row["mean"]))
+    assert {row["against"] for row in contest} == {best["agent"]}
+    assert float(best["welch"]) == float(best["paired"]) == 0.5
+    assert float(table["random"]["paired"]) < 1e-6
+    curve = [float(row["regret"]) for row in rows("table1-adaptation") if row["agent"] == "ucb1"]
+    assert curve == pytest.approx(ucb1.regret.mean(0), rel=1e-3)
+    assert not Path("results/table1-gaps.csv").exists()  # of k5-n500 alone
+
+
+def test_what_was_played_is_not_played_again(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = ("--cells", "k5-n10", "--agents", "random", "ucb1")
+    table1(*args)
+    before = Path("results/table1.csv").read_text()
+    table1(*args, "--overwrite", "--workers", "2")  # other processes, the same numbers
+    assert Path("results/table1.csv").read_text() == before
+    monkeypatch.setattr("rl2_sb3.matches.evaluate_trials", None)  # whoever plays now fails
+    table1(*args)
+    assert Path("results/table1.csv").read_text() == before
+    for changed in (("--seed", "1"), ("--trials", "200"), ("--overwrite",)):
+        with pytest.raises(TypeError):
+            table1(*args, *changed)
+
+
+def test_a_match_is_kept_apart_from_others(tmp_path: Path) -> None:
+    agents = [tmp_path / name for name in ("a", "b")]
+    for file in agents:
+        file.write_text(file.name)
+    one = match("ucb1")
+    others = [
+        *(one._replace(spec="ucb1(c=0.3)"), one._replace(trials=51), one._replace(seed=1)),
+        *(one._replace(cell=Cell(10, 10)), *(one._replace(file=file) for file in agents)),
+    ]
+    assert len({match_file(each, tmp_path) for each in (one, *others)}) == 1 + len(others)
+
+
+def test_a_damaged_file_is_played_again(workplace: Path) -> None:
+    args = ("--cells", "k5-n10", "--agents", "random")
+    table1(*args)
+    before = Path("results/table1.csv").read_text()
+    (file,) = Path("runs/table1/k5-n10").glob("random-*.npz")
+    file.write_bytes(file.read_bytes()[:-100])
+    Path("results/table1.csv").unlink()
+    table1(*args)
+    assert Path("results/table1.csv").read_text() == before
+
+
+def test_rows_of_other_agents_and_cells_stay(workplace: Path) -> None:
+    table1("--cells", "k5-n10", "--agents", "random", "ucb1")
+    table1("--cells", "k10-n10", "--agents", "random")
+    table1("--cells", "k5-n10", "--agents", "thompson", "gittins-finite-horizon")
+    found = [(row["arms"], row["agent"], row["against"]) for row in rows()]
+    five = ["random", "ucb1", "thompson", "gittins-finite-horizon"]
+    best = max(rows()[:4], key=lambda row: float(row["mean"]))["agent"]
+    assert found == [*(("5", agent, best) for agent in five), ("10", "random", "random")]
+    Path("results/table1.csv").write_text("agent,mean\nrandom,5\n")
+    with pytest.raises(SystemExit, match="move it away"):
+        table1("--cells", "k5-n10", "--agents", "random")
+
+
+def test_a_checkpoint_is_played_by_its_name(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table1("--cells", "k5-n10", "--agents", "rl2", "random")
+    assert "bandit-k5-n10" in capsys.readouterr().out  # skipped, and how to get it
+    env = make_trials("bandit", n_envs=8, episodes=10, arms=5)
+    model = RL2PPO("GRUPolicy", env, policy_kwargs={"hidden_size": 4})
+    told = {"task": "bandit", "options": {"arms": 5}, "episodes": 10}
+    model.save_agent("agent.safetensors", seconds=7, hardware="abacus", **told)
+    files = {"bandit-k5-n10": Path("agent.safetensors")}
+    monkeypatch.setattr(CHECKPOINTS, "names", lambda: list(files))
+    monkeypatch.setattr(CHECKPOINTS, "load", lambda name: files[name])
+    table1("--cells", "k5-n10", "--agents", "rl2")
+    (row,) = [row for row in rows() if row["agent"] == "rl2"]
+    assert (row["group"], row["seconds"], row["hardware"]) == ("RL from scratch", "7", "abacus")
+    assert 4 < float(row["mean"]) < 6
+    files["bandit-k10-n10"] = files["bandit-k5-n10"]
+    with pytest.raises(SystemExit, match=r"'bandit-k10-n10' was trained on .*'bandit', 5, 10"):
+        table1("--cells", "k10-n10", "--agents", "rl2")
+
+
+def test_parameters_are_the_best_of_the_validation_split(tmp_path: Path) -> None:
+    path = tmp_path / "gittins.csv"
+    path.write_text(
+        "agent,task,split,trials,arms,episodes,method,gamma,mean,standard_error\n"
+        "gittins,bandit,validation,1000,5,10,whittle,0.9,9.5,1\n"
+        "gittins,bandit,validation,1000,5,10,calibration,0.99,10.5,1\n"
+        "gittins,bandit,test,1000,5,10,calibration,0.5,11.5,1\n"
+        "gittins,bandit,validation,1000,5,100,brezzi-lai,,12.5,1\n"
+    )
+    assert tuned_parameters(path, Cell(5, 10)) == "method='calibration', gamma=0.99"
+    assert tuned_parameters(path, Cell(5, 100)) == "method='brezzi-lai'"
+    with pytest.raises(ValueError, match=r"no row of k50-n10.*rl2 sweep sweeps/gittins.yaml"):
+        tuned_parameters(path, Cell(50, 10))
+    with pytest.raises(ValueError, match=r"missing.*rl2 sweep sweeps/ucb1.yaml"):
+        tuned_parameters(tmp_path / "ucb1.csv", Cell(5, 10))
+
+
+def test_misspelt_names_get_the_nearest(tmp_path: Path) -> None:
+    for cells, agents, message in (
+        (["k5-n1"], ["random"], "No cell 'k5-n1'. Did you mean 'k5-n10'"),
+        (["k5-n10"], ["ucb2"], "No agent 'ucb2'. Did you mean 'ucb1'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            find_matches(cells, agents, 10, 0, tmp_path)
+
+
+def test_pulls_are_counted_in_the_tasks_that_were_played(tmp_path: Path) -> None:
+    """Arms' means, pulls and returns go together: the best arms are pulled, and pay."""
+    played = read_match(play_match(each := match("gittins-finite-horizon"), tmp_path), tmp_path)
+    assert played is not None
+    assert (played.pulls.sum(axis=1) == 10).all()
+    (means,) = trial_tasks(BernoulliBandit(), each.trials, each.seed)
+    np.testing.assert_array_equal(played.result.optimal, means.max(axis=1))
+    expected = (played.pulls * means).sum(axis=1)
+    assert np.corrcoef(expected, played.result.trial_returns)[0, 1] > 0.7
+
+
+def test_p_values() -> None:
+    """Both tests from their formulas: the same difference, with and without the pairs."""
+    best = np.array([3.0, 5, 4, 8, 6])
+    worse = best - np.array([1.0, 0, 2, 1, 0])
+    welch, paired = p_values(worse, best)
+    t = 0.8 / np.sqrt(best.var(ddof=1) / 5 + worse.var(ddof=1) / 5)
+    assert welch == pytest.approx(stats.t.sf(t, 7.81), abs=0.002)
+    assert paired == pytest.approx(stats.t.sf(0.8 / np.sqrt(0.7 / 5), 4))
+    assert p_values(best, best) == pytest.approx((0.5, 0.5))
+    assert p_values(np.zeros(3), np.ones(3)) == (0.0, 0.0)
+
+
+def test_the_optimum_is_not_in_the_contest() -> None:
+    def played(*returns: float) -> Played:
+        result = Evaluation(
+            np.array(returns)[:, None],
+            np.ones((3, 1), np.int64),
+            np.full((3, 1), np.nan),
+            np.full(3, 9.0),
+        )
+        return Played(result, np.ones((3, 5), np.int16), None, {}, "v")
+
+    matches = {
+        match("bayes-optimum"): played(9, 9, 9),
+        match("ucb1"): played(4, 5, 6),
+        match("random"): played(1, 3, 5),
+    }
+    first, ucb1, random = table_rows(matches)
+    assert (first["against"], ucb1["against"], random["against"]) == ("", "ucb1", "ucb1")
+    assert (random["behind"], random["behind_standard_error"]) == ("2", "0.5774")
+    assert (random["regret"], random["regret_standard_error"]) == ("6", "1.155")
+    assert random["ahead"] == ""
+    matches[match("gittins-finite-horizon")] = played(4, 4, 7)
+    assert [row["ahead"] for row in table_rows(matches)] == ["4", "0", "-2", "0"]
+
+
+def test_best_arm_found() -> None:
+    means = np.array([[0.2, 0.9, 0.5], [0.7, 0.1, 0.72], [0.3, 0.2, 0.1]])
+    pulls = np.array([[1, 8, 1], [5, 4, 1], [4, 4, 2]])
+    found, gap = best_found(means, pulls)
+    np.testing.assert_allclose(found, [1, 0, 0.5])
+    np.testing.assert_allclose(gap, [0.4, 0.02, 0.1])
+
+
+def test_bins_of_pulls() -> None:
+    assert pull_bins(10) == list(range(11))
+    edges = pull_bins(500)
+    widths = np.diff(edges)
+    assert (edges[0], edges[1], edges[-1]) == (0, 1, 500)
+    assert len(widths) <= 60
+    assert (widths > 0).all()
+    assert widths[-1] < 60
+
+
+def test_gaps_of_five_arms_and_500_pulls(workplace: Path) -> None:
+    table1("--cells", "k5-n500", "--agents", "random", "ucb1")
+    shares = {row["gap_from"]: row for row in rows("table1-gaps") if row["agent"] == "ucb1"}
+    assert sum(int(row["trials"]) for row in shares.values()) == 300
+    assert float(shares["0.3"]["share"]) > 0.95 > float(shares["0.01"]["share"])
+    assert len({row["first_pull"] for row in rows("table1-adaptation")}) <= 60

@@ -1,0 +1,61 @@
+"""Presets name settings that exist, and lead from one to the next."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from rl2_sb3 import load_agent
+from rl2_sb3.cli import main
+from rl2_sb3.cli.imitate import Imitation
+from rl2_sb3.presets import IMITATION, TRAIN
+from rl2_sb3.runs import Run
+
+EXTRA = {"options", "after"}
+
+
+@pytest.mark.parametrize(("kind", "presets"), [(Run, TRAIN), (Imitation, IMITATION)])
+def test_presets_set_what_there_is(kind: type, presets: dict[str, dict[str, object]]) -> None:
+    known = {field.name for field in dataclasses.fields(kind)} | EXTRA
+    for name, settings in presets.items():
+        assert set(settings) <= known, name
+        after = settings.get("after")
+        assert after is None or after in {**TRAIN, **IMITATION}, name
+
+
+def test_a_preset_sets_the_task_and_is_overridden_by_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["--hidden-size", "4", "--steps", "1", "--n-envs", "8", "--no-progress"]
+    main(["train", "--preset", "bandit-k10-n10", "--arms", "3", *small])
+    config = json.loads(Path("runs/bandit-k10-n10/config.json").read_text())
+    assert (config["task"], config["options"]["arms"], config["episodes"]) == ("bandit", 3, 10)
+    with pytest.raises(SystemExit, match="is of bandit, not of CartPole-v1"):
+        main(["train", "CartPole-v1", "--preset=bandit-k10-n10", *small])
+
+
+def test_a_preset_trains_what_it_goes_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny = {"hidden_size": 4, "layers_after": (), "steps": 1, "n_envs": 8, "trials_per_batch": 8}
+    for name in ("bandit-k5-stage-10", "bandit-k5-stage-30", "bandit-k5-n100"):
+        monkeypatch.setitem(TRAIN, name, {**TRAIN[name], **tiny})
+
+    main(["train", "--preset", "bandit-k5-n100", "--seed", "3", "--no-progress"])
+
+    info = load_agent("runs/bandit-k5-n100").info
+    assert [run["episodes"] for run in info["history"]] == [10, 30]
+    assert (info["episodes"], info["steps"]) == (100, 8 * 140)
+    assert json.loads(Path("runs/bandit-k5-stage-10/config.json").read_text())["seed"] == 3
+
+
+def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["train", "--preset", "list"])
+    assert not left.value.code
+    assert "bandit-k10-n100" in capsys.readouterr().out
