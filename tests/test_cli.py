@@ -46,6 +46,11 @@ def test_train_evaluate_plot(out: Any, capsys: Any) -> None:
     per_episode = [float(row["mean"]) for row in adaptation if row["agent"] == "random"]
     assert sum(per_episode) == pytest.approx(float(rows[1]["mean"]), rel=1e-4)
 
+    rl2("evaluate", str(out), "--trials", "20", "--name", "mine", "--append-to", "rows.csv")
+    assert [row["agent"] for row in csv.DictReader(Path("rows.csv").open())] == ["mine"]
+    with pytest.raises(SystemExit, match="Give another"):
+        rl2("evaluate", str(out), "--name", "random", "--against", "random")
+
     rl2("plot", str(out), "--out", "curve.svg", "--reference", "optimum", "4")
     assert "optimum" in Path("curve.svg").read_text()
 

@@ -21,7 +21,6 @@ from rl2_sb3.reports import adaptation_curve
 from rl2_sb3.runs import version
 from rl2_sb3.trials.make import make_tasks
 
-TRAINED = "RL2"
 SUMMARY = (
     *("task", "options", "episodes", "agent", "trials", "mean", "standard_error", "exact"),
     *("deterministic", "seed", "steps_trained", "seconds", "hardware", "teacher", "version"),
@@ -41,6 +40,8 @@ class Evaluate:
     """A run's folder, an agent's file, or a checkpoint's name."""
     against: list[str] = field(default_factory=list)
     """Baselines, with their parameters if need be: random greedy "ucb1(c=0.1)"."""
+    name: str = "RL2"
+    """What the tables call the agent."""
     trials: int = 10_000
     """Trials of each agent."""
     episodes: int | None = None
@@ -77,7 +78,9 @@ def evaluate(args: Sequence[str]) -> None:
     baselines: dict[str, Baseline] = {
         spec: make_baseline(spec, tasks, episodes) for spec in config.against
     }
-    agents: dict[str, Predictor] = {TRAINED: agent, **baselines}
+    if config.name in baselines:
+        raise ValueError(f"--name {config.name}: that is a baseline beside it. Give another.")
+    agents: dict[str, Predictor] = {config.name: agent, **baselines}
     results = {
         name: evaluate_trials(
             predictor,
@@ -91,7 +94,7 @@ def evaluate(args: Sequence[str]) -> None:
         for name, predictor in agents.items()
     }
     exact = {name: baseline.expected_return() for name, baseline in baselines.items()}
-    _print(results, exact, config.trials)
+    _print(results, exact, config)
     out = config.out or agent_file(config.agent).parent
     out.mkdir(parents=True, exist_ok=True)
     _write(out, results, exact, config, info)
@@ -100,8 +103,10 @@ def evaluate(args: Sequence[str]) -> None:
     print(f"Tables: {out / 'evaluation.csv'}, {out / 'adaptation.csv'}. Picture: {picture}")
 
 
-def _print(results: dict[str, Evaluation], exact: dict[str, float | None], trials: int) -> None:
-    table = Table(title=f"Return per trial, {trials:,} common trials")
+def _print(
+    results: dict[str, Evaluation], exact: dict[str, float | None], config: Evaluate
+) -> None:
+    table = Table(title=f"Return per trial, {config.trials:,} common trials")
     table.add_column("agent")
     successes = any(np.isfinite(result.successes).any() for result in results.values())
     headings = ["mean", "± s.e.", "exact", "first episode", "last episode"]
@@ -118,7 +123,7 @@ def _print(results: dict[str, Evaluation], exact: dict[str, float | None], trial
             f"{result.returns[:, 0].mean():.3f}",
             f"{result.returns[:, -1].mean():.3f}",
             *success,
-            style="bold" if name == TRAINED else None,
+            style="bold" if name == config.name else None,
         )
     Console().print(table)
 
@@ -142,7 +147,7 @@ def _write(
             "" if exact.get(name) is None else f"{exact[name]:.6g}",
             config.deterministic,
             config.seed,
-            *(info.get(key, "") if name == TRAINED else "" for key in TRAINING),
+            *(info.get(key, "") if name == config.name else "" for key in TRAINING),
             version(),
         ]
         for name, result in results.items()
