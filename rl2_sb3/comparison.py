@@ -65,6 +65,7 @@ def _table_row(match: Match, each: Played, best: str | None, returns: Mapping[st
         **dict.fromkeys(("ahead", "ahead_standard_error"), ""),
         "seed": match.seed,
         **{key: each.info.get(key, "") for key in TRAINING},
+        "training_seed": each.info.get("seed", ""),
         "version": each.version,
     }
     if best is not None and match.contender.group != "exact":

@@ -43,6 +43,7 @@ class Entry(NamedTuple):
     seconds: float | None
     hardware: str
     teacher: str
+    training_seed: str
     version: str
 
     @property
@@ -103,6 +104,7 @@ def _entry(row: Mapping[str, str]) -> Entry:
         seconds=number("seconds"),
         hardware=row["hardware"],
         teacher=row["teacher"],
+        training_seed=row["training_seed"],
         version=row["version"],
     )
 

@@ -79,8 +79,7 @@ def document(table: Table, pictures: Mapping[str, str], notes: Sequence[str]) ->
         parts += ["## Training", _training(table)]
     parts += [
         "## Commands",
-        f"```console\nfor sweep in {' '.join(TUNED)}; do\n"
-        "    rl2 sweep sweeps/$sweep.yaml\ndone\npip install -e plugins/rl2-checkpoints\n"
+        "```console\nrl2 sweep sweeps/*.yaml\npip install -e plugins/rl2-checkpoints\n"
         f"{COMMAND}\n{CURVES_COMMAND}\nrl2 report table1 --readme README.md\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -190,13 +189,14 @@ def _training(table: Table) -> str:
             f"{look(entry.agent).name}, k = {cell.arms}, n = {cell.episodes}",
             "" if entry.steps is None else f"{entry.steps:,.0f}",
             "" if entry.seconds is None else _duration(entry.seconds),
+            entry.training_seed,
             entry.hardware,
             f"`{entry.teacher}`" if entry.teacher else "",
         ]
         for cell, entry in _entries(table)
         if entry.steps is not None
     ]
-    return markdown_table(["agent", "steps", "hours:minutes", "hardware", "teacher"], rows)
+    return markdown_table(["agent", "steps", "hours:minutes", "seed", "hardware", "teacher"], rows)
 
 
 def _mark(cell: Cell, entry: Entry, error: bool = False) -> str:

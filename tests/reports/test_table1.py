@@ -17,7 +17,7 @@ from rl2_sb3.reports.tables import merge_table, read_table
 HEADER = (
     "arms,episodes,agent,spec,group,instances,mean,standard_error,exact,regret,"
     "regret_standard_error,against,behind,behind_standard_error,welch,paired,ahead,"
-    "ahead_standard_error,seed,steps,seconds,hardware,teacher,version"
+    "ahead_standard_error,seed,steps,seconds,hardware,teacher,training_seed,version"
 )
 BASELINE, SCRATCH, TAUGHT = "baseline", "RL from scratch", "imitation"
 
@@ -34,11 +34,11 @@ def row(
     **changes: Any,
 ) -> str:
     against = "" if group == "exact" else against
-    cell, trained = changes.get("cell", (5, 10)), "25000000,5460,abacus,greedy"
+    cell, trained = changes.get("cell", (5, 10)), "25000000,5460,abacus,greedy,7"
     return (
         f"{cell[0]},{cell[1]},{agent},{spec or agent},{group},{changes.get('trials', 1000)},{mean},"
         f"0.02,{exact},{8.3 - mean:g},0.02,{against},0.1,0.01,{welch},{paired},0.1,0.01,0,"
-        f"{trained if group in (SCRATCH, TAUGHT) else ',,,'},v"
+        f"{trained if group in (SCRATCH, TAUGHT) else ',,,,'},v"
     )
 
 
@@ -106,7 +106,7 @@ def test_signs_follow_the_p_values(tmp_path: Path) -> None:
     assert lines["RL², imitation"] == "| RL², imitation | 6.630† ± 0.020 |"  # in the second part
     assert lines["Bayes optimum, its exact value"].split(" | ")[1] == "6.660"
     assert "RL² is best, or not significantly worse, in 0 of 1 settings" in text
-    assert "| RL², k = 5, n = 10 | 25,000,000 | 1:31 | abacus | `greedy` |" in text
+    assert "| RL², k = 5, n = 10 | 25,000,000 | 1:31 | 7 | abacus | `greedy` |" in text
     assert "| 10, 5 | c=0.1 |  |  | method=whittle |" in text
 
 
