@@ -297,7 +297,10 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     data, parameters, _ = load_from_zip_file(checkpoint, device=model.device)
     assert data is not None
     told = {"run": str(run), "steps": data["num_timesteps"], "seconds": data.get("seconds", 0.0)}
-    model.history = (*data.get("history", ()), {**told, "episodes": data["episodes"]})
+    told["episodes"] = data["episodes"]
+    if teacher := json.loads((run / "config.json").read_text()).get("teacher"):
+        told["teacher"] = teacher
+    model.history = (*data.get("history", ()), told)
     theirs: dict[str, th.Tensor] = cast(dict[str, Any], parameters)["policy"]
     ours = model.policy.state_dict()
     if any(key in ours and ours[key].shape != theirs[key].shape for key in theirs):

@@ -76,6 +76,7 @@ def test_imitate_then_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         if not name.startswith("value"):  # the value's scale follows the returns
             th.testing.assert_close(trained[name], tensor)
     info = load_agent("runs/rl").info
+    assert info["history"][0]["teacher"] == "ucb1(c=0.1)"
     assert (info["steps"], info["history"][0]["steps"]) == (30 * 16 * 5 + 80, 30 * 16 * 5)
 
     rest = [*rest[:-1], "runs/told", "--privileged"]  # another value network
