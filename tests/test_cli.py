@@ -47,7 +47,8 @@ def test_train_evaluate_plot(out: Any, capsys: Any) -> None:
     assert sum(per_episode) == pytest.approx(float(rows[1]["mean"]), rel=1e-4)
 
     rl2("evaluate", str(out), "--trials", "20", "--name", "mine", "--append-to", "rows.csv")
-    assert [row["agent"] for row in csv.DictReader(Path("rows.csv").open())] == ["mine"]
+    (line,) = csv.DictReader(Path("rows.csv").read_text().splitlines())
+    assert line["agent"] == "mine"
     with pytest.raises(SystemExit, match="Give another"):
         rl2("evaluate", str(out), "--name", "random", "--against", "random")
 

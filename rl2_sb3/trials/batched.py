@@ -71,8 +71,9 @@ class BatchedTrials(VecEnv):
     :param episodes: episodes per trial
     :param seed: seed of the tasks and the noise; ``None`` takes one from the system
     :param privileged: training may use what only a simulator knows. The observation gets a part
-        ``privileged``, of what the tasks tell (:meth:`BatchedTasks.privileged`) and the share of
-        the trial's episodes that are over, for the value network alone; and infos hold
+        ``privileged``, for the value network alone: what the tasks tell
+        (:meth:`BatchedTasks.privileged`), the share of the trial's episodes that are over, and the
+        last reward's expectation, or the reward itself where that is not known; and infos hold
         ``expected_reward``, from which algorithms learn in the reward's place
     :raises ValueError: fewer than one environment or episode, spaces that SB3 cannot handle, or
         ``privileged`` tasks that tell nothing
@@ -90,7 +91,7 @@ class BatchedTrials(VecEnv):
             raise ValueError(f"n_envs={n_envs}, episodes={episodes}: both must be at least 1.")
         self.render_mode = None
         self._privileged = privileged
-        size = _told(tasks) + 1 if privileged else 0
+        size = _told(tasks) + 2 if privileged else 0
         space = trial_space(tasks.observation_space, tasks.action_space, size)
         super().__init__(n_envs, space, tasks.action_space)
         self._dtypes = {key: part.dtype for key, part in space.items()}
@@ -116,6 +117,7 @@ class BatchedTrials(VecEnv):
         self._state, own = self.tasks.reset(self._params, self._noise_rng)
         self._episode = np.zeros(n, np.int64)
         self._ready = True
+        self._expected = np.zeros(n, np.float32)
         zeros = np.zeros(n, np.bool_)
         return self._observe(own, self._none, np.zeros(n, np.float32), zeros, ~zeros)
 
@@ -139,6 +141,7 @@ class BatchedTrials(VecEnv):
         )
         self._state = state
         reward = np.array(reward, np.float32)
+        self._expected = reward if expected is None else expected
         self._episode = self._episode + ended
         done = self._episode == self.episodes
         terminal = None
@@ -158,6 +161,7 @@ class BatchedTrials(VecEnv):
 
     def _new_tasks(self, done: NDArray[np.bool_]) -> None:
         self._episode[done] = 0
+        self._expected = np.where(done, np.float32(0), self._expected)
         params = self.tasks.sample(int(done.sum()), self._task_rng)
         self._params = params if done.all() else put(self._params, done, params)
 
@@ -187,7 +191,9 @@ class BatchedTrials(VecEnv):
         }
         if self._privileged:
             told: Any = self.tasks.privileged(self._params, self._state)
-            parts[PRIVILEGED] = np.column_stack([told, self._episode / self.episodes])
+            parts[PRIVILEGED] = np.column_stack(
+                [told, self._episode / self.episodes, self._expected]
+            )
         # Copies: whoever gets an observation may keep it while the tasks go on.
         return {key: np.array(part, self._dtypes[key]) for key, part in parts.items()}
 

@@ -27,19 +27,21 @@ def test_trials_tell_the_means_and_how_much_of_the_trial_is_over() -> None:
     means = trials.tasks.sample(2, np.random.default_rng(np.random.SeedSequence(3).spawn(1)[0]))
 
     np.testing.assert_allclose(obs["privileged"][:, :3], means, rtol=1e-6)
-    assert obs["privileged"][:, 3].tolist() == [0, 0]
+    np.testing.assert_allclose(obs["privileged"][:, 3], means.max(axis=1), rtol=1e-6)
+    assert obs["privileged"][:, 4:].tolist() == [[0, 0], [0, 0]]
     arms = np.array([2, 0])
     for episode in (1, 2, 3):
         obs, reward, _, infos = trials.step(arms)
-        assert obs["privileged"][:, 3].tolist() == [episode / 4] * 2
+        assert obs["privileged"][:, 4].tolist() == [episode / 4] * 2
+        np.testing.assert_allclose(obs["privileged"][:, 5], means[[0, 1], arms], rtol=1e-6)
         assert set(reward) <= {0, 1}
         np.testing.assert_allclose(infos.expected_reward, means[[0, 1], arms], rtol=1e-6)
     obs, _, done, infos = trials.step(arms)
     assert done.all()
     np.testing.assert_allclose(infos.expected_reward, means[[0, 1], arms], rtol=1e-6)
-    assert infos[0]["terminal_observation"]["privileged"][3] == 1
+    assert infos[0]["terminal_observation"]["privileged"][4] == 1
     assert not np.isclose(obs["privileged"][:, :3], means).any()  # the next tasks'
-    assert obs["privileged"][:, 3].tolist() == [0, 0]
+    assert obs["privileged"][:, 4:].tolist() == [[0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("algorithm", [RL2PPO, RL2TRPO])
