@@ -62,15 +62,24 @@ STAGE_100: Preset = {
     **{"steps": 20_000_000, "n_envs": 500, "trials_per_batch": 64},
     **{"learning_rate": 1e-3, "ent_coef": 0.015},
 }
+STAGE_500: Preset = {
+    **LONG,
+    **{"steps": 20_000_000, "n_envs": 100, "trials_per_batch": 13},
+    **{"learning_rate": 1e-3, "ent_coef": 0.015},
+}
 UNITS_64: Preset = {"hidden_size": 64, "layers_after": (64,)}
 UNITS_128: Preset = {"hidden_size": 128, "layers_after": (128,)}
 
-TEACHER = "gittins(method='finite-horizon')"
-IMITATE: Preset = {"teacher": TEACHER, "value_network": "sums", "batches": 1500}
+TAUGHT = {"k5-n100": (5, 100), "k10-n100": (10, 100), "k50-n100": (50, 100), "k50-n500": (50, 500)}
+IMITATE: Preset = {
+    **UNITS_128,
+    **{"teacher": "gittins(method='finite-horizon')", "value_network": "sums", "batches": 1500},
+}
 
 # From its teacher on by small steps.
 AFTER_IMITATION: Preset = {
     **LONG,
+    **UNITS_128,
     **{"steps": 3_000_000, "algorithm": "trpo", "target_kl": 0.001},
     **{"n_envs": 500, "trials_per_batch": 125, "learning_rate": 2e-4, "ent_coef": 0.0},
 }
@@ -87,9 +96,20 @@ BANDITS: list[Row] = [
     ("bandit-k10-stage-10", 10, 10, None, STAGE_10 | UNITS_128),
     ("bandit-k10-stage-30", 10, 30, "bandit-k10-stage-10", STAGE_30 | UNITS_128),
     ("bandit-k10-n100", 10, 100, "bandit-k10-stage-30", STAGE_100 | UNITS_128),
+    ("bandit-k50-stage-10", 50, 10, None, STAGE_10 | UNITS_128),
+    ("bandit-k50-stage-30", 50, 30, "bandit-k50-stage-10", STAGE_30 | UNITS_128),
+    ("bandit-k50-n100", 50, 100, "bandit-k50-stage-30", STAGE_100 | UNITS_128),
+    ("bandit-k5-n500", 5, 500, "bandit-k5-n100", STAGE_500 | UNITS_64),
+    ("bandit-k10-n500", 10, 500, "bandit-k10-n100", STAGE_500 | UNITS_128),
+    ("bandit-k50-n500", 50, 500, "bandit-k50-n100", STAGE_500 | UNITS_128),
+    *(
+        (f"bandit-{cell}-imitation-rl", *sizes, f"bandit-{cell}-imitation", AFTER_IMITATION)
+        for cell, sizes in TAUGHT.items()
+    ),
 ]
 IMITATIONS: list[Row] = [
-    ("bandit-k10-n100-imitation", 10, 100, None, IMITATE | UNITS_128),
+    (f"bandit-{cell}-imitation", *sizes, None, {**IMITATE, "trials_per_batch": 12_800 // sizes[1]})
+    for cell, sizes in TAUGHT.items()
 ]
 
 
