@@ -67,6 +67,8 @@ STAGE_500: Preset = {
     **{"steps": 20_000_000, "n_envs": 100, "trials_per_batch": 13},
     **{"learning_rate": 1e-3, "ent_coef": 0.015},
 }
+SHORTER: Preset = {"steps": 15_000_000}
+REHEATED: Preset = {"steps": 12_000_000, "ent_coef": 0.03}
 UNITS_64: Preset = {"hidden_size": 64, "layers_after": (64,)}
 UNITS_128: Preset = {"hidden_size": 128, "layers_after": (128,)}
 
@@ -92,7 +94,8 @@ BANDITS: list[Row] = [
     ("bandit-k50-n10", 50, 10, None, SHORT),
     ("bandit-k5-stage-10", 5, 10, None, STAGE_10 | UNITS_64),
     ("bandit-k5-stage-30", 5, 30, "bandit-k5-stage-10", STAGE_30 | UNITS_64),
-    ("bandit-k5-n100", 5, 100, "bandit-k5-stage-30", STAGE_100 | UNITS_64),
+    ("bandit-k5-stage-100", 5, 100, "bandit-k5-stage-30", STAGE_100 | UNITS_64 | SHORTER),
+    ("bandit-k5-n100", 5, 100, "bandit-k5-stage-100", STAGE_100 | UNITS_64 | REHEATED),
     ("bandit-k10-stage-10", 10, 10, None, STAGE_10 | UNITS_128),
     ("bandit-k10-stage-30", 10, 30, "bandit-k10-stage-10", STAGE_30 | UNITS_128),
     ("bandit-k10-n100", 10, 100, "bandit-k10-stage-30", STAGE_100 | UNITS_128),

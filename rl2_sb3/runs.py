@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 
 import torch as th
 import tyro
+from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 from stable_baselines3.common.save_util import load_from_zip_file
@@ -23,6 +24,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from rl2_sb3.agent import is_acting
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.policies import Candidate, Precision, ValueNetwork
+from rl2_sb3.policies.grow import more_actions
 from rl2_sb3.reports import learning_curve
 from rl2_sb3.reports.logs import UNSHOWN
 from rl2_sb3.trials.make import make_tasks, make_trials, rollout_size
@@ -287,7 +289,8 @@ def _make_model(run: Run, trials: Any) -> RL2PPO | RL2TRPO:
 def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     """Begin with the policy of another run, and with its value network where that fits.
 
-    A value network that sees what the other did not (``privileged``) begins anew.
+    A value network that sees what the other did not (``privileged``) begins anew. Where there are
+    more actions now than then, the policy takes them on: see :func:`more_actions`.
 
     :raises ValueError: no checkpoint there, or one of another network
     """
@@ -303,6 +306,10 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     model.history = (*data.get("history", ()), told)
     theirs: dict[str, th.Tensor] = cast(dict[str, Any], parameters)["policy"]
     ours = model.policy.state_dict()
+    actions = len(theirs["action_net.weight"])
+    if isinstance(model.action_space, spaces.Discrete) and actions < model.action_space.n:
+        acting = {key: value for key, value in theirs.items() if is_acting(key)}
+        theirs = more_actions(acting, model.policy, actions)
     if any(key in ours and ours[key].shape != theirs[key].shape for key in theirs):
         theirs = {key: value for key, value in theirs.items() if is_acting(key)}
     try:

@@ -79,6 +79,10 @@ def test_imitate_then_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert info["history"][0]["teacher"] == "ucb1(c=0.1)"
     assert (info["steps"], info["history"][0]["steps"]) == (30 * 16 * 5 + 80, 30 * 16 * 5)
 
+    more = [*common, "--arms", "3", *rest[:-1], "runs/more", "--steps", "80"]
+    main(["train", *more])  # the policy takes on an arm
+    assert len(RL2PPO.load("runs/more/checkpoint.zip").policy.action_net.weight) == 3
+
     rest = [*rest[:-1], "runs/told", "--privileged"]  # another value network
     main(["train", *common, *rest, "--steps", "80"])
     trained = RL2PPO.load("runs/told/checkpoint.zip").policy.state_dict()

@@ -43,15 +43,15 @@ def test_a_preset_trains_what_it_goes_on_from(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     tiny = {"hidden_size": 4, "layers_after": (), "steps": 1, "n_envs": 8, "trials_per_batch": 8}
-    for name in ("bandit-k5-stage-10", "bandit-k5-stage-30", "bandit-k5-n100"):
+    for name in ("bandit-k10-stage-10", "bandit-k10-stage-30", "bandit-k10-n100"):
         monkeypatch.setitem(TRAIN, name, {**TRAIN[name], **tiny})
 
-    main(["train", "--preset", "bandit-k5-n100", "--seed", "3", "--no-progress"])
+    main(["train", "--preset", "bandit-k10-n100", "--seed", "3", "--no-progress"])
 
-    info = load_agent("runs/bandit-k5-n100").info
+    info = load_agent("runs/bandit-k10-n100").info
     assert [run["episodes"] for run in info["history"]] == [10, 30]
     assert (info["episodes"], info["steps"]) == (100, 8 * 140)
-    assert json.loads(Path("runs/bandit-k5-stage-10/config.json").read_text())["seed"] == 3
+    assert json.loads(Path("runs/bandit-k10-stage-10/config.json").read_text())["seed"] == 3
 
 
 def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import get_flattened_obs_dim, is_image_space
@@ -34,11 +36,19 @@ class TrialFeatures(BaseFeaturesExtractor):
         privileged: bool = False,
     ):
         self.keys = seen(observation_space, privileged)
-        sizes = {key: get_flattened_obs_dim(observation_space[key]) for key in self.keys}
-        super().__init__(
-            observation_space, sum(sizes.values()) + (sizes["action"] if action_reward else 0)
-        )
+        self.sizes = {key: get_flattened_obs_dim(observation_space[key]) for key in self.keys}
+        if action_reward:
+            self.sizes["action_reward"] = self.sizes["action"]
+        super().__init__(observation_space, sum(self.sizes.values()))
         self.action_reward = action_reward
+
+    def columns(self) -> dict[str, slice]:
+        """Where each part of the observation stands among the features."""
+        ends = list(accumulate(self.sizes.values()))
+        return {
+            key: slice(end - size, end)
+            for (key, size), end in zip(self.sizes.items(), ends, strict=True)
+        }
 
     def forward(self, observations: dict[str, th.Tensor]) -> th.Tensor:
         """Features of preprocessed observations, ``(rows, features_dim)``."""

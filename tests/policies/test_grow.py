@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch as th
+from gymnasium import spaces
+
+from rl2_sb3.policies import GRUPolicy
+from rl2_sb3.policies.grow import more_actions
+from rl2_sb3.trials import trial_space
+
+OLD, NEW = 3, 7
+
+
+def make_policy(arms: int, observation: int = 2, **network: Any) -> GRUPolicy:
+    th.manual_seed(arms)
+    actions = spaces.Discrete(arms)
+    space = trial_space(spaces.Discrete(observation), actions)
+    kwargs = {"features_extractor_kwargs": {"action_reward": True}, "hidden_size": 4, **network}
+    return GRUPolicy(space, actions, lambda _: 1e-3, **kwargs)
+
+
+def obs(steps: int) -> dict[str, th.Tensor]:
+    """Steps of two columns, in which old actions alone were taken."""
+    rows = 2 * steps
+    th.manual_seed(0)
+    start = th.zeros(rows, 1)
+    start[:2] = 1
+    return {
+        "observation": th.randint(2, (rows,)),
+        "action": th.randint(OLD, (rows,)),
+        "reward": th.randn(rows, 1),
+        "done": th.randint(2, (rows, 1)),
+        "start": start,
+    }
+
+
+@pytest.mark.parametrize("network", [{}, {"layers_before": [5], "layers_after": [6]}])
+def test_old_actions_keep_their_logits_and_new_ones_get_the_mean(network: Any) -> None:
+    small, large = make_policy(OLD, **network), make_policy(NEW, **network)
+    grown = more_actions(small.state_dict(), large, OLD)
+    large.load_state_dict({k: v for k, v in grown.items() if "value" not in k}, strict=False)
+
+    def logits(policy: GRUPolicy) -> th.Tensor:
+        block = {**obs(steps=4), "memory": policy.initial_memory(2)}
+        latent, _, _ = policy._unroll(block, value=False)
+        scores: th.Tensor = policy.action_net(latent)
+        return scores
+
+    with th.no_grad():
+        before, after = logits(small), logits(large)
+    th.testing.assert_close(after[:, :OLD], before)
+    mean = before.mean(dim=1, keepdim=True).expand(-1, NEW - OLD)
+    th.testing.assert_close(after[:, OLD:], mean)
+
+
+def test_what_cannot_grow() -> None:
+    small = make_policy(OLD)
+    with pytest.raises(ValueError, match="cannot become one for Discrete"):
+        more_actions(small.state_dict(), make_policy(2), OLD)
+    with pytest.raises(ValueError, match="weight_norm"):
+        more_actions(small.state_dict(), make_policy(NEW, weight_norm=True), OLD)
+    with pytest.raises(ValueError, match="differ in more"):
+        more_actions(small.state_dict(), make_policy(NEW, observation=3), OLD)
