@@ -75,7 +75,7 @@ UNITS_128: Preset = {"hidden_size": 128, "layers_after": (128,)}
 TAUGHT = {"k5-n100": (5, 100), "k10-n100": (10, 100), "k50-n100": (50, 100), "k50-n500": (50, 500)}
 IMITATE: Preset = {
     **UNITS_128,
-    **{"teacher": "gittins(method='finite-horizon')", "value_network": "sums", "batches": 1500},
+    **{"teacher": "gittins(method='finite-horizon')", "value_network": "sums", "batches": 8000},
 }
 
 # From its teacher on by small steps.
@@ -111,7 +111,12 @@ BANDITS: list[Row] = [
     ),
 ]
 IMITATIONS: list[Row] = [
-    (f"bandit-{cell}-imitation", *sizes, None, {**IMITATE, "trials_per_batch": 12_800 // sizes[1]})
+    (
+        f"bandit-{cell}-imitation",
+        *sizes,
+        None,
+        {**IMITATE, "trials_per_batch": 32 if sizes[1] == 100 else 16},
+    )
     for cell, sizes in TAUGHT.items()
 ]
 
