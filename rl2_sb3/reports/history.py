@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from safetensors import safe_open
 
 from rl2_sb3.reports.logs import read_config, read_progress, running_mean
 from rl2_sb3.reports.tables import Row, merge_table
@@ -18,7 +20,8 @@ def save_curves(runs: Sequence[Path], path: Path) -> Path:
     """Write the learning curves of runs into a table, in place of those of the same names.
 
     A curve is the running mean over a twentieth of the log, at ``POINTS`` steps at most. ``init``
-    is the name of the run that one began with, empty for those that learned from scratch.
+    is the name of the run that one went on from, if any; ``steps`` count from the first run's
+    start.
 
     :param runs: folders of runs; the folder's name is the run's
     :param path: CSV with the columns ``COLUMNS``
@@ -30,7 +33,7 @@ def save_curves(runs: Sequence[Path], path: Path) -> Path:
     rows: list[Row] = []
     for run, name in zip(runs, names, strict=True):
         config, curve = read_config(run), read_progress(run)
-        n = len(curve.x)
+        n, before = len(curve.x), _steps_before(run)
         mean = running_mean(curve.y, np.minimum(np.arange(n), max(n // 40, 1)))
         told = (
             name,
@@ -40,7 +43,17 @@ def save_curves(runs: Sequence[Path], path: Path) -> Path:
             Path(config.get("init") or "").name,
         )
         for i in np.unique(np.linspace(0, n - 1, min(n, POINTS)).round().astype(int)):
-            point = (int(curve.x[i]), f"{mean[i]:.6g}")
+            point = (before + int(curve.x[i]), f"{mean[i]:.6g}")
             rows.append(dict(zip(COLUMNS, (*told, *point), strict=True)))
     merge_table(path, rows, ("run",), lambda row: (row["run"], int(row["steps"])))
     return path
+
+
+def _steps_before(run: Path) -> int:
+    """Steps of the runs that one went on from, as its agent's file tells; 0 before it is written."""
+    path = run / "agent.safetensors"
+    if not path.exists():
+        return 0
+    with safe_open(path, "np") as file:
+        info = json.loads(file.metadata()["rl2_sb3"])["info"]
+    return sum(earlier["steps"] for earlier in info.get("history", []))

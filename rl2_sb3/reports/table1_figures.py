@@ -168,7 +168,7 @@ def learning_figure(
 ) -> Path:
     """Draw the paper's Figure 2: learning curves on a scale from random play, 0, to Gittins, 1.
 
-    :param curves: for each run its cell, whether it began with another run's weights, its curve
+    :param curves: for each run its cell, whether it went on from another run, its curve
     """
     colours = {5: "#0072B2", 10: "#D55E00", 50: "#009E73"}
     episodes = sorted({cell.episodes for cell, _, _ in curves.values()})
@@ -191,7 +191,7 @@ def learning_figure(
             Line2D([], [], color=colours.get(k, GREY), lw=1.8, label=f"k = {k}") for k in arms
         ]
         if any(began for _, began, _ in curves.values()):
-            handles += [Line2D([], [], color=GREY, ls="--", label="after imitation")]
+            handles += [Line2D([], [], color=GREY, ls="--", label="goes on from another run")]
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return out
 

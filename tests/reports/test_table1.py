@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from rl2_sb3.cli import main
 from rl2_sb3.reports.history import COLUMNS, save_curves
@@ -193,8 +194,12 @@ def test_curves_are_thinned_and_replaced(tmp_path: Path) -> None:
     assert float(middle["return"]) == pytest.approx(5 + int(middle["steps"]) / 1e5)  # a line
     assert (rows[0]["steps"], rows[199]["steps"]) == ("100", "100000")
     again = write_run(tmp_path / "b/long", 2, init="runs/taught")
+    history = {"info": {"history": [{"steps": 30_000}, {"steps": 5_000}]}}
+    told = {"rl2_sb3": json.dumps(history)}
+    save_file({"x": np.zeros(1)}, again / "agent.safetensors", metadata=told)
     save_curves([again], out)
     rows = read_table(out, COLUMNS, "")
+    assert [r["steps"] for r in rows[:2]] == ["35100", "35200"]
     assert [r["run"] for r in rows] == ["long"] * 2 + ["short"] * 3
     assert [r["init"] for r in rows] == ["taught"] * 2 + [""] * 3
     with pytest.raises(ValueError, match="Two runs have one name: long, long"):
