@@ -78,12 +78,13 @@ IMITATE: Preset = {
     **{"teacher": "gittins(method='finite-horizon')", "value_network": "sums", "batches": 8000},
 }
 
-# From its teacher on by small steps.
+# From its teacher on by small steps. With lambda below 1 the value network's errors bend the
+# gradient, and the agent falls back.
 AFTER_IMITATION: Preset = {
     **LONG,
     **UNITS_128,
-    **{"steps": 3_000_000, "algorithm": "trpo", "target_kl": 0.001},
-    **{"n_envs": 500, "trials_per_batch": 125, "learning_rate": 2e-4, "ent_coef": 0.0},
+    **{"steps": 5_000_000, "algorithm": "trpo", "target_kl": 0.0003, "gae_lambda": 1.0},
+    **{"n_envs": 1000, "trials_per_batch": 250, "learning_rate": 1e-4, "ent_coef": 0.0},
 }
 
 # name, arms, pulls, goes on from, settings

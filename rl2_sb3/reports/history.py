@@ -50,7 +50,7 @@ def save_curves(runs: Sequence[Path], path: Path) -> Path:
 
 
 def _steps_before(run: Path) -> int:
-    """Steps of the runs that one went on from, as its agent's file tells; 0 before it is written."""
+    """Steps of the runs that one went on from, as its agent's file tells, which comes last."""
     path = run / "agent.safetensors"
     if not path.exists():
         return 0
