@@ -13,6 +13,7 @@ import pytest
 
 from rl2_sb3 import RL2PPO, load_agent
 from rl2_sb3.cli import main
+from rl2_sb3.registry import CHECKPOINTS
 
 TINY = ["--hidden-size", "8", "--n-envs", "32", "--episodes", "5", "--no-progress"]
 
@@ -27,7 +28,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("runs/x")
 
 
-def test_train_evaluate_plot(out: Any, capsys: Any) -> None:
+def test_train_evaluate_plot(out: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rl2("train", "bandit", "--arms", "3", "--steps", "640", "--out", str(out), *TINY)
     config = json.loads((out / "config.json").read_text())
     assert config["task"] == "bandit"
@@ -49,6 +50,9 @@ def test_train_evaluate_plot(out: Any, capsys: Any) -> None:
     rl2("evaluate", str(out), "--trials", "20", "--name", "mine", "--append-to", "rows.csv")
     (line,) = csv.DictReader(Path("rows.csv").read_text().splitlines())
     assert line["agent"] == "mine"
+    monkeypatch.setattr(CHECKPOINTS, "load", lambda name: out / "agent.safetensors")
+    rl2("evaluate", "by-name", "--trials", "20")  # not beside a file that is installed
+    assert Path("runs/by-name/evaluation.csv").exists()
     with pytest.raises(SystemExit, match="Give another"):
         rl2("evaluate", str(out), "--name", "random", "--against", "random")
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rl2_sb3.agent import agent_file, load_agent
 from rl2_sb3.baselines.base import Baseline, make_baseline
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_error
+from rl2_sb3.presets import run_folder
 from rl2_sb3.reports import adaptation_curve
 from rl2_sb3.runs import version
 from rl2_sb3.trials.make import make_tasks
@@ -51,7 +52,7 @@ class Evaluate:
     deterministic: bool = False
     """Take the likeliest action instead of sampling."""
     out: Path | None = None
-    """Folder for the tables and the picture; by default the agent's."""
+    """Folder for the tables and the picture; by default the agent's, or runs/NAME."""
     device: str = "cpu"
     """cpu or cuda."""
     threads: int = 1
@@ -95,7 +96,8 @@ def evaluate(args: Sequence[str]) -> None:
     }
     exact = {name: baseline.expected_return() for name, baseline in baselines.items()}
     _print(results, exact, config)
-    out = config.out or agent_file(config.agent).parent
+    by_name = not Path(config.agent).exists()
+    out = config.out or (run_folder(config.agent) if by_name else agent_file(config.agent).parent)
     out.mkdir(parents=True, exist_ok=True)
     _write(out, results, exact, config, info)
     unit = "pull" if info["task"] == "bandit" else "episode"
