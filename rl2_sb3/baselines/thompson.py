@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from rl2_sb3.baselines.bandits import BanditAgent, Counts, Floats, random_choice
 GRID = 1024
 """Points in [0, 1] on which posteriors are integrated: probabilities are good to about 1e-4."""
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 """Numbers held at once while many trials are gone through; it fits the cache."""
 
 
@@ -150,8 +151,9 @@ def beta_draws(
         log_root = np.log(root)
     cube = root * root * root
     log_ratio = (scale * (1 - cube + 3 * log_root)).sum(axis=0) - log_radius
-    accepted = np.log(uniforms(log_radius.shape, rng)) <= log_ratio
-    again = np.flatnonzero(~accepted)
+    uniform = uniforms(log_radius.shape, rng)
+    rejected = np.flatnonzero(~(uniform <= 1 + log_ratio))  # few, and most of these are not, since
+    again = rejected[~(np.log(uniform.flat[rejected]) <= log_ratio.flat[rejected])]  # 1 + x <= e^x
     column = again % len(alpha)
     for k in range(2):
         fresh = rng.standard_gamma(shape[k, column]) / d[k, column]
@@ -171,7 +173,9 @@ def single(x: Floats) -> NDArray[np.float32]:
 
 def uniforms(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
     """Uniform draws from (0, 1], never 0, of 32 bits each."""
-    bits = rng.integers(2**32, size=shape, dtype=np.uint32)
+    size = math.prod(shape)
+    words = rng.integers(2**64, size=-(-size // 2), dtype=np.uint64)  # cheaper than by halves
+    bits = words.view(np.uint32)[:size].reshape(shape)
     return (bits.astype(np.float32) + np.float32(0.5)) * np.float32(2**-32)
 
 
