@@ -77,6 +77,9 @@ IMITATE: Preset = {
     **UNITS_128,
     **{"teacher": "gittins(method='finite-horizon')", "value_network": "sums", "batches": 8000},
 }
+# A teacher that goes through fresh arms in their order earns as much, and its pupil need not
+# remember a set of fifty.
+IN_ORDER: Preset = {"teacher": "gittins(method='finite-horizon', ties='first')"}
 
 # From its teacher on by small steps. With lambda below 1 the value network's errors bend the
 # gradient, and the agent falls back.
@@ -116,7 +119,11 @@ IMITATIONS: list[Row] = [
         f"bandit-{cell}-imitation",
         *sizes,
         None,
-        {**IMITATE, "trials_per_batch": 32 if sizes[1] == 100 else 16},
+        {
+            **IMITATE,
+            **(IN_ORDER if sizes[0] == 50 else {}),
+            "trials_per_batch": 32 if sizes[1] == 100 else 16,
+        },
     )
     for cell, sizes in TAUGHT.items()
 ]
