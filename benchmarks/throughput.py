@@ -30,7 +30,7 @@ import tyro
 from sb3_contrib import RecurrentPPO
 
 from rl2_sb3 import RL2PPO, make_trials
-from rl2_sb3.runs import hardware
+from rl2_sb3.provenance import hardware
 
 ARMS, PULLS, TRIALS, EPOCHS, MINIBATCH, UNITS = 10, 100, 500, 5, 125, 256
 SIZES: dict[str, Any] = {"n_steps": PULLS, "batch_size": MINIBATCH * PULLS, "n_epochs": EPOCHS}

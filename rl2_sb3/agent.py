@@ -21,7 +21,7 @@ from torch import nn
 
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
-from rl2_sb3.registry import CHECKPOINTS
+from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, no_action
 
 FORMAT = 1
@@ -173,7 +173,10 @@ def agent_file(name: str | os.PathLike[str]) -> Path:
         return path
     if path.suffix or len(path.parts) > 1:
         raise ValueError(f"There is no agent's file {str(path)!r}.")
-    return Path(CHECKPOINTS.load(str(name)))
+    try:
+        return Path(CHECKPOINTS.load(str(name)))
+    except ValueError as error:
+        raise ValueError(f"{error} In a checkout, `{HOW_TO_INSTALL}` adds some.") from error
 
 
 def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:

@@ -14,8 +14,6 @@ Group = Literal["baseline", "exact", "RL from scratch", "imitation", "RL after i
 EXACT_PULLS = 10
 """Pulls beyond which the Bayes optimum has too many beliefs to go through."""
 
-HOW_TO_INSTALL = "pip install -e plugins/rl2-checkpoints"
-
 
 class Cell(NamedTuple):
     """A setting of Table 1: the bandit's arms, and the pulls of a trial."""

@@ -126,12 +126,12 @@ def imitate(
         model.logger.record_mean("imitation/kl", divergence)
         model.logger.record_mean("imitation/value_loss", value_loss.item())
         model.logger.record_mean("imitation/teacher_return", float(rewards.sum(axis=0).mean()))
-        if (number + 1) % 25 == 0:
+        if (number + 1) % 25 == 0 or number + 1 == batches:
             bar.set_description(f"KL from teacher {divergence:.4f}")
+            model.logger.record("time/total_timesteps", model.num_timesteps, exclude="tensorboard")
             model.logger.dump(model.num_timesteps)
         if on_batch is not None:
             on_batch(number + 1)
-    model.logger.dump(model.num_timesteps)
     return model
 
 

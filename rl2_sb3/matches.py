@@ -22,7 +22,7 @@ from rl2_sb3.agent import Agent, load_agent
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.benchmark import Match
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials
-from rl2_sb3.runs import version
+from rl2_sb3.provenance import version
 from rl2_sb3.tasks.bandits import BernoulliBandit
 
 FORMAT = 1  # of the files
@@ -160,7 +160,10 @@ def _play(
             bar.set_postfix_str(f"{match.contender.name} {match.cell.name}")
             yield play_match(match, cache)
         return
-    # Leaving the block ends the processes, whatever they are at: an interruption takes no time.
+    # Leaving the block by an exception ends the processes, whatever they are at: an interruption
+    # takes no time. At the end they leave by themselves, and free what they hold.
     quiet = signal.SIGINT, signal.SIG_IGN
     with get_context("spawn").Pool(workers, signal.signal, quiet) as pool:
         yield from pool.imap_unordered(partial(play_match, cache=cache), matches)
+        pool.close()
+        pool.join()

@@ -82,3 +82,6 @@ def _distribution(entry_point: EntryPoint) -> str:
 TASKS = Registry("rl2_sb3.tasks", "task distribution")
 BASELINES = Registry("rl2_sb3.baselines", "baseline")
 CHECKPOINTS = Registry("rl2_sb3.checkpoints", "checkpoint")
+
+HOW_TO_INSTALL = "pip install -e plugins/rl2-checkpoints"
+"""What gives a checkout the trained agents."""

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-import platform
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch as th
 import tyro
-from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
-from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.utils import LinearSchedule
 
-from rl2_sb3.agent import is_acting
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.policies import Candidate, Precision, ValueNetwork
-from rl2_sb3.policies.grow import more_actions
+from rl2_sb3.provenance import hardware, version
 from rl2_sb3.reports import learning_curve
 from rl2_sb3.reports.logs import UNSHOWN
+from rl2_sb3.transfer import take_weights
 from rl2_sb3.trials.make import make_tasks, make_trials, rollout_size
 
 FILES = (
@@ -286,46 +281,6 @@ def _make_model(run: Run, trials: Any) -> RL2PPO | RL2TRPO:
     )
 
 
-def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
-    """Begin with the policy of another run, and with its value network where that fits.
-
-    A value network that sees what the other did not (``privileged``) begins anew. Where there are
-    more actions now than then, the policy takes them on: see :func:`more_actions`.
-
-    :raises ValueError: no checkpoint there, or one of another network
-    """
-    checkpoint = run / "checkpoint.zip"
-    if not checkpoint.exists():
-        raise ValueError(f"{run} holds no checkpoint.zip to begin with.")
-    data, parameters, _ = load_from_zip_file(checkpoint, device=model.device)
-    assert data is not None
-    told = {"run": str(run), "steps": data["num_timesteps"], "seconds": data.get("seconds", 0.0)}
-    told["episodes"] = data["episodes"]
-    if teacher := json.loads((run / "config.json").read_text()).get("teacher"):
-        told["teacher"] = teacher
-    model.history = (*data.get("history", ()), told)
-    theirs: dict[str, th.Tensor] = cast(dict[str, Any], parameters)["policy"]
-    ours = model.policy.state_dict()
-    actions = len(theirs["action_net.weight"])
-    if isinstance(model.action_space, spaces.Discrete) and actions < model.action_space.n:
-        acting = {key: value for key, value in theirs.items() if is_acting(key)}
-        theirs = more_actions(acting, model.policy, actions)
-    if any(key in ours and ours[key].shape != theirs[key].shape for key in theirs):
-        theirs = {key: value for key, value in theirs.items() if is_acting(key)}
-    try:
-        missing, unexpected = model.policy.load_state_dict(theirs, strict=False)
-    except RuntimeError as error:
-        raise _other_network(run, str(error)) from error
-    if unexpected or any(map(is_acting, missing)):
-        raise _other_network(run, f"{[*unexpected, *missing]} in one of them only")
-
-
-def _other_network(run: Path, difference: str) -> ValueError:
-    return ValueError(
-        f"{run} has another network: give the options that it was trained with ({difference})."
-    )
-
-
 def make_logger(out: Path) -> Logger:
     """SB3's logger; a resumed run gets files of its own, since the CSV one would be overwritten."""
     part = len(list(out.glob("progress*.csv"))) + 1
@@ -354,19 +309,3 @@ class SaveEvery(BaseCallback):
         if due and self.model.num_timesteps > self._begin:
             self.model.save(self.path)
             self._last = time.monotonic()
-
-
-def hardware(device: th.device) -> str:
-    """What computed it, in words for a table's row."""
-    if device.type == "cuda":
-        return th.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {th.get_num_threads()} threads"
-
-
-def version() -> str:
-    """The version that computed it: the commit of a checkout, else that of the distribution."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return metadata.version("rl2-sb3")

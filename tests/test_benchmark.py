@@ -1,4 +1,5 @@
 import csv
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,16 @@ def test_what_was_played_is_not_played_again(
     args = ("--cells", "k5-n10", "--agents", "random", "ucb1")
     table1(*args)
     before = Path("results/table1.csv").read_text()
+    left: list[int | None] = []
+    join = Pool.join
+
+    def spy(pool: Pool) -> None:
+        join(pool)
+        left.extend(process.exitcode for process in pool._pool)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(Pool, "join", spy)
     table1(*args, "--overwrite", "--workers", "2")  # other processes, the same numbers
+    assert left == [0, 0]  # ended by themselves: killed, they would leak semaphores
     assert Path("results/table1.csv").read_text() == before
     monkeypatch.setattr("rl2_sb3.matches.evaluate_trials", None)  # whoever plays now fails
     table1(*args)
@@ -91,6 +101,19 @@ def test_what_was_played_is_not_played_again(
     for changed in (("--seed", "1"), ("--trials", "200"), ("--overwrite",)):
         with pytest.raises(TypeError):
             table1(*args, *changed)
+
+
+def test_the_report_is_of_the_tables_that_were_written(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ("--cells", "k5-n10", "--agents", "random", "ucb1", "gittins-finite-horizon")
+    table1(*args)
+    assert capsys.readouterr().out.endswith("The report: rl2 report table1\n")
+    table1(*args, "--out", "mine")
+    words = capsys.readouterr().out
+    assert words.endswith("The report: rl2 report table1 --results mine --docs mine\n")
+    main(words.rpartition("rl2 ")[2].split())
+    assert Path("mine/table1.md").exists()
 
 
 def test_a_match_is_kept_apart_from_others(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from rl2_sb3.agent import is_acting
 from rl2_sb3.baselines import Greedy
 from rl2_sb3.cli import main
 from rl2_sb3.imitation import Demonstrations, imitate, returns_to_go
+from rl2_sb3.reports.logs import KL, read_progress
 
 
 def test_returns_to_go_by_hand() -> None:
@@ -62,12 +63,23 @@ def _silent() -> Any:
     return Logger(None, [])
 
 
-def test_imitate_then_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imitate_then_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     common = ["bandit", "--arms", "2", "--episodes", "5", "--hidden-size", "8", "--no-progress"]
     teach = [*common, "--teacher", "ucb1(c=0.1)", "--trials-per-batch", "16", "--out", "runs/im"]
     main(["imitate", *teach, "--batches", "30"])
     assert load_agent("runs/im").info["teacher"] == "ucb1(c=0.1)"
+    curve = read_progress(Path("runs/im"), KL)
+    assert curve.x.tolist() == [25 * 16 * 5, 30 * 16 * 5]
+    words = capsys.readouterr().out
+    assert f"from the teacher, ucb1(c=0.1): {curve.y[-1]:.4f} nats" in words
+    for place in ("runs/im/agent.safetensors", "runs/im/learning_curve.png", "--init runs/im"):
+        assert place in words
+    assert Path("runs/im/learning_curve.png").stat().st_size > 10_000
+    main(["imitate", *teach, "--batches", "30", "--resume"])  # nothing is left to do
+    assert f"{curve.y[-1]:.4f} nats" in capsys.readouterr().out
     taught = RL2PPO.load("runs/im/checkpoint.zip").policy.state_dict()
     rest = ["--n-envs", "16", "--learning-rate", "0", "--init", "runs/im", "--out", "runs/rl"]
     main(["train", *common, *rest, "--steps", "80"])

@@ -55,7 +55,28 @@ def test_a_preset_trains_what_it_goes_on_from(
 
 
 def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        main(["train", "--preset", "list"])
-    assert not left.value.code
-    assert "bandit-k10-n100" in capsys.readouterr().out
+    for command, line in (
+        ("train", "bandit-k5-stage-30 bandit arms=5 30 3M steps bandit-k5-stage-10"),
+        ("train", "bandit-k10-stage-10 bandit arms=10 10 1.5M steps"),
+        ("train", "paper any"),
+        (
+            "imitate",
+            "bandit-k10-n100-imitation bandit arms=10 100 8,000 batches "
+            "gittins(method='finite-horizon')",
+        ),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main([command, "--preset", "list"])
+        assert not left.value.code
+        lines = capsys.readouterr().out.splitlines()
+        assert line in [" ".join(each.split()) for each in lines]
+        assert len(lines) == 1 + len(TRAIN if command == "train" else IMITATION)
+
+
+def test_a_preset_of_another_command_is_pointed_to() -> None:
+    with pytest.raises(SystemExit, match="`rl2 imitate --preset bandit-k10-n100-imitation`"):
+        main(["train", "--preset", "bandit-k10-n100-imitation"])
+    with pytest.raises(SystemExit, match="`rl2 train --preset paper`"):
+        main(["imitate", "bandit", "--preset=paper"])
+    with pytest.raises(SystemExit, match=r"no preset 'papers'\. Did you mean 'paper'"):
+        main(["train", "bandit", "--preset", "papers"])

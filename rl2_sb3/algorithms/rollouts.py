@@ -29,15 +29,15 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import check_for_correct_spaces, obs_as_tensor
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecTransposeImage
 
 from rl2_sb3.agent import save_agent
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
-from rl2_sb3.trials.batched import TrialInfos
+from rl2_sb3.trials.batched import BatchedTrials, TrialInfos
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials
-from rl2_sb3.trials.spaces import is_trial_space
+from rl2_sb3.trials.spaces import PRIVILEGED, is_trial_space
 
 Self = TypeVar("Self", bound="TrialRollouts")
 
@@ -81,7 +81,9 @@ class TrialRollouts(OnPolicyAlgorithm):
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        return OnPolicyAlgorithm._wrap_env(as_trials(env), verbose, monitor_wrapper=False)
+        trials = as_trials(env)
+        _check_privileged(trials)
+        return OnPolicyAlgorithm._wrap_env(trials, verbose, monitor_wrapper=False)
 
     def _setup_model(self) -> None:
         self.rollout_buffer_class = TrialRolloutBuffer
@@ -329,6 +331,19 @@ def _as_trials(env: GymEnv | str, episodes: int | None) -> VecEnv:
     """Trials as they are; a plain environment as trials of ``episodes`` episodes."""
     are_trials = isinstance(env, (VecEnv, gym.Env)) and is_trial_space(env.observation_space)
     return as_trials(env, None if are_trials else episodes)
+
+
+def _check_privileged(trials: VecEnv) -> None:
+    """Raise a ValueError where a wrapper would change or lose the expected rewards."""
+    space = trials.observation_space
+    assert isinstance(space, spaces.Dict)
+    inner = trials.venv if isinstance(trials, VecTransposeImage) else trials  # SB3 puts that one on
+    if PRIVILEGED in space.spaces and not isinstance(inner, BatchedTrials):
+        raise ValueError(
+            f"Privileged trials in a {type(inner).__name__}: what is learned from, the expected "
+            "rewards, does not pass through a wrapper. Pass what make_trials(..., privileged=True) "
+            "gave, or make the trials without privileged."
+        )
 
 
 def _read(path: Any, wanted: str, custom_objects: dict[str, Any] | None) -> dict[str, Any]:

@@ -13,13 +13,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rl2_sb3.benchmark import CELLS, HOW_TO_INSTALL, LINEUP, Cell, Match, find_matches
+from rl2_sb3.benchmark import CELLS, LINEUP, Cell, Match, find_matches
 from rl2_sb3.comparison import adaptation_rows, gap_rows, table_rows
 from rl2_sb3.matches import Played, play_matches, read_match
+from rl2_sb3.registry import HOW_TO_INSTALL
 from rl2_sb3.reports.tables import Row, merge_table
 from rl2_sb3.scoring import SPLITS
 
 GAP_CELL = Cell(5, 500)  # of the paper's appendix C
+RESULTS = Path("results")
 KEY = ("arms", "episodes", "agent")
 
 
@@ -55,7 +57,7 @@ class Benchmark:
     """Folder for the returns of each trial."""
     sweeps: Path = Path("results/sweeps")
     """Folder of the sweeps' tables."""
-    out: Path = Path("results")
+    out: Path = RESULTS
     """Folder for the tables."""
 
 
@@ -83,7 +85,8 @@ def benchmark(args: Sequence[str]) -> None:
     _merge(config.out / "table1-adaptation.csv", adaptation)
     _merge(config.out / "table1-gaps.csv", gaps)
     _print(rows, config.trials)
-    print(f"Tables: {config.out}/table1*.csv. The report: rl2 report table1")
+    folders = "" if config.out == RESULTS else f" --results {config.out} --docs {config.out}"
+    print(f"Tables: {config.out}/table1*.csv. The report: rl2 report table1{folders}")
 
 
 def read_cell(cell: str, config: Benchmark) -> dict[Match, Played]:

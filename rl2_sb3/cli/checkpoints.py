@@ -9,10 +9,10 @@ from typing import Any
 
 import tyro
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from rl2_sb3.agent import describe_agent
-from rl2_sb3.registry import CHECKPOINTS, TASKS
+from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL, TASKS
 
 
 @dataclass(kw_only=True)
@@ -25,29 +25,42 @@ def checkpoints(args: Sequence[str]) -> None:
     tyro.cli(Checkpoints, args=list(args), prog="rl2 checkpoints")
     names = CHECKPOINTS.names()
     if not names:
-        print("None are installed; in a checkout, `pip install plugins/rl2-checkpoints` adds some.")
-        return
-    table = Table(*(Column(name, no_wrap=True) for name in ("checkpoint", "task")))
-    for heading in ("episodes", "steps", "learned from", "distribution"):
-        table.add_column(heading)
+        print(f"None are installed. In a checkout, `{HOW_TO_INSTALL}` adds some.")
+    tables: dict[str, Table] = {}
+    broken = []
     for name in names:
-        table.add_row(name, *_row(name))
-    Console().print(table)
+        try:
+            row, distribution = _row(name), CHECKPOINTS.distribution(name)
+        except (ValueError, RuntimeError, FileNotFoundError) as error:  # of one plugin, not of all
+            broken.append(f"{name}: {error}")
+            continue
+        tables.setdefault(distribution, _table(distribution)).add_row(name, *row)
+    for table in tables.values():
+        Console().print(table)
+    if broken:
+        print("\n".join(broken))
+
+
+def _table(distribution: str) -> Table:
+    """For the checkpoints of a distribution; as narrow as a terminal is."""
+    table = Table(title=distribution, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in ("checkpoint", "task"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("episodes", "steps"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("learned from")
+    return table
 
 
 def _row(name: str) -> list[str]:
-    try:
-        info = describe_agent(name)["info"]
-        options = _unusual(info.get("task"), info.get("options", {}))
-        return [
-            f"{info.get('task', '?')} {options}".strip(),
-            str(info.get("episodes", "?")),
-            f"{info['steps']:,}" if "steps" in info else "?",
-            _learned_from(info),
-            CHECKPOINTS.distribution(name),
-        ]
-    except (ValueError, RuntimeError, FileNotFoundError) as error:  # of one plugin, not of all
-        return [str(error)]
+    info = describe_agent(name)["info"]
+    options = _unusual(info.get("task"), info.get("options", {}))
+    return [
+        f"{info.get('task', '?')} {options}".strip(),
+        str(info.get("episodes", "?")),
+        f"{info['steps']:,}" if "steps" in info else "?",
+        _learned_from(info),
+    ]
 
 
 def _unusual(task: Any, options: dict[str, Any]) -> str:
@@ -60,5 +73,10 @@ def _unusual(task: Any, options: dict[str, Any]) -> str:
 def _learned_from(info: dict[str, Any]) -> str:
     teachers = [run["teacher"] for run in info.get("history", []) if "teacher" in run]
     if teachers:
-        return f"{teachers[-1]}, then reward"
-    return info.get("teacher") or "reward"
+        return f"{_name(teachers[-1])}, then reward"
+    return _name(info.get("teacher", "reward"))
+
+
+def _name(baseline: str) -> str:
+    """Without its parameters: "gittins"."""
+    return baseline.partition("(")[0]

@@ -18,8 +18,8 @@ from rl2_sb3.agent import agent_file, load_agent
 from rl2_sb3.baselines.base import Baseline, make_baseline
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_error
 from rl2_sb3.presets import run_folder
+from rl2_sb3.provenance import version
 from rl2_sb3.reports import adaptation_curve
-from rl2_sb3.runs import version
 from rl2_sb3.trials.make import make_tasks
 
 SUMMARY = (
@@ -58,7 +58,7 @@ class Evaluate:
     threads: int = 1
     """Processor threads."""
     append_to: Path | None = None
-    """Table to append the rows to as well, such as results/bandits.csv."""
+    """Table to append the rows to as well, such as results/outer_loop.csv."""
 
 
 def evaluate(args: Sequence[str]) -> None:

@@ -17,8 +17,10 @@ from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.cli.options import preset_settings, task_options
 from rl2_sb3.imitation import imitate as imitate_teacher
-from rl2_sb3.presets import IMITATION
-from rl2_sb3.runs import Setting, claim, hardware, make_logger, store_agent
+from rl2_sb3.provenance import hardware
+from rl2_sb3.reports import imitation_curve
+from rl2_sb3.reports.logs import KL, read_progress
+from rl2_sb3.runs import Setting, claim, make_logger, store_agent
 from rl2_sb3.trials.make import make_tasks, make_trials
 
 
@@ -42,8 +44,9 @@ class Imitation(Setting):
 class Imitate(Imitation):
     """Learn a baseline's algorithm by supervision, on fresh trials that the baseline plays.
 
-    Ends with the agent in OUT/agent.safetensors, and with OUT/checkpoint.zip, which
-    `rl2 train --init OUT` goes on from with reinforcement learning.
+    Ends with the agent in OUT/agent.safetensors, the divergence from the teacher in
+    OUT/learning_curve.png, and OUT/checkpoint.zip, which `rl2 train --init OUT` goes on from with
+    reinforcement learning.
     """
 
     out: Path = Path("runs/imitation")
@@ -62,7 +65,7 @@ class Imitate(Imitation):
 
 def imitate(args: Sequence[str]) -> None:
     """Parse the options and learn."""
-    settings, _ = preset_settings("imitate", IMITATION, args)
+    settings, _ = preset_settings("imitate", args)
     given, options = task_options("imitate", Imitate, args, **settings)
     names = [field.name for field in dataclasses.fields(Imitation)]
     config: dict[str, Any] = {name: getattr(given, name) for name in names}
@@ -106,7 +109,13 @@ def imitate(args: Sequence[str]) -> None:
     model.logger.close()
     model.save(checkpoint)
     agent = store_agent(model, given.out, config)
+    try:
+        curve = str(imitation_curve(given.out, given.out / "learning_curve.png"))
+        divergence = f"{read_progress(given.out, KL).y[-1]:.4f} nats per step"
+    except ValueError as error:  # its log is damaged, or began before it had steps
+        curve = divergence = f"unknown ({error})"
     print(
         f"{model.num_timesteps:,} steps, {model.seconds:.0f} s on {hardware(model.device)}. "
-        f"Agent: {agent}"
+        f"KL divergence from the teacher, {given.teacher}: {divergence}. Agent: {agent}, learning "
+        f"curve: {curve}. To go on by reinforcement learning: rl2 train ... --init {given.out}"
     )

@@ -10,25 +10,31 @@ from typing import Annotated, Any
 
 import tyro
 
-from rl2_sb3.presets import Preset, run_folder
+from rl2_sb3.presets import IMITATION, TRAIN, Preset, run_folder
 from rl2_sb3.registry import TASKS, did_you_mean
 
+PRESETS: dict[str, Mapping[str, Preset]] = {"train": TRAIN, "imitate": IMITATION}
 
-def preset_settings(
-    command: str, presets: Mapping[str, Preset], args: Sequence[str]
-) -> tuple[dict[str, Any], str | None]:
+
+def preset_settings(command: str, args: Sequence[str]) -> tuple[dict[str, Any], str | None]:
     """What the preset that the arguments name sets, and the preset that it goes on from.
 
     It must be known before the options are parsed, since it sets their defaults.
     """
-    name = "default"
+    name, presets = "default", PRESETS[command]
     for i, arg in enumerate(args):
         if arg == "--preset" or arg.startswith("--preset="):
             name = arg.partition("=")[2] or next(iter(args[i + 1 :]), "")
     if name == "list":
-        print("\n".join(presets))
+        print(_listed(presets))
         sys.exit()
     if name not in presets:
+        for other, theirs in PRESETS.items():
+            if name in theirs:
+                sys.exit(
+                    f"rl2 {command}: {name!r} is a preset of another command: "
+                    f"`rl2 {other} --preset {name}`."
+                )
         sys.exit(
             f"rl2 {command}: no preset {name!r}.{did_you_mean(name, list(presets))} "
             f"There are: {', '.join(presets)}."
@@ -36,7 +42,26 @@ def preset_settings(
     settings = {"preset": name, **presets[name]}
     if "task" in settings:
         settings["out"] = run_folder(name)
-    return settings, settings.pop("after", None)
+    after = settings.pop("after", None)
+    return settings, after
+
+
+def _listed(presets: Mapping[str, Preset]) -> str:
+    """A line for each preset: its name, and what it sets of the most interest."""
+    lines = [("preset", "task", "episodes", "length", "from")]
+    for name, preset in presets.items():
+        options = [f"{key}={value}" for key, value in preset.get("options", {}).items()]
+        task = " ".join([preset.get("task", "any"), *options])
+        length = f"{preset['steps'] / 1e6:g}M steps" if "steps" in preset else ""
+        if "batches" in preset:
+            length = f"{preset['batches']:,} batches"
+        origin = preset.get("after") or preset.get("teacher") or ""
+        lines.append((name, task, str(preset.get("episodes", "")), length, origin))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [
+        [cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines
+    ]
+    return "\n".join("  ".join(line).rstrip() for line in padded)
 
 
 def task_options(

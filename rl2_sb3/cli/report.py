@@ -34,5 +34,10 @@ class Report:
 def report(args: Sequence[str]) -> None:
     """Parse the options and write."""
     config = tyro.cli(Report, args=list(args), prog="rl2 report")
+    if not config.results.is_dir():
+        raise ValueError(
+            f"There is no folder {config.results}: name that of the tables with --results, or go "
+            "to a checkout of rl2-sb3."
+        )
     for path in table1_report(config.results, config.docs, config.readme):
         print(path)

@@ -42,7 +42,7 @@ class Train(Run):
 
 def train(args: Sequence[str]) -> None:
     """Parse the options, the task's own among them, and train."""
-    settings, after = preset_settings("train", TRAIN, args)
+    settings, after = preset_settings("train", args)
     config, options = task_options("train", Train, args, **settings)
     if after is not None and config.init is None:
         config.init = _trained(after, config)

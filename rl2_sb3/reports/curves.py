@@ -12,6 +12,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from rl2_sb3.reports.logs import (
+    KL,
+    Curve,
     read_config,
     read_evaluation,
     read_progress,
@@ -24,6 +26,7 @@ from rl2_sb3.reports.logs import (
 )
 from rl2_sb3.reports.style import GREY, PALETTE, drawing
 
+THIN_AND_THICK = "Thin: each log entry; thick: running mean"
 MANY = 50  # episodes beyond which lines are smoothed and the axis is logarithmic
 
 
@@ -55,17 +58,12 @@ def learning_curve(
     configs, curves = [read_config(run) for run in runs], [read_progress(run) for run in runs]
     size, unit = step_unit(last := max(curve.x[-1] for curve in curves))
     with drawing(out, 7.2, 4.2) as figure:
-        axes = _axes(figure, task_title(configs), "Thin: each log entry; thick: running mean")
+        axes = _axes(figure, task_title(configs), THIN_AND_THICK)
         axes.set_xlabel(f"Environment steps{unit and f' ({unit})'}")
         axes.set_ylabel("Mean return of a trial (sum of rewards)")
         axes.set_xlim(0, last / size)
         for i, (curve, words) in enumerate(zip(curves, run_labels(configs, runs), strict=True)):
-            n = len(curve.x)
-            mean = running_mean(curve.y, np.minimum(np.arange(n), max(n // 40, 1)))
-            x, colour, dashes = curve.x / size, PALETTE[i % len(PALETTE)], _dashes(i)
-            axes.plot(x, curve.y, color=colour, lw=0.7, alpha=0.35)
-            marker = "o" if n == 1 else ""
-            axes.plot(x, mean, dashes, marker=marker, color=colour, lw=2, label=words, zorder=3)
+            _draw_run(axes, curve, size, i, words)
         ends = []
         for name, value in (references or {}).items():
             axes.axhline(value, color=GREY, lw=1, ls=(0, (4, 3)), zorder=2)
@@ -73,6 +71,27 @@ def learning_curve(
         if len(runs) > 1:
             _legend_below(figure, axes)
         _label_ends(figure, axes, ends)
+    return out
+
+
+def imitation_curve(run: Path, out: Path) -> Path:
+    """Draw the divergence from the teacher against the steps of imitation, logarithmically.
+
+    :param run: folder of a run of `rl2 imitate`
+    :param out: the figure, .png, .svg or .pdf
+    :return: ``out``
+    :raises ValueError: files that cannot be read
+    """
+    config, curve = read_config(run), read_progress(run, KL)
+    size, unit = step_unit(curve.x[-1])
+    with drawing(out, 7.2, 4.2) as figure:
+        note = f"Teacher: {config['teacher']}. {THIN_AND_THICK}"
+        axes = _axes(figure, task_title([config]), note)
+        axes.set_xlabel(f"Environment steps{unit and f' ({unit})'}")
+        axes.set_ylabel("KL divergence from the teacher (nats per step)")
+        axes.set_xlim(0, curve.x[-1] / size)
+        axes.set_yscale("log")
+        _draw_run(axes, curve, size, 0, "")
     return out
 
 
@@ -149,6 +168,16 @@ def _axes(figure: Figure, title: str, note: str) -> Axes:
         size=9,
     )
     return axes
+
+
+def _draw_run(axes: Axes, curve: Curve, size: float, i: int, words: str) -> None:
+    """What a run logged, and over it its running mean, in the ``i``-th line's look."""
+    n = len(curve.x)
+    mean = running_mean(curve.y, np.minimum(np.arange(n), max(n // 40, 1)))
+    x, colour = curve.x / size, PALETTE[i % len(PALETTE)]
+    axes.plot(x, curve.y, color=colour, lw=0.7, alpha=0.35)
+    marker = "o" if n == 1 else ""
+    axes.plot(x, mean, _dashes(i), marker=marker, color=colour, lw=2, label=words, zorder=3)
 
 
 def _dashes(i: int) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-STEPS, RETURN = "time/total_timesteps", "trial/return"
+STEPS, RETURN, KL = "time/total_timesteps", "trial/return", "imitation/kl"
 EVALUATION = ("agent", "episode", "mean", "standard_error", "trials")
 UNSHOWN = ("steps", "device", "threads", "workers")  # they change where a run ends, not its course
 BANDIT_ARMS = 5  # what `rl2 train bandit` takes by default; its class would import torch
@@ -31,13 +31,14 @@ class Curve(NamedTuple):
     """Standard error of ``y``; zeros where nothing is known of it."""
 
 
-def read_progress(run: Path) -> Curve:
+def read_progress(run: Path, column: str = RETURN) -> Curve:
     """Mean return of a trial against environment steps, over all the parts of a resumed run.
 
     A killed run may have logged past the checkpoint that it went on from: what the next part
     logged again is taken from there.
 
     :param run: folder with ``progress.csv`` and, after resumptions, ``progress-2.csv``, ...
+    :param column: what else to read in the return's place, such as ``KL`` of imitation
     :raises ValueError: no such file, a file that cannot be read, or no finished trial yet
     """
     parts = {int(m[1] or 1): p for p in run.glob("progress*.csv") if (m := _PART.match(p.name))}
@@ -49,14 +50,14 @@ def read_progress(run: Path) -> Curve:
         rows = _read_csv(path, (STEPS,), "Pass the folder of a run of `rl2 train`.", log=True)
         steps = [_number(path, row, STEPS) for row in rows if row[STEPS]]
         points += [
-            (step, _number(path, row, RETURN))
+            (step, _number(path, row, column))
             for row in rows
-            if row.get(RETURN) and row[STEPS] and (step := _number(path, row, STEPS)) < end
+            if row.get(column) and row[STEPS] and (step := _number(path, row, STEPS)) < end
         ]
         end = min([end, *steps])
     if not points:
         raise ValueError(
-            f"{run} has logged no finished trial yet ('{RETURN}' is empty in its progress.csv): "
+            f"{run} has logged no finished trial yet ('{column}' is empty in its progress.csv): "
             "train until a trial has ended."
         )
     x, y = np.array(sorted(points)).T

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rl2_sb3.registry import HOW_TO_INSTALL
 from rl2_sb3.reports.history import COLUMNS
 from rl2_sb3.reports.logs import Curve
 from rl2_sb3.reports.table1 import COMMAND, CURVES_COMMAND, Cell, Table, read_table1
@@ -48,8 +49,8 @@ def table1_report(results: Path, docs: Path, readme: Path | None = None) -> list
         )
     if not any(agent.startswith("rl2") for entries in table.values() for agent in entries):
         notes.append(
-            "Without trained agents: none was installed when the bandits were played (`pip install "
-            f"-e plugins/rl2-checkpoints`, then `{COMMAND}`)."
+            "Without trained agents: none was installed when the bandits were played "
+            f"(`{HOW_TO_INSTALL}`, then `{COMMAND}`)."
         )
     adaptation, instances = read_adaptation(results / "table1-adaptation.csv")
     written.append(adaptation_figure(adaptation, instances, docs / "table1_adaptation.png"))

@@ -71,7 +71,6 @@ def _check_batched(tasks: BatchedTasks[Any, Any], episodes: int, n: int, seed: i
         f"horizon={horizon!r}: set it to the steps of every episode, or to None.",
     )
     watched = Watched(tasks)
-    trials = [BatchedTrials(watched, n, episodes, seed) for _ in range(3)]
     rngs = [np.random.default_rng(s) for s in (seed, seed, seed + 1)]
     drawn, again, other = (watched.sample(n, rng) for rng in rngs)
     equal = same(drawn, take(drawn, np.zeros(n, int)))
@@ -82,6 +81,11 @@ def _check_batched(tasks: BatchedTasks[Any, Any], episodes: int, n: int, seed: i
         f"optimal_return gives {best} for {n} tasks: give a finite number for each, or None.",
     )
     watched.reset(take(drawn, np.arange(n) % 2 == 0), rngs[0])  # some of them, as trials do
+    state, _ = watched.reset(drawn, rngs[0])
+    privileged = watched.privileged(drawn, state) is not None
+    trials = [BatchedTrials(watched, n, episodes, seed, privileged) for _ in range(3)]
+    action = _actions(batch_space(tasks.action_space, n), seed).sample()
+    watched.expected_reward(drawn, state, action)
     _check_trials(trials, horizon, seed)
 
 

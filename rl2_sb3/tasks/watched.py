@@ -26,6 +26,7 @@ class Watched(BatchedTasks[Any, Any]):
         self.tasks, self.horizon = tasks, tasks.horizon
         self.observation_space, self.action_space = tasks.observation_space, tasks.action_space
         self._kinds: list[Any] | None = None
+        self._told_size: int | None = None
 
     def sample(self, n: int, rng: np.random.Generator) -> Any:
         params = unmoved(self.tasks.sample, n, rng)
@@ -39,6 +40,26 @@ class Watched(BatchedTasks[Any, Any]):
         return self._checked(
             "step", "state, observation, reward, ended", params, state, action, rng
         )
+
+    def privileged(self, params: Any, state: Any) -> Any:
+        told = self._told("privileged", params, state)
+        if told is not None:
+            if self._told_size is None:
+                self._told_size = np.shape(told)[1] if np.ndim(told) == 2 else 1
+            _check_numbers("privileged", told, (len(_leaves("sample", params)[0]), self._told_size))
+        return told
+
+    def expected_reward(self, params: Any, state: Any, action: NDArray[Any]) -> Any:
+        told = self._told("expected_reward", params, state, action)
+        if told is not None:
+            _check_numbers("expected_reward", told, (len(_leaves("sample", params)[0]),))
+        return told
+
+    def _told(self, name: str, *args: Any) -> Any:
+        kept = deepcopy(args)
+        told = unmoved(getattr(self.tasks, name), *args)
+        demand(same(args, kept), f"{name} changes params, state or actions: copy them first.")
+        return told
 
     def _checked(
         self, name: str, names: str, params: Any, state: Any, action: Any, rng: np.random.Generator
@@ -61,10 +82,7 @@ class Watched(BatchedTasks[Any, Any]):
         )
         self._check_observation(name, result[1], n)
         if action is not None:
-            _check_array("step's reward", result[2], (n,), np.dtype(np.float64))
-            demand(
-                bool(np.isfinite(result[2]).all()), "step's reward is not finite: give a number."
-            )
+            _check_numbers("step's reward", result[2], (n,))
             _check_array("step's ended", result[3], (n,), np.dtype(np.bool_))
         return result
 
@@ -141,6 +159,11 @@ def _leaves(name: str, tree: Any) -> list[NDArray[Any]]:
             yield tree
 
     return list(walk(tree))
+
+
+def _check_numbers(what: str, array: Any, shape: tuple[int, ...]) -> None:
+    _check_array(what, array, shape, np.dtype(np.float64))
+    demand(bool(np.isfinite(array).all()), f"{what} is not finite: give a number.")
 
 
 def _check_array(what: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

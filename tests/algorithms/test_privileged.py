@@ -9,8 +9,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecMonitor, VecNormalize, VecTransposeImage
 
-from rl2_sb3 import evaluate_trials, load_agent
+from rl2_sb3 import BernoulliBandit, evaluate_trials, load_agent
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.trials import make_trials
 from tests.algorithms.collecting import Clockwork, Model, collect
@@ -92,6 +94,52 @@ def test_a_privileged_run_goes_on_where_it_stood(tmp_path: Path) -> None:
 
     for ours, theirs in zip(whole.policy.parameters(), half.policy.parameters(), strict=True):
         assert (ours == theirs).all()
+
+
+def test_wrappers_around_privileged_trials_are_refused(tmp_path: Path) -> None:
+    """They change the reward's units, or lose what is learned from."""
+    model = privileged_model()
+    model.save(tmp_path / "model.zip")
+    trials = make_trials("bandit", n_envs=6, episodes=4, privileged=True, arms=3)
+    for wrapped in (VecMonitor(trials), VecNormalize(trials, norm_obs=False)):
+        message = rf"Privileged trials in a {type(wrapped).__name__}.*make_trials\(..., privileged"
+        with pytest.raises(ValueError, match=message):
+            RL2PPO("GRUPolicy", wrapped)
+        with pytest.raises(ValueError, match=message):
+            model.set_env(wrapped)
+        with pytest.raises(ValueError, match=message):
+            RL2PPO.load(tmp_path / "model.zip", wrapped)
+    RL2PPO("GRUPolicy", VecMonitor(make_trials("bandit", 6)))  # no matter if nothing is told
+
+
+class Pictures(BernoulliBandit):
+    """Bandits seen as images, whose channels SB3 moves to the front."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.observation_space = spaces.Box(0, 255, (24, 20, 3), np.uint8)
+
+    def reset(self, params: Any, rng: np.random.Generator) -> Any:
+        return None, np.zeros((len(params), 24, 20, 3), np.uint8)
+
+    def step(self, params: Any, state: Any, action: Any, rng: np.random.Generator) -> Any:
+        _, _, reward, ended = super().step(params, state, action, rng)
+        return None, np.zeros((len(params), 24, 20, 3), np.uint8), reward, ended
+
+
+def test_what_sb3_puts_around_images_is_no_matter(tmp_path: Path) -> None:
+    def trials() -> Any:
+        return make_trials(Pictures(arms=3), n_envs=2, episodes=4, privileged=True)
+
+    model = RL2PPO("CnnGRUPolicy", trials(), policy_kwargs={"hidden_size": 8})
+    assert isinstance(model.env, VecTransposeImage)
+    model.save(tmp_path / "model.zip")
+    loaded = RL2PPO.load(tmp_path / "model.zip", trials())
+    loaded.set_env(model.env)
+    buffer = collect(loaded)
+    means = buffer.observations["privileged"][..., :3]
+    expected = np.take_along_axis(means, buffer.actions.astype(int), axis=2)[..., 0]
+    np.testing.assert_allclose(buffer.rewards, expected, rtol=1e-6)
 
 
 def test_who_tells_nothing_is_not_privileged() -> None:

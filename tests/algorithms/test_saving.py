@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -17,6 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from rl2_sb3 import load_agent
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.trials import TrialWrapper, make_trials
 from tests.algorithms.collecting import Model
@@ -134,6 +136,41 @@ def test_a_resumed_training_is_the_uninterrupted_one(
     assert found.keys() == expected.keys()
     different = [key for key in expected if not th.equal(found[key], expected[key])]
     assert different == []
+
+
+def test_seconds_add_up_over_save_and_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    class TakesTenSeconds(BaseCallback):
+        """What a rollout does."""
+
+        def _on_step(self) -> bool:
+            return True
+
+        def _on_rollout_end(self) -> None:
+            nonlocal now
+            now += 10
+
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr("rl2_sb3.algorithms.rollouts.time", clock)
+    path, rollout = tmp_path / "model.zip", STEPS * 4
+    model = make_model(bandits())
+    model.learn(4 * rollout, [TakesTenSeconds(), SaveAt(3, path)])
+    now += 1000  # nothing is trained
+    model.save(tmp_path / "later.zip")
+    assert model.seconds == 40
+
+    resumed = RL2PPO.load(path, bandits(), force_reset=False)
+    assert resumed.seconds == 30
+    resumed.learn(2 * rollout, TakesTenSeconds(), reset_num_timesteps=False)
+    resumed.save(path)
+    resumed.save_agent(tmp_path / "agent.safetensors")
+
+    assert RL2PPO.load(path).seconds == resumed.seconds == 50
+    assert load_agent(tmp_path / "agent.safetensors").info["seconds"] == 50
+    assert resumed.learn(rollout, TakesTenSeconds()).seconds == 10  # begun anew
 
 
 def test_a_new_beginning_has_new_trials(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 import json
-import subprocess
-import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from rl2_sb3.cli import main
+from rl2_sb3.presets import IMITATION, TRAIN
 from rl2_sb3.reports.history import COLUMNS, save_curves
-from rl2_sb3.reports.table1 import Cell, published, read_table1, share
+from rl2_sb3.reports.table1 import CURVES_COMMAND, Cell, published, read_table1, share
 from rl2_sb3.reports.table1_markdown import document, replace_between, short_table
 from rl2_sb3.reports.table1_report import read_adaptation, read_curves, read_gaps
 from rl2_sb3.reports.tables import merge_table, read_table
@@ -164,6 +164,8 @@ def test_missing_tables_name_their_command(tmp_path: Path) -> None:
     args = ["report", "table1", "--results", str(tmp_path), "--docs", str(tmp_path / "docs")]
     with pytest.raises(SystemExit, match=r"table1.csv cannot be read.*`rl2 benchmark table1`"):
         main(args)
+    with pytest.raises(SystemExit, match=r"no folder .*nowhere: .* with --results"):
+        main(["report", "table1", "--results", str(tmp_path / "nowhere")])
     write(tmp_path)
     (tmp_path / "table1-adaptation.csv").write_text("arms\n5\n")
     with pytest.raises(SystemExit, match=r"adaptation.csv lacks.*`rl2 benchmark table1`"):
@@ -219,14 +221,19 @@ def test_merging_keeps_the_other_rows(tmp_path: Path) -> None:
     assert path.read_text() == "a,b\n1,x\n2,z\n3,new\n"
 
 
-def test_reports_import_no_torch() -> None:
-    package = Path(__file__).parents[2] / "rl2_sb3"
-    code = (
-        "import sys, types\n"
-        "parent = types.ModuleType('rl2_sb3')\n"  # the real one brings the algorithms
-        f"parent.__path__ = [{str(package)!r}]\n"
-        "sys.modules['rl2_sb3'] = parent\n"
-        "import rl2_sb3.reports.table1_report\n"
-        "assert not {'torch', 'stable_baselines3', 'matplotlib.pyplot'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_the_curves_are_of_all_runs_that_learned_from_reward() -> None:
+    patterns = [word for word in CURVES_COMMAND.split() if word.startswith("runs/")]
+    bandits = {name for name in (*TRAIN, *IMITATION) if name.startswith("bandit-")}
+    named = {
+        name for name in bandits if any(fnmatch(f"runs/{name}", pattern) for pattern in patterns)
+    }
+    assert bandits - named == {
+        *(name for name in bandits if name.endswith("-imitation")),  # they log no return
+        *(name for name in bandits if name.endswith(("-stage-10", "-stage-30"))),
+    }
+
+
+def test_commands_are_told_everywhere() -> None:
+    root = Path(__file__).parents[2]
+    for name in ("README.md", "docs/table1.md"):
+        assert f"\n{CURVES_COMMAND}" in (root / name).read_text()

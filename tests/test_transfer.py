@@ -7,7 +7,7 @@ import torch as th
 from gymnasium import spaces
 
 from rl2_sb3.policies import GRUPolicy
-from rl2_sb3.policies.grow import more_actions
+from rl2_sb3.transfer import more_actions
 from rl2_sb3.trials import trial_space
 
 OLD, NEW = 3, 7

@@ -1,0 +1,26 @@
+"""Where a number comes from: the machine and the version that computed it."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import torch as th
+
+
+def hardware(device: th.device) -> str:
+    """What computed it, in words for a table's row."""
+    if device.type == "cuda":
+        return th.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {th.get_num_threads()} threads"
+
+
+def version() -> str:
+    """The version that computed it: the commit of a checkout, else that of the distribution."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return metadata.version("rl2-sb3")

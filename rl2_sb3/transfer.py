@@ -1,0 +1,110 @@
+"""Weights from one agent to another, which may have more actions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.save_util import load_from_zip_file
+
+from rl2_sb3.agent import is_acting
+from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.policies import GRUPolicy
+from rl2_sb3.policies.features import TrialFeatures
+
+HEAD = ("action_net.weight", "action_net.bias")
+
+
+def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
+    """Begin with the policy of another run, and with its value network where that fits.
+
+    A value network that sees what the other did not (``privileged``) begins anew. Where there are
+    more actions now than then, the policy takes them on: see :func:`more_actions`.
+
+    :raises ValueError: no checkpoint there, or one of another network
+    """
+    checkpoint = run / "checkpoint.zip"
+    if not checkpoint.exists():
+        raise ValueError(f"{run} holds no checkpoint.zip to begin with.")
+    data, parameters, _ = load_from_zip_file(checkpoint, device=model.device)
+    assert data is not None
+    told = {"run": str(run), "steps": data["num_timesteps"], "seconds": data.get("seconds", 0.0)}
+    told["episodes"] = data["episodes"]
+    if teacher := json.loads((run / "config.json").read_text()).get("teacher"):
+        told["teacher"] = teacher
+    model.history = (*data.get("history", ()), told)
+    theirs: dict[str, th.Tensor] = cast(dict[str, Any], parameters)["policy"]
+    ours = model.policy.state_dict()
+    actions = len(theirs["action_net.weight"])
+    if isinstance(model.action_space, spaces.Discrete) and actions < model.action_space.n:
+        acting = {key: value for key, value in theirs.items() if is_acting(key)}
+        theirs = more_actions(acting, model.policy, actions)
+    if any(key in ours and ours[key].shape != theirs[key].shape for key in theirs):
+        theirs = {key: value for key, value in theirs.items() if is_acting(key)}
+    try:
+        missing, unexpected = model.policy.load_state_dict(theirs, strict=False)
+    except RuntimeError as error:
+        raise _other_network(run, str(error)) from error
+    if unexpected or any(map(is_acting, missing)):
+        raise _other_network(run, f"{[*unexpected, *missing]} in one of them only")
+
+
+def _other_network(run: Path, difference: str) -> ValueError:
+    return ValueError(
+        f"{run} has another network: give the options that it was trained with ({difference})."
+    )
+
+
+def more_actions(
+    weights: dict[str, th.Tensor], policy: GRUPolicy, actions: int
+) -> dict[str, th.Tensor]:
+    """The weights of a policy for fewer actions, in the shape of one for more.
+
+    What is known of an old action stays. A new one enters no unit at first, and gets the mean of
+    the old ones' logits: it is as likely as they are where the policy tells none of them apart, and
+    unlikely where it has made up its mind.
+
+    :param weights: the acting part of the old policy's state
+    :param policy: for the new actions
+    :param actions: how many of them are old
+    :return: the acting part of the new policy's state
+    :raises ValueError: policies that differ in more than the number of discrete actions
+    """
+    new = policy.action_space
+    features = policy.features_extractor
+    if (
+        not isinstance(new, spaces.Discrete)
+        or not isinstance(features, TrialFeatures)
+        or policy.network["weight_norm"]
+        or new.n < actions
+    ):
+        raise ValueError(
+            f"A policy for {actions} actions cannot become one for {new}: more discrete actions, "
+            "without images and weight_norm, are what it can take on."
+        )
+    first = "before.0.weight" if policy.network["layers_before"] else "gru.weight_ih"
+    inputs = f"mlp_extractor.policy.{first}"
+    old = weights[inputs]
+    parts = {
+        name: (
+            part.start,
+            actions if name in ("action", "action_reward") else part.stop - part.start,
+        )
+        for name, part in features.columns().items()
+    }
+    if sum(width for _, width in parts.values()) != old.shape[1]:
+        raise ValueError("The two tasks differ in more than their number of actions.")
+    columns, begin = th.zeros(len(old), features.features_dim), 0
+    for start, width in parts.values():
+        columns[:, start : start + width] = old[:, begin : begin + width]
+        begin += width
+    grown = {**weights, inputs: columns}
+    for name in HEAD:
+        rows = weights[name]
+        grown[name] = th.cat(
+            [rows, rows.mean(dim=0, keepdim=True).expand(int(new.n) - actions, *rows.shape[1:])]
+        )
+    return grown

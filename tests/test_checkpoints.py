@@ -1,0 +1,66 @@
+"""How trained agents are listed, and what is said where there are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl2_sb3 import RL2PPO, load_agent, make_trials
+from rl2_sb3.cli import main
+from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL
+
+LONG = "bandit-k50-n100-imitation-rl"
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """The checkpoints that are installed: none, but for what a test puts in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    files: dict[str, Path] = {}
+
+    def load(name: str) -> Path:
+        if name not in files:
+            raise ValueError(f"No checkpoint {name!r}.")
+        return files[name]
+
+    monkeypatch.setattr(CHECKPOINTS, "names", lambda: sorted(files))
+    monkeypatch.setattr(CHECKPOINTS, "load", load)
+    monkeypatch.setattr(CHECKPOINTS, "distribution", lambda name: "some-agents 1.0")
+    return files
+
+
+def test_the_list_fits_into_80_columns(files: dict[str, Path], capsys: Any) -> None:
+    model = RL2PPO("GRUPolicy", make_trials("bandit", 2, 100, arms=50))
+    history = [{"steps": 1, "seconds": 1.0, "teacher": "gittins(method='finite-horizon')"}]
+    told = {"task": "bandit", "options": {"arms": 50, "alpha": 1.0}, "steps": 34_535_000}
+    model.save_agent("a.safetensors", **told, history=history)
+    model.save_agent("b.safetensors", **told, teacher="greedy")
+    files |= {LONG: Path("a.safetensors"), "b": Path("b.safetensors"), "lost": Path("c")}
+
+    main(["checkpoints"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].strip() == "some-agents 1.0"
+    shown = [line.split() for line in lines]
+    assert shown[1] == ["checkpoint", "task", "episodes", "steps", "learned", "from"]
+    assert ["b", "bandit", "arms=50", "100", "34,535,000", "greedy"] in shown
+    assert [LONG, "bandit", "arms=50", "100", "34,535,000", "gittins,"] in shown
+    assert ["then", "reward"] in shown
+    assert lines[-1].startswith("lost: ")  # it stops none of the others
+
+
+def test_where_there_are_none_it_is_said_how_to_get_some(
+    files: dict[str, Path], capsys: Any
+) -> None:
+    main(["checkpoints"])
+    assert HOW_TO_INSTALL in capsys.readouterr().out
+    with pytest.raises(ValueError, match=f"No checkpoint 'bandit-k5-n10'.*`{HOW_TO_INSTALL}`"):
+        load_agent("bandit-k5-n10")
+    for path in ("runs/bandit-k5-n10", "bandit-k5-n10.safetensors"):
+        with pytest.raises(ValueError, match="no agent's file") as raised:
+            load_agent(path)
+        assert HOW_TO_INSTALL not in str(raised.value)
