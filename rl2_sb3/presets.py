@@ -86,8 +86,8 @@ IN_ORDER: Preset = {"teacher": "gittins(method='finite-horizon', ties='first')"}
 AFTER_IMITATION: Preset = {
     **LONG,
     **UNITS_128,
-    **{"steps": 5_000_000, "algorithm": "trpo", "target_kl": 0.0003, "gae_lambda": 1.0},
-    **{"n_envs": 1000, "trials_per_batch": 250, "learning_rate": 1e-4, "ent_coef": 0.0},
+    **{"steps": 10_000_000, "algorithm": "trpo", "target_kl": 0.0003, "gae_lambda": 1.0},
+    **{"n_envs": 4000, "trials_per_batch": 500, "learning_rate": 1e-4, "ent_coef": 0.0},
 }
 
 # name, arms, pulls, goes on from, settings
