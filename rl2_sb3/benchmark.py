@@ -1,46 +1,15 @@
-"""The paper's Table 1 as a list of matches: nine bandit settings, and who plays in them."""
+"""A table of the paper as a list of matches: who plays where, with which parameters."""
 
 from __future__ import annotations
 
 import ast
 import csv
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from rl2_sb3.paper import EXACT_PULLS, Cell, Contender, PaperTable
 from rl2_sb3.registry import CHECKPOINTS, did_you_mean
-
-Group = Literal["baseline", "exact", "RL from scratch", "imitation", "RL after imitation"]
-
-EXACT_PULLS = 10
-"""Pulls beyond which the Bayes optimum has too many beliefs to go through."""
-
-
-class Cell(NamedTuple):
-    """A setting of Table 1: the bandit's arms, and the pulls of a trial."""
-
-    arms: int
-    episodes: int
-
-    @property
-    def name(self) -> str:
-        """Such as "k10-n100"."""
-        return f"k{self.arms}-n{self.episodes}"
-
-
-class Contender(NamedTuple):
-    """An agent of the table, for any cell."""
-
-    name: str
-    group: Group
-    spec: str
-    """The baseline with its parameters, or a checkpoint's name with {cell} in it."""
-    tuned: bool = False
-    """Its parameters come from its sweep, for each cell the best on the validation split."""
-
-    @property
-    def trained(self) -> bool:
-        """Whether it is a checkpoint."""
-        return self.group not in ("baseline", "exact")
 
 
 class Match(NamedTuple):
@@ -53,28 +22,11 @@ class Match(NamedTuple):
     """The trained agent's file."""
     trials: int
     seed: int
-
-
-CELLS = [Cell(arms, episodes) for episodes in (10, 100, 500) for arms in (5, 10, 50)]
-LINEUP = [
-    Contender("random", "baseline", "random"),
-    Contender("greedy", "baseline", "greedy(ties='first')"),  # the paper's
-    Contender("epsilon-greedy", "baseline", "epsilon-greedy", tuned=True),
-    Contender("ucb1", "baseline", "ucb1", tuned=True),
-    Contender("thompson", "baseline", "thompson"),
-    Contender("ots-density", "baseline", "ots-density", tuned=True),
-    Contender("ots-mean", "baseline", "ots-mean"),
-    Contender("gittins", "baseline", "gittins", tuned=True),
-    Contender("gittins-finite-horizon", "baseline", "gittins(method='finite-horizon')"),
-    Contender("bayes-optimum", "exact", "bayes-optimum"),
-    Contender("rl2", "RL from scratch", "bandit-{cell}"),
-    Contender("rl2-imitation", "imitation", "bandit-{cell}-imitation"),
-    Contender("rl2-imitation-rl", "RL after imitation", "bandit-{cell}-imitation-rl"),
-]
+    task: str = "bandit"
 
 
 def find_matches(
-    cells: list[str], agents: list[str], trials: int, seed: int, sweeps: Path
+    table: PaperTable, cells: list[str], agents: list[str], trials: int, seed: int, sweeps: Path
 ) -> tuple[list[Match], list[str]]:
     """The matches of some cells and agents, by their names.
 
@@ -82,7 +34,8 @@ def find_matches(
     :return: the matches, and the names of the checkpoints that are not installed
     :raises ValueError: an unknown name, or a sweep that was not run
     """
-    of_cells, of_agents = {c.name: c for c in CELLS}, {each.name: each for each in LINEUP}
+    of_cells = {cell.name: cell for cell in table.cells}
+    of_agents = {each.name: each for each in table.lineup}
     _check_names("cell", cells, list(of_cells))
     _check_names("agent", agents, list(of_agents))
     matches, missing = [], []
@@ -96,9 +49,9 @@ def find_matches(
                     missing.append(spec)
                     continue
                 file = Path(CHECKPOINTS.load(spec))
-            elif contender.tuned:
-                spec += f"({tuned_parameters(sweeps / f'{spec}.csv', cell)})"
-            matches.append(Match(contender, cell, spec, file, trials, seed))
+            else:
+                spec = baseline_spec(contender, cell, table.task, sweeps)
+            matches.append(Match(contender, cell, spec, file, trials, seed, table.task))
     return matches, missing
 
 
@@ -109,10 +62,25 @@ def _check_names(noun: str, names: list[str], known: list[str]) -> None:
             raise ValueError(f"No {noun} {name!r}.{hint} Known: {', '.join(known)}.")
 
 
-def tuned_parameters(path: Path, cell: Cell) -> str:
-    """The parameters with the best mean in a sweep's table, of those tried in this cell: "c=0.1".
+def baseline_spec(contender: Contender, cell: Cell, task: str, sweeps: Path) -> str:
+    """A baseline with its parameters, as ``make_baseline`` takes it: "beb(prior='true')".
 
-    :raises ValueError: no such table, or none of its rows is of this cell's validation split
+    :raises ValueError: it is tuned, and its sweep was not run
+    """
+    given = {"prior": contender.prior} if contender.prior else {}
+    tuned = {}
+    if contender.tuned:
+        point = {"task": task, **cell.columns, **given}
+        tuned = tuned_parameters(sweeps / f"{contender.spec}.csv", point)
+    words = [f"{key}={value!r}" for key, value in {**given, **tuned}.items()]
+    return f"{contender.spec}({', '.join(words)})" if words else contender.spec
+
+
+def tuned_parameters(path: Path, point: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with the best mean in a sweep's table, of those tried at this point.
+
+    :param point: what the rows must have, such as task, episodes and prior
+    :raises ValueError: no such table, or none of its rows is of this point's validation split
     """
     hint = f"Run `rl2 sweep sweeps/{path.stem}.yaml`."
     try:
@@ -120,19 +88,18 @@ def tuned_parameters(path: Path, cell: Cell) -> str:
             table = list(csv.DictReader(file))
     except OSError as error:
         raise ValueError(f"{path} is missing, from which parameters are taken. {hint}") from error
+    wanted = {"split": "validation", **point}
     rows = [
         row
-        for row in table
-        if (row.get("arms"), row.get("episodes")) == (str(cell.arms), str(cell.episodes))
-        and row.get("split") == "validation"
-        and row.get("task", "bandit") == "bandit"
+        for row in ({"task": "bandit", **row} for row in table)
+        if all(row.get(key) == str(value) for key, value in wanted.items())
     ]
     if not rows:
-        raise ValueError(f"{path} has no row of {cell.name}'s validation split. {hint}")
+        words = ", ".join(f"{key}={value}" for key, value in point.items())
+        raise ValueError(f"{path} has no row of the validation split with {words}. {hint}")
     best = max(rows, key=lambda row: float(row["mean"]))
-    setting = ("agent", "task", "split", "trials", "arms", "episodes", "mean", "standard_error")
-    own = {key: value for key, value in best.items() if key not in setting and value}
-    return ", ".join(f"{key}={_value(text)!r}" for key, text in own.items())
+    others = {"agent", "trials", "mean", "standard_error", *wanted}
+    return {key: _value(text) for key, text in best.items() if key not in others and text}
 
 
 def _value(text: str) -> Any:

@@ -1,10 +1,9 @@
-"""What matches tell: the rows of Table 1, regret pull by pull, and the best arm found by gaps.
+"""What matches tell: the rows of a table, what each part of a trial brings, the best arm by gaps.
 
 The contest, which names each cell's best mean and tests the others against it, is among all agents
 that one could deploy in any cell: the baselines, the finite-horizon Gittins index among them, and
-the trained agents, however they were trained. The exact optimum is outside of it: it exists for
-short trials only, and as the upper limit it would win each time, significantly or not. Its value
-stands beside the others.
+the trained agents, however they were trained. The exact optimum is outside of it, and who does not
+know the prior has a contest apart: see :func:`~rl2_sb3.paper.contest`.
 """
 
 from __future__ import annotations
@@ -18,40 +17,56 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from rl2_sb3.benchmark import Match
-from rl2_sb3.evaluation import standard_error, trial_tasks
+from rl2_sb3.evaluation import Evaluation, standard_error, trial_tasks
 from rl2_sb3.matches import Played
+from rl2_sb3.paper import Contender, PaperTable, contest
 from rl2_sb3.tasks.bandits import BernoulliBandit
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
 Matches = Mapping[Match, Played]
 
-REFERENCE = "gittins-finite-horizon"  # the best that is known for any number of pulls and arms
 POINTS = 60  # of an adaptation curve, at most
 GAPS = (0, 0.01, 0.05, 0.1, 0.3, 0.5, 1)  # the paper's appendix C
 TRAINING = ("steps", "seconds", "hardware", "teacher")
 
 
-def table_rows(played: Matches) -> list[Row]:
-    """Rows of Table 1, for the matches of one cell.
+def with_optimum(table: PaperTable, played: Matches) -> Matches:
+    """The matches of one cell, and the value of knowing the task as if it had played them too."""
+    if not table.optimum or not played:
+        return played
+    match, each = next(iter(played.items()))
+    assert each.result.optimal is not None
+    episodes = match.cell.episodes
+    returns = np.repeat(each.result.optimal[:, None], episodes, axis=1)
+    result = Evaluation(returns, each.result.lengths, each.result.successes, each.result.optimal)
+    contender = Contender(table.optimum, "exact", table.optimum)
+    match = match._replace(contender=contender, spec=contender.spec, file=None)
+    return {**played, match: Played(result, None, None, {}, each.version)}
 
-    ``against`` names the contest's best; ``behind`` is how far an agent's mean is below it, and
-    ``ahead`` how far above the reference's, with the standard errors of the paired differences.
+
+def table_rows(played: Matches, reference: str) -> list[Row]:
+    """Rows of a table, for the matches of one cell.
+
+    ``against`` names the best of an agent's contest; ``behind`` is how far its mean is below it,
+    and ``ahead`` how far above the reference's, with the standard errors of the paired differences.
     """
-    contest = [match for match in played if match.contender.group != "exact"]
-    best = max(contest, key=lambda match: played[match].result.mean, default=None)
+    best: dict[str, str] = {}
+    for match in sorted(played, key=lambda match: played[match].result.mean, reverse=True):
+        best.setdefault(contest(match.contender.group), match.contender.name)
     named = {match.contender.name: each.result.trial_returns for match, each in played.items()}
     return [
-        _table_row(match, each, best and best.contender.name, named)
+        _table_row(match, each, named, best[contest(match.contender.group)], reference)
         for match, each in played.items()
     ]
 
 
-def _table_row(match: Match, each: Played, best: str | None, returns: Mapping[str, Floats]) -> Row:
+def _table_row(
+    match: Match, each: Played, returns: Mapping[str, Floats], best: str, reference: str
+) -> Row:
     regret, ours = each.result.regret.sum(axis=1), each.result.trial_returns
     row: Row = {
-        "arms": match.cell.arms,
-        "episodes": match.cell.episodes,
+        **match.cell.columns,
         "agent": match.contender.name,
         "spec": match.spec,
         "group": match.contender.group,
@@ -68,12 +83,12 @@ def _table_row(match: Match, each: Played, best: str | None, returns: Mapping[st
         "training_seed": each.info.get("seed", ""),
         "version": each.version,
     }
-    if best is not None and match.contender.group != "exact":
+    if contest(match.contender.group):
         welch, paired = p_values(ours, returns[best])
         row |= {"against": best, **_difference("behind", returns[best] - ours)}
         row |= {"welch": f"{welch:.4g}", "paired": f"{paired:.4g}"}
-    if REFERENCE in returns:
-        row |= _difference("ahead", ours - returns[REFERENCE])
+    if reference in returns:
+        row |= _difference("ahead", ours - returns[reference])
     return row
 
 
@@ -99,20 +114,22 @@ def p_values(sample: Floats, best: Floats) -> tuple[float, float]:
     return float(welch.pvalue), paired
 
 
-def adaptation_rows(match: Match, each: Played) -> list[Row]:
-    """Regret per pull, averaged over bins of pulls that are as wide as they are late."""
-    regret, rows = each.result.regret, []
-    edges = pull_bins(match.cell.episodes)
+def adaptation_rows(match: Match, each: Played, table: PaperTable) -> list[Row]:
+    """Regret per pull, over bins that are as wide as they are late; or reward of each episode."""
+    if table.adaptation == "regret":
+        values, edges = each.result.regret, pull_bins(match.cell.episodes)
+    else:
+        values, edges = each.result.returns, list(range(match.cell.episodes + 1))
+    rows = []
     for begin, end in pairwise(edges):
-        mean = regret[:, begin:end].mean(axis=1)  # a trial's: its pulls are not independent
+        mean = values[:, begin:end].mean(axis=1)  # a trial's: its pulls are not independent
         rows.append(
             {
-                "arms": match.cell.arms,
-                "episodes": match.cell.episodes,
+                **match.cell.columns,
                 "agent": match.contender.name,
-                "first_pull": begin + 1,
-                "last_pull": end,
-                "regret": f"{mean.mean():.5g}",
+                f"first_{table.unit}": begin + 1,
+                f"last_{table.unit}": end,
+                table.adaptation: f"{mean.mean():.5g}",
                 "standard_error": f"{standard_error(mean):.3g}",
                 "instances": match.trials,
             }
@@ -131,8 +148,9 @@ def gap_rows(match: Match, each: Played) -> list[Row]:
 
     Where several arms were pulled most often, the best among them counts as its share of them.
     """
-    cell = match.cell
-    tasks = BernoulliBandit(arms=cell.arms)
+    assert match.cell.arms is not None
+    assert each.pulls is not None
+    tasks = BernoulliBandit(arms=match.cell.arms)
     means = np.concatenate(list(trial_tasks(tasks, match.trials, match.seed)))
     found, gap = best_found(means, each.pulls)
     rows = []
@@ -141,8 +159,7 @@ def gap_rows(match: Match, each: Played) -> list[Row]:
         if len(inside):
             rows.append(
                 {
-                    "arms": cell.arms,
-                    "episodes": cell.episodes,
+                    **match.cell.columns,
                     "agent": match.contender.name,
                     "gap_from": low,
                     "gap_to": high,

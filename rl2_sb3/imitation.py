@@ -45,8 +45,8 @@ class Demonstrations:
             raise ValueError("Imitation needs trials of one length and discrete actions.")
         if not callable(getattr(teacher, "action_probabilities", None)):
             raise ValueError(
-                f"{teacher} does not tell its action probabilities: greedy, ucb1, thompson and "
-                "gittins do."
+                f"{teacher} does not tell its action probabilities: greedy, ucb1, thompson, "
+                "gittins, and for tabular MDPs beb, ucrl2 and greedy-mdp do."
             )
         self.trials, self.teacher, self.seed, self.length = trials, teacher, seed, length
 

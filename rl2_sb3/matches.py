@@ -24,6 +24,7 @@ from rl2_sb3.benchmark import Match
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials
 from rl2_sb3.provenance import version
 from rl2_sb3.tasks.bandits import BernoulliBandit
+from rl2_sb3.trials.make import make_tasks
 
 FORMAT = 1  # of the files
 
@@ -32,8 +33,8 @@ class Played(NamedTuple):
     """What an agent did in all the trials of a match."""
 
     result: Evaluation
-    pulls: NDArray[np.int16]
-    """How often each arm was pulled, ``(trials, arms)``."""
+    pulls: NDArray[np.int16] | None
+    """How often each arm was pulled, ``(trials, arms)``, of bandits."""
     exact: float | None
     """The agent's expected return, where it is known."""
     info: dict[str, Any]
@@ -80,9 +81,10 @@ def read_match(match: Match, cache: Path) -> Played | None:
         with np.load(match_file(match, cache)) as file:
             told = json.loads(str(file["told"]))
             returns = file["returns"].astype(np.float64)
-            one = np.broadcast_to(np.int64(1), returns.shape)  # pull an episode
-            result = Evaluation(returns, one, np.broadcast_to(np.nan, one.shape), file["optimal"])
-            return Played(result, file["pulls"], **told)
+            lengths = np.broadcast_to(np.int64(-1), returns.shape)  # not kept, nor are successes
+            successes = np.broadcast_to(np.nan, returns.shape)
+            result = Evaluation(returns, lengths, successes, file["optimal"])
+            return Played(result, file.get("pulls"), **told)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None  # not there, or not whole
 
@@ -93,43 +95,46 @@ def play_match(match: Match, cache: Path) -> Match:
     :raises ValueError: a checkpoint of another setting than its name says
     """
     th.set_num_threads(1)
-    tasks = BernoulliBandit(arms=match.cell.arms)
+    tasks = make_tasks(match.task, **match.cell.options)
     agent: Any
     if match.file is not None:
         agent = load_agent(match.file)
-        _check_setting(agent, match)
+        _check_setting(agent, match, tasks)
     else:
         agent = make_baseline(match.spec, tasks, match.cell.episodes)
-    counter = PullCounter(agent, match.cell.arms)
+    counter = PullCounter(agent, tasks.arms) if isinstance(tasks, BernoulliBandit) else None
     result = evaluate_trials(
-        counter, tasks, match.trials, seed=match.seed, episodes=match.cell.episodes
+        counter or agent, tasks, match.trials, seed=match.seed, episodes=match.cell.episodes
     )
     told = {
         "exact": None if match.file else agent.expected_return(),
         "info": agent.info if match.file else {},
         "version": version(),
     }
+    kept: dict[str, Any] = {
+        "returns": result.returns.astype(np.float32),
+        "optimal": np.asarray(result.optimal),
+        "told": json.dumps(told),
+    }
+    if counter is not None:
+        kept["pulls"] = np.concatenate(counter.batches)
     path = match_file(match, cache)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez_compressed(
-            file,
-            returns=result.returns.astype(np.float32),
-            optimal=np.asarray(result.optimal),
-            pulls=np.concatenate(counter.batches),
-            told=json.dumps(told),
-        )
+        np.savez_compressed(file, **kept)
     part.replace(path)  # nobody finds half a match
     return match
 
 
-def _check_setting(agent: Agent, match: Match) -> None:
+def _check_setting(agent: Agent, match: Match, tasks: Any) -> None:
     info = {"task": None, "options": {}, "episodes": None, **agent.info}
-    trained_on = info["task"], info["options"].get("arms"), info["episodes"]
-    if trained_on != ("bandit", *match.cell):
+    trained_on = info["task"], info["options"], info["episodes"]
+    if (info["task"], info["episodes"]) != (match.task, match.cell.episodes) or (
+        make_tasks(info["task"], **info["options"]) != tasks
+    ):
         raise ValueError(
-            f"Checkpoint {match.spec!r} was trained on (task, arms, episodes) = {trained_on}: "
+            f"Checkpoint {match.spec!r} was trained on (task, options, episodes) = {trained_on}: "
             "give the right file that name."
         )
 
@@ -144,7 +149,7 @@ def play_matches(
     """
     left = [m for m in matches if overwrite or not zipfile.is_zipfile(match_file(m, cache))]
     # The longest first, so that at the end no process is left alone with a long one.
-    left.sort(key=lambda match: match.cell.arms * match.cell.episodes, reverse=True)
+    left.sort(key=lambda match: (match.cell.arms or 1) * match.cell.episodes, reverse=True)
     bar = tqdm(total=len(matches), initial=len(matches) - len(left), unit="match")
     with bar, closing(_play(left, cache, workers, bar)) as played:
         for match in played:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import typing
+from functools import cache
 from typing import Any, NamedTuple
 
 from rl2_sb3.evaluation import Evaluation, evaluate_trials
@@ -16,6 +17,12 @@ SPLITS = {"test": 0, "validation": 0x7A11D}
 
 The second is a number that nobody types as ``rl2 evaluate --seed``."""
 COMMON: dict[str, type] = {"task": str, "episodes": int, "trials": int, "split": str}
+GIVEN = ("prior",)
+"""Parameters of baselines that are no matter of tuning: each value is a setting of its own."""
+
+# Whoever plays many points asks for the same ones, and each time all distributions would be read.
+_task = cache(TASKS.load)
+_baseline = cache(BASELINES.load)
 
 
 class Score(NamedTuple):
@@ -38,7 +45,7 @@ def play(baseline: str, point: dict[str, Any]) -> Evaluation:
         baseline's parameters, by name
     """
     tasks, parameters = _sort(baseline, point)
-    agent = BASELINES.load(baseline).for_tasks(tasks, point.get("episodes", 10), **parameters)
+    agent = _baseline(baseline).for_tasks(tasks, point.get("episodes", 10), **parameters)
     return evaluate_trials(
         agent,
         tasks,
@@ -53,7 +60,7 @@ def check_parameter(baseline: str, task: str, name: str, value: Any) -> None:
 
     :raises ValueError: an unknown name, or a value of a wrong type
     """
-    known = {**COMMON, **_types(TASKS.load(task)), **_types(BASELINES.load(baseline))}
+    known = {**COMMON, **_types(_task(task)), **_types(_baseline(baseline))}
     if name not in known:
         raise ValueError(f"{baseline} has no parameter {name!r}.{did_you_mean(name, list(known))}")
     if not _fits(value, known[name]):
@@ -70,21 +77,26 @@ def check_score(baseline: str, point: dict[str, Any]) -> None:
     if point.get("split", "test") not in SPLITS:
         raise ValueError(f"split={point['split']!r}: use one of {', '.join(SPLITS)}.")
     tasks, parameters = _sort(baseline, point)
-    BASELINES.load(baseline).for_tasks(tasks, point.get("episodes", 10), **parameters)
+    _baseline(baseline).for_tasks(tasks, point.get("episodes", 10), **parameters)
 
 
 def setting(point: dict[str, Any]) -> dict[str, Any]:
-    """What a point says of the trials, and not of the baseline."""
-    of_task = inspect.signature(TASKS.load(point.get("task", "bandit"))).parameters
+    """What a point says of the trials, and of what the baseline is given: all but what is tuned."""
+    given = {name: value for name, value in point.items() if name in GIVEN}
+    return {**_of_trials(point), **given}
+
+
+def _of_trials(point: dict[str, Any]) -> dict[str, Any]:
+    of_task = inspect.signature(_task(point.get("task", "bandit"))).parameters
     return {name: value for name, value in point.items() if name in COMMON or name in of_task}
 
 
 def _sort(baseline: str, point: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The task distribution of a point, and the baseline's own parameters."""
-    of_trials = setting(point)
+    of_trials = _of_trials(point)
     options = {name: value for name, value in of_trials.items() if name not in COMMON}
     own = {name: value for name, value in point.items() if name not in of_trials}
-    return make_tasks(point.get("task", "bandit"), **options), own
+    return make_tasks(_task(point.get("task", "bandit"))(**options)), own
 
 
 def _types(kind: Any) -> dict[str, Any]:

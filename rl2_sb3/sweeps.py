@@ -338,7 +338,7 @@ def write_points(sweep: Sweep, study: Study, path: Path) -> None:
 
 
 def best_points(sweep: Sweep, study: Study) -> list[dict[str, Any]]:
-    """The best point of each setting: of those that play the same task as many episodes."""
+    """The best point of each setting: the same task, as many episodes, the same prior."""
     best: dict[frozenset[tuple[str, Any]], tuple[float, dict[str, Any]]] = {}
     for point, trial in _results(sweep, study):
         key = _key(setting(point))

@@ -9,11 +9,12 @@ from scipy import stats
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, make_trials
 from rl2_sb3.baselines import UCB1
-from rl2_sb3.benchmark import CELLS, LINEUP, Cell, Match, find_matches, tuned_parameters
+from rl2_sb3.benchmark import Match, find_matches, tuned_parameters
 from rl2_sb3.cli import main
 from rl2_sb3.comparison import best_found, p_values, pull_bins, table_rows
 from rl2_sb3.evaluation import Evaluation, trial_tasks
 from rl2_sb3.matches import Played, match_file, play_match, read_match
+from rl2_sb3.paper import TABLE1, Cell
 from rl2_sb3.registry import CHECKPOINTS
 
 SMALL = Cell(5, 10)
@@ -29,7 +30,7 @@ def write_sweeps(folder: Path) -> None:
         ("gittins", "gamma", (0.5, 0.9, 0.99)),
     ):
         lines = [f"agent,task,split,trials,arms,episodes,{parameter},mean,standard_error"]
-        for cell in CELLS:
+        for cell in TABLE1.cells:
             for value, mean in zip(values, (10.5, 11.5, 9.5), strict=True):  # 9.5 > 11.5 as texts
                 lines.append(f"{name},bandit,validation,1000,{cell.arms},{cell.episodes},")
                 lines[-1] += f"{value},{mean},0.1"
@@ -54,14 +55,14 @@ def table1(*args: str) -> None:
 
 
 def match(name: str, cell: Cell = SMALL, **changes: Any) -> Match:
-    contender = next(each for each in LINEUP if each.name == name)
+    contender = next(each for each in TABLE1.lineup if each.name == name)
     return Match(contender, cell, contender.spec, None, 50, 0)._replace(**changes)
 
 
 def test_a_cell_is_played_and_tested(workplace: Path) -> None:
     table1("--cells", "k5-n10")
     table = {row["agent"]: row for row in rows()}
-    assert list(table) == [each.name for each in LINEUP if not each.trained]
+    assert list(table) == [each.name for each in TABLE1.lineup if not each.trained]
     ucb1 = evaluate_trials(UCB1(arms=5, c=0.1), BernoulliBandit(), 300, seed=0, episodes=10)
     assert table["ucb1"]["spec"] == "ucb1(c=0.1)"
     assert float(table["ucb1"]["mean"]) == pytest.approx(ucb1.mean)
@@ -169,7 +170,9 @@ def test_a_checkpoint_is_played_by_its_name(
     assert (row["group"], row["seconds"], row["hardware"]) == ("RL from scratch", "7", "abacus")
     assert 4 < float(row["mean"]) < 6
     files["bandit-k10-n10"] = files["bandit-k5-n10"]
-    with pytest.raises(SystemExit, match=r"'bandit-k10-n10' was trained on .*'bandit', 5, 10"):
+    with pytest.raises(
+        SystemExit, match=r"'bandit-k10-n10' was trained on .*'bandit', {'arms': 5}, 10"
+    ):
         table1("--cells", "k10-n10", "--agents", "rl2")
 
 
@@ -182,12 +185,16 @@ def test_parameters_are_the_best_of_the_validation_split(tmp_path: Path) -> None
         "gittins,bandit,test,1000,5,10,calibration,0.5,11.5,1\n"
         "gittins,bandit,validation,1000,5,100,brezzi-lai,,12.5,1\n"
     )
-    assert tuned_parameters(path, Cell(5, 10)) == "method='calibration', gamma=0.99"
-    assert tuned_parameters(path, Cell(5, 100)) == "method='brezzi-lai'"
-    with pytest.raises(ValueError, match=r"no row of k50-n10.*rl2 sweep sweeps/gittins.yaml"):
-        tuned_parameters(path, Cell(50, 10))
+    point = {"task": "bandit", "arms": 5, "episodes": 10}
+    assert tuned_parameters(path, point) == {"method": "calibration", "gamma": 0.99}
+    assert tuned_parameters(path, {**point, "episodes": 100}) == {"method": "brezzi-lai"}
+    hint = r"no row .* arms=50, episodes=10. Run `rl2 sweep sweeps/gittins.yaml`"
+    with pytest.raises(ValueError, match=hint):
+        tuned_parameters(path, {**point, "arms": 50})
+    with pytest.raises(ValueError, match="no row"):
+        tuned_parameters(path, {**point, "task": "tabular-mdp"})
     with pytest.raises(ValueError, match=r"missing.*rl2 sweep sweeps/ucb1.yaml"):
-        tuned_parameters(tmp_path / "ucb1.csv", Cell(5, 10))
+        tuned_parameters(tmp_path / "ucb1.csv", point)
 
 
 def test_misspelt_names_get_the_nearest(tmp_path: Path) -> None:
@@ -196,13 +203,14 @@ def test_misspelt_names_get_the_nearest(tmp_path: Path) -> None:
         (["k5-n10"], ["ucb2"], "No agent 'ucb2'. Did you mean 'ucb1'"),
     ):
         with pytest.raises(ValueError, match=message):
-            find_matches(cells, agents, 10, 0, tmp_path)
+            find_matches(TABLE1, cells, agents, 10, 0, tmp_path)
 
 
 def test_pulls_are_counted_in_the_tasks_that_were_played(tmp_path: Path) -> None:
     """Arms' means, pulls and returns go together: the best arms are pulled, and pay."""
     played = read_match(play_match(each := match("gittins-finite-horizon"), tmp_path), tmp_path)
     assert played is not None
+    assert played.pulls is not None
     assert (played.pulls.sum(axis=1) == 10).all()
     (means,) = trial_tasks(BernoulliBandit(), each.trials, each.seed)
     np.testing.assert_array_equal(played.result.optimal, means.max(axis=1))
@@ -237,13 +245,13 @@ def test_the_optimum_is_not_in_the_contest() -> None:
         match("ucb1"): played(4, 5, 6),
         match("random"): played(1, 3, 5),
     }
-    first, ucb1, random = table_rows(matches)
+    first, ucb1, random = table_rows(matches, TABLE1.reference)
     assert (first["against"], ucb1["against"], random["against"]) == ("", "ucb1", "ucb1")
     assert (random["behind"], random["behind_standard_error"]) == ("2", "0.5774")
     assert (random["regret"], random["regret_standard_error"]) == ("6", "1.155")
     assert random["ahead"] == ""
     matches[match("gittins-finite-horizon")] = played(4, 4, 7)
-    assert [row["ahead"] for row in table_rows(matches)] == ["4", "0", "-2", "0"]
+    assert [row["ahead"] for row in table_rows(matches, TABLE1.reference)] == ["4", "0", "-2", "0"]
 
 
 def test_best_arm_found() -> None:

@@ -13,6 +13,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from rl2_sb3.cli import main
+from rl2_sb3.registry import Registry
 from rl2_sb3.scoring import SPLITS, score
 from rl2_sb3.sweeps import alone, best_points, load_sweep, run_sweep, write_points
 
@@ -56,6 +57,31 @@ def test_the_prior_is_of_the_setting(tmp_path: Path) -> None:
     study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", progress=False)
     assert all(t.value and (t.value < 10) == (t.params["beta"] == 5.0) for t in study.trials)
     assert [point["beta"] for point in best_points(sweep, study)] == [1, 5.0]
+
+
+def test_each_prior_has_its_best_point(tmp_path: Path) -> None:
+    """An agent's prior is given, not tuned: the better one does not hide the other."""
+    text = GRID.replace("ucb1", "beb").replace("c: {values: [0.1, 3.0]}", "scaling: {value: 0.001}")
+    text = text.replace("arms: {values: [2, 4]}", "prior: {values: [paper, 'true']}")
+    text = text.replace("parameters:", "parameters:\n  task: {value: tabular-mdp}")
+    sweep = load_sweep(sweep_file(tmp_path, text.replace("300", "20").replace("20}", "3}")))
+    study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", progress=False)
+    assert [point["prior"] for point in best_points(sweep, study)] == ["paper", "true"]
+
+
+def test_what_is_installed_is_not_read_for_each_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    find = Registry._find
+
+    def spy(self: Registry, name: str) -> Any:
+        reads.append(name)
+        return find(self, name)
+
+    monkeypatch.setattr(Registry, "_find", spy)
+    load_sweep(sweep_file(tmp_path, GRID.replace("[0.1, 3.0]", str([i / 10 for i in range(50)]))))
+    assert len(reads) < 10
 
 
 def test_points_that_are_done_are_not_done_again(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from rl2_sb3.tasks.bandits import BernoulliBandit
+from rl2_sb3.tasks.mdps import TabularMDP
 
 Observation = Mapping[str, NDArray[Any]]
 State = tuple[NDArray[Any], ...]
@@ -60,7 +61,11 @@ class BanditAgent(ABC):
         :raises ValueError: another distribution than Bernoulli bandits, or an unknown parameter
         """
         if not isinstance(tasks, BernoulliBandit):
-            raise ValueError(f"{cls.__name__} plays Bernoulli bandits, not {tasks}.")
+            hint = " Tabular MDPs have greedy-mdp, epsilon-greedy-mdp, psrl, opsrl, ucrl2 and beb."
+            raise ValueError(
+                f"{cls.__name__} plays Bernoulli bandits, not {tasks}."
+                f"{hint if isinstance(tasks, TabularMDP) else ''}"
+            )
         names = [field.name for field in fields(cls)]
         for name in parameters:
             if name not in names:

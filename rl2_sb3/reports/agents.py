@@ -21,6 +21,16 @@ class Look(NamedTuple):
         return {"color": self.colour, "ls": self.dashes, "lw": self.width, "label": self.name}
 
 
+PLANNERS = (
+    ("psrl", "PSRL", "#CC79A7", "<"),
+    ("opsrl", "OPSRL", "#999933", ">"),
+    ("ucrl2", "UCRL2", "#661100", "s"),
+    ("beb", "BEB", "#D55E00", "D"),
+    ("epsilon-greedy", "ε-greedy", "#E69F00", "^"),
+    ("greedy", "Greedy", "#E69F00", "v"),
+)
+"""The agents of Table 2, each with one of two priors."""
+
 LOOKS = {
     "random": Look("Random", GREY, ":", "x"),
     "greedy": Look("Greedy", "#E69F00", marker="v"),
@@ -31,10 +41,17 @@ LOOKS = {
     "ots-mean": Look("Optimistic TS, by mean", "#CC79A7", ":", "P"),
     "gittins": Look("Gittins", "#000000", "--", "d"),
     "gittins-finite-horizon": Look("Gittins, finite horizon", "#000000", marker="D"),
+    **{
+        f"{agent}-{prior}": Look(f"{name}, {words}", colour, dashes, marker)
+        for prior, words, dashes in (("paper", "paper's prior", "--"), ("true", "true prior", "-"))
+        for agent, name, colour, marker in PLANNERS
+    },
     "rl2": Look("RL²", "#0072B2", width=2.6),
     "rl2-imitation": Look("RL², imitation", "#56B4E9", width=2.0),
     "rl2-imitation-rl": Look("RL², imitation, then RL", "#009E73", width=2.0),
     "bayes-optimum": Look("Bayes optimum", "#000000", ":", "*"),
+    "known-mdp": Look("Known MDP", "#000000", ":", "*"),
+    "snail": Look("SNAIL", GREY),
 }
 
 

@@ -3,5 +3,15 @@
 from rl2_sb3.tasks.bandits import BernoulliBandit
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.tasks.check import check_tasks
+from rl2_sb3.tasks.mdp_env import GymTabularMDP
+from rl2_sb3.tasks.mdps import MDPs, TabularMDP
 
-__all__ = ["BatchedTasks", "BernoulliBandit", "GymTasks", "check_tasks"]
+__all__ = [
+    "BatchedTasks",
+    "BernoulliBandit",
+    "GymTabularMDP",
+    "GymTasks",
+    "MDPs",
+    "TabularMDP",
+    "check_tasks",
+]

@@ -494,7 +494,8 @@ def test_reports_import_neither_torch_nor_stable_baselines3() -> None:
         "parent = types.ModuleType('rl2_sb3')\n"  # the real one brings the algorithms
         f"parent.__path__ = [{str(package)!r}]\n"
         "sys.modules['rl2_sb3'] = parent\n"
-        "import rl2_sb3.reports, rl2_sb3.reports.memory, rl2_sb3.reports.table1_report\n"
+        "import rl2_sb3.reports, rl2_sb3.reports.memory\n"
+        "import rl2_sb3.reports.table1, rl2_sb3.reports.table2\n"
         "assert not {'torch', 'stable_baselines3', 'matplotlib.pyplot'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,12 +8,15 @@ import pytest
 from safetensors.numpy import save_file
 
 from rl2_sb3.cli import main
+from rl2_sb3.paper import TABLE1, Cell
 from rl2_sb3.presets import IMITATION, TRAIN
+from rl2_sb3.reports.gaps import read_gaps
 from rl2_sb3.reports.history import COLUMNS, save_curves
-from rl2_sb3.reports.table1 import CURVES_COMMAND, Cell, published, read_table1, share
-from rl2_sb3.reports.table1_markdown import document, replace_between, short_table
-from rl2_sb3.reports.table1_report import read_adaptation, read_curves, read_gaps
+from rl2_sb3.reports.means import published, read_means, share
+from rl2_sb3.reports.report import read_adaptation, read_curves
+from rl2_sb3.reports.table1 import BOOK, CURVES_COMMAND, document
 from rl2_sb3.reports.tables import merge_table, read_table
+from rl2_sb3.reports.words import replace_between, short_table
 
 HEADER = (
     "arms,episodes,agent,spec,group,instances,mean,standard_error,exact,regret,"
@@ -81,7 +84,7 @@ def write_run(folder: Path, steps: int, **config: Any) -> Path:
 
 
 def test_the_published_table() -> None:
-    paper = published()
+    paper = published(TABLE1)
     assert len(paper) == 9
     assert {len(agents) for agents in paper.values()} == {8}
     assert paper[Cell(50, 500)]["gittins"] == 463.7
@@ -90,7 +93,7 @@ def test_the_published_table() -> None:
 
 
 def test_signs_follow_the_p_values(tmp_path: Path) -> None:
-    table = read_table1(write(tmp_path) / "table1.csv")
+    table = read_means(write(tmp_path) / "table1.csv", TABLE1)
     entries = table[Cell(5, 10)]
     assert next(iter(entries)) == "random"  # the table's order, not the file's
     assert [name for name, entry in entries.items() if entry.bold] == [
@@ -112,7 +115,8 @@ def test_signs_follow_the_p_values(tmp_path: Path) -> None:
 
 
 def test_the_short_table(tmp_path: Path) -> None:
-    lines = short_table(read_table1(write(tmp_path) / "table1.csv")).splitlines()
+    table = read_means(write(tmp_path) / "table1.csv", TABLE1)
+    lines = short_table(table, published(TABLE1), BOOK.short).splitlines()
     assert lines[0] == (
         "| n, k | Random | UCB1 | Gittins | Gittins, finite horizon | RL² in the paper | RL² | "
         "RL², imitation | Bayes optimum |"
@@ -124,10 +128,12 @@ def test_the_short_table(tmp_path: Path) -> None:
 
 def test_what_was_not_played_together_is_refused(tmp_path: Path) -> None:
     for other in (row("rl2", 6.9, 0.5, 0.5), row("rl2", 6.1, 0, 0, trials=99)):
-        with pytest.raises(ValueError, match=r"k=5, n=10 were not played together.*rl2 benchmark"):
-            read_table1(write(tmp_path, *ROWS[1:], other) / "table1.csv")
+        with pytest.raises(
+            ValueError, match=r"k = 5, n = 10 were not played together.*rl2 benchmark"
+        ):
+            read_means(write(tmp_path, *ROWS[1:], other) / "table1.csv", TABLE1)
     with pytest.raises(ValueError, match="'many'"):
-        read_table1(write(tmp_path, row("ucb1", 6, trials="many")) / "table1.csv")
+        read_means(write(tmp_path, row("ucb1", 6, trials="many")) / "table1.csv", TABLE1)
 
 
 def test_the_command_writes_report_pictures_and_readme(tmp_path: Path, capsys: Any) -> None:
@@ -171,16 +177,16 @@ def test_missing_tables_name_their_command(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"adaptation.csv lacks.*`rl2 benchmark table1`"):
         main(args)
     with pytest.raises(ValueError, match="needs one line <!-- table1 -->"):
-        replace_between(tmp_path / "table1.csv", "")
+        replace_between(tmp_path / "table1.csv", "table1", "")
 
 
 def test_what_the_pictures_show(tmp_path: Path) -> None:
-    curves, instances = read_adaptation(write(tmp_path) / "table1-adaptation.csv")
+    curves, instances = read_adaptation(write(tmp_path) / "table1-adaptation.csv", TABLE1)
     np.testing.assert_allclose(curves[Cell(5, 10)]["rl2"].x, [1, np.sqrt(90)])
     assert instances == 1000
-    cell, bins = read_gaps(tmp_path / "table1-gaps.csv")
-    assert (cell, bins["rl2"][0.0, 0.1]) == (Cell(5, 500), (0.6, 0.01, 70))
-    entries = read_table1(tmp_path / "table1.csv")[Cell(5, 10)]
+    title, bins = read_gaps(tmp_path / "table1-gaps.csv")
+    assert (title, bins["rl2"][0.0, 0.1]) == ("5 arms, 500 pulls", (0.6, 0.01, 70))
+    entries = read_means(tmp_path / "table1.csv", TABLE1)[Cell(5, 10)]
     assert share(5.82, entries, "gittins-finite-horizon") == pytest.approx(0.5)
     assert share(5.82, entries, "thompson") is None
 
@@ -206,12 +212,14 @@ def test_curves_are_thinned_and_replaced(tmp_path: Path) -> None:
     assert [r["init"] for r in rows] == ["taught"] * 2 + [""] * 3
     with pytest.raises(ValueError, match="Two runs have one name: long, long"):
         save_curves([long, again], out)
-    found = read_curves(out, {Cell(5, 10): {"random": None, "gittins": None}})  # type: ignore[dict-item]
-    assert {name: (cell, began) for name, (cell, began, _) in found.items()} == {
-        "long": (Cell(5, 10), True),
-        "short": (Cell(5, 10), False),
-    }
-    assert read_curves(out, {}) == {}
+    assert read_curves(out, {}, BOOK) == []  # without what random play and Gittins have
+    table = read_means(write(tmp_path / "means") / "table1.csv", TABLE1)
+    long_, short_ = read_curves(out, table, BOOK)
+    assert (long_.panel, long_.series, long_.began) == ("n = 10 pulls", "k = 5", True)
+    assert short_.began is False
+    returns = np.array([float(r["return"]) for r in rows[2:]])
+    np.testing.assert_allclose(short_.curve.y, (returns - 5) / 1.6)
+    np.testing.assert_allclose(short_.curve.x, [100, 200, 300])
 
 
 def test_merging_keeps_the_other_rows(tmp_path: Path) -> None:
