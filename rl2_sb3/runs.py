@@ -121,11 +121,6 @@ class Run(Setting):
     """Weight of the entropy bonus."""
     ent_decay: bool = True
     """Let that weight fall linearly to zero over the run."""
-    novelty_coef: float = 0.0
-    """Added to the rewards that are learned from where a trial takes an action for the first time
-    in its state. It leads out of the habit of trying too little."""
-    novelty_decay: bool = True
-    """Let that bonus fall linearly to zero over the run."""
     target_kl: float | None = None
     """Bound on an update's mean KL divergence, 0.01 by default, for trpo; for ppo SB3's early
     stop, none by default."""
@@ -278,17 +273,12 @@ def _make_model(run: Run, trials: Any) -> RL2PPO | RL2TRPO:
         gae_lambda=run.gae_lambda,
         value_lambda=run.value_lambda,
         clip_range=run.clip_range,
-        ent_coef=_falling(run.ent_coef, run.ent_decay),
-        novelty_coef=_falling(run.novelty_coef, run.novelty_decay),
+        ent_coef=LinearSchedule(run.ent_coef, 0.0, 1.0) if run.ent_decay else run.ent_coef,
         policy_kwargs=run.network(),
         seed=run.seed,
         device=run.device,
         **kwargs,
     )
-
-
-def _falling(coef: float, decay: bool) -> float | LinearSchedule:
-    return LinearSchedule(coef, 0.0, 1.0) if decay else coef
 
 
 def make_logger(out: Path) -> Logger:

@@ -28,8 +28,6 @@ class RL2PPO(TrialRollouts, PPO):
     :param value_lambda: lambda of the returns that the value network learns from, by default
         ``gae_lambda``; with 1, whole returns, it need not learn from its own guesses
     :param ent_coef: weight of the entropy; a schedule can let it fall, as with the learning rate
-    :param novelty_coef: added to the rewards that are learned from where a trial takes an action
-        for the first time in its state, both discrete; a schedule can let it fall
     :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped
     """
 
@@ -48,7 +46,6 @@ class RL2PPO(TrialRollouts, PPO):
         clip_range_vf: float | Schedule | None = None,
         normalize_advantage: bool = True,
         ent_coef: float | Schedule = 0.0,
-        novelty_coef: float | Schedule = 0.0,
         vf_coef: float = 0.5,
         max_grad_norm: float = 0.5,
         target_kl: float | None = None,
@@ -65,7 +62,6 @@ class RL2PPO(TrialRollouts, PPO):
         n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
         self.episodes = episodes
         self.value_lambda = value_lambda
-        self.novelty_coef = novelty_coef
         super().__init__(
             policy,
             trials,

@@ -27,17 +27,12 @@ from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
-from stable_baselines3.common.utils import (
-    FloatSchedule,
-    check_for_correct_spaces,
-    obs_as_tensor,
-)
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.utils import check_for_correct_spaces, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecTransposeImage
 
 from rl2_sb3.agent import save_agent
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
-from rl2_sb3.algorithms.novelty import Novelty
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.trials.batched import BatchedTrials, TrialInfos
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
@@ -63,13 +58,11 @@ class TrialRollouts(OnPolicyAlgorithm):
     rollout_buffer: TrialRolloutBuffer
     episodes: int | None
     value_lambda: float | None
-    novelty_coef: float | Schedule = 0.0
     seconds: float = 0.0
     """Wall-clock seconds of training, those before a resumption among them."""
     history: tuple[dict[str, Any], ...] = ()
     """Runs that the weights come from: steps, seconds and episodes per trial of each."""
     _since: float | None = None
-    _novelty: Novelty | None = None
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "GRUPolicy": GRUPolicy,
         "CnnGRUPolicy": CnnGRUPolicy,
@@ -97,10 +90,6 @@ class TrialRollouts(OnPolicyAlgorithm):
         super()._setup_model()
         self.rollout_buffer.value_lambda = self.value_lambda
         self._memory = self.policy.initial_memory(self.n_envs)
-        if self.novelty_coef != 0:
-            space = self.observation_space
-            assert isinstance(space, spaces.Dict)
-            self._novelty = Novelty(space, self.action_space, self.n_envs)
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seed everything, the trials so that those of two seeds have nothing in common."""
@@ -198,10 +187,13 @@ class TrialRollouts(OnPolicyAlgorithm):
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
+            learned_from = rewards
+            if isinstance(infos, TrialInfos) and infos.expected_reward is not None:
+                learned_from = infos.expected_reward
             rollout_buffer.add(
                 obs,
                 actions,
-                self._learned_from(obs, actions, rewards, infos),
+                learned_from,
                 obs["start"][:, 0],
                 policy.value_in_rewards(acted.values),
                 acted.log_probs,
@@ -219,24 +211,13 @@ class TrialRollouts(OnPolicyAlgorithm):
         callback.on_rollout_end()
         return True
 
-    def _learned_from(
-        self, obs: dict[str, np.ndarray], actions: np.ndarray, rewards: np.ndarray, infos: Any
-    ) -> np.ndarray:
-        """The rewards of a step as learning sees them."""
-        if isinstance(infos, TrialInfos) and infos.expected_reward is not None:
-            rewards = infos.expected_reward
-        if self._novelty is not None:
-            coef = FloatSchedule(self.novelty_coef)(self._current_progress_remaining)
-            rewards = rewards + coef * self._novelty.first_times(obs, actions)
-        return rewards
-
     def _tensors(self, obs: dict[str, np.ndarray]) -> dict[str, th.Tensor]:
         tensors = obs_as_tensor(obs, self.device)
         assert isinstance(tensors, dict)
         return {**tensors, "memory": self._memory}
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_memory", "_novelty", "_since"]
+        return [*super()._excluded_save_params(), "_memory", "_since"]
 
     def save(
         self,
@@ -285,7 +266,6 @@ class TrialRollouts(OnPolicyAlgorithm):
             "algorithm": type(self).__name__,
             "torch_rng": th.get_rng_state().numpy(),
             "memory": self._memory.cpu().numpy(),
-            "tried": self._novelty and self._novelty.tried.copy(),
         }
         if self.device.type == "cuda":
             state["cuda_rng"] = th.cuda.get_rng_state(self.device).numpy()
@@ -301,8 +281,6 @@ class TrialRollouts(OnPolicyAlgorithm):
         for column, trials in enumerate(state["trials"]):
             self.env.env_method("set_state", trials, indices=[column])
         self._memory = th.as_tensor(state["memory"], device=self.device)
-        if self._novelty is not None:
-            self._novelty.tried[:] = state["tried"]
         th.set_rng_state(th.as_tensor(state["torch_rng"]))
         if self.device.type == "cuda" and "cuda_rng" in state:
             th.cuda.set_rng_state(th.as_tensor(state["cuda_rng"]), self.device)

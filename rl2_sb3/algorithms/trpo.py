@@ -46,8 +46,6 @@ class RL2TRPO(TrialRollouts, TRPO):
     :param n_epochs: passes over the rollout, first-order step
     :param clip_range: of the surrogate's ratio, first-order step
     :param ent_coef: weight of the entropy, first-order step; may be a schedule
-    :param novelty_coef: added to the rewards that are learned from where a trial takes an action
-        for the first time in its state, both discrete; may be a schedule
     :param vf_coef: weight of the value loss, first-order step
     :param max_grad_norm: bound on the gradient's norm, first-order step
     :param target_kl: bound on the mean KL divergence between the old policy and the new
@@ -75,7 +73,6 @@ class RL2TRPO(TrialRollouts, TRPO):
         clip_range: float | Schedule = 0.1,
         normalize_advantage: bool = True,
         ent_coef: float | Schedule = 0.0,
-        novelty_coef: float | Schedule = 0.0,
         vf_coef: float = 0.5,
         max_grad_norm: float = 0.5,
         target_kl: float = 0.01,
@@ -105,7 +102,6 @@ class RL2TRPO(TrialRollouts, TRPO):
         n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
         self.episodes = episodes
         self.value_lambda = value_lambda
-        self.novelty_coef = novelty_coef
         self.step = step
         self.n_epochs = n_epochs
         self.clip_range = clip_range
