@@ -89,6 +89,7 @@ AFTER_IMITATION: Preset = {
     **{"steps": 10_000_000, "algorithm": "trpo", "target_kl": 0.0003, "gae_lambda": 1.0},
     **{"n_envs": 4000, "trials_per_batch": 500, "learning_rate": 1e-4, "ent_coef": 0.0},
 }
+FEWER_TRIALS: Preset = {"n_envs": 800, "trials_per_batch": 100}
 
 # name, arms, pulls, goes on from, settings
 Row = tuple[str, int, int, str | None, Preset]
@@ -110,7 +111,12 @@ BANDITS: list[Row] = [
     ("bandit-k10-n500", 10, 500, "bandit-k10-n100", STAGE_500 | UNITS_128),
     ("bandit-k50-n500", 50, 500, "bandit-k50-n100", STAGE_500 | UNITS_128),
     *(
-        (f"bandit-{cell}-imitation-rl", *sizes, f"bandit-{cell}-imitation", AFTER_IMITATION)
+        (
+            f"bandit-{cell}-imitation-rl",
+            *sizes,
+            f"bandit-{cell}-imitation",
+            AFTER_IMITATION | ({} if sizes[1] == 100 else FEWER_TRIALS),
+        )
         for cell, sizes in TAUGHT.items()
     ),
 ]
