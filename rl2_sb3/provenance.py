@@ -19,8 +19,14 @@ def hardware(device: th.device) -> str:
 
 def version() -> str:
     """The version that computed it: the commit of a checkout, else that of the distribution."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    here = Path(__file__)
+    git = ["git", "-C", str(here.parent)]
+    command = [*git, "describe", "--always", "--dirty"]
     try:
+        # Installed into an environment inside another repository, it is none of its files.
+        subprocess.run(
+            [*git, "ls-files", "--error-unmatch", here.name], capture_output=True, check=True
+        )
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return metadata.version("rl2-sb3")
