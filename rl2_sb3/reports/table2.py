@@ -121,7 +121,7 @@ BOOK = Book(
     adaptation_title="Reward, episode by episode",
     curves_command=CURVES_COMMAND,
     learning_title="Learning, as in the paper's Figure 3",
-    one="psrl-paper",  # it needs no tuning, so it is always there
+    one="opsrl-paper",
     panel=lambda cell: "Random tabular MDPs",
     series=lambda cell: f"n = {cell.episodes}",
     tasks="MDPs",
