@@ -66,6 +66,9 @@ class Setting:
     """Widths of the dense layers between the GRU and the heads."""
     action_reward: bool = True
     """Feed the product of the last action and its reward as well (not with images)."""
+    state_action: bool = False
+    """Remember the last observation, and feed its product with the last action as well, alone and
+    times the reward: for small MDPs."""
 
     def network(self) -> dict[str, Any]:
         """The policy's keyword arguments."""
@@ -75,8 +78,13 @@ class Setting:
         )
         kwargs: dict[str, Any] = {name: getattr(self, name) for name in names}
         kwargs["layers_after"] = list(self.layers_after)
-        if self.action_reward and self.policy == "GRUPolicy":
-            kwargs["features_extractor_kwargs"] = {"action_reward": True}
+        products = {"action_reward": self.action_reward, "state_action": self.state_action}
+        if self.policy == "GRUPolicy":
+            kwargs["features_extractor_kwargs"] = products
+        elif self.state_action:
+            raise ValueError(
+                f"--state-action is for small MDPs: {self.policy} has no such products."
+            )
         return kwargs
 
 

@@ -96,6 +96,14 @@ def test_imitate_then_train(
     grown = RL2PPO.load("runs/more/checkpoint.zip").policy.state_dict()
     assert len(grown["action_net.weight"]) == 3
 
+    again = ["--init", "runs/im", "--learning-rate", "0", "--batches", "1", "--out", "runs/again"]
+    main(["imitate", *teach[:-2], *again])
+    same = RL2PPO.load("runs/again/checkpoint.zip").policy.state_dict()
+    assert all((same[name] == tensor).all() for name, tensor in taught.items() if is_acting(name))
+    assert load_agent("runs/again").info["history"][0]["teacher"] == "ucb1(c=0.1)"
+    with pytest.raises(SystemExit, match="CnnGRUPolicy has no such products"):
+        main(["imitate", *teach[:-2], "--policy", "CnnGRUPolicy", "--state-action"])
+
     rest = [*rest[:-1], "runs/told", "--privileged"]  # another value network
     main(["train", *common, *rest, "--steps", "80"])
     trained = RL2PPO.load("runs/told/checkpoint.zip").policy.state_dict()

@@ -21,6 +21,7 @@ from rl2_sb3.provenance import hardware
 from rl2_sb3.reports import imitation_curve
 from rl2_sb3.reports.logs import KL, read_progress
 from rl2_sb3.runs import Setting, claim, make_logger, store_agent
+from rl2_sb3.transfer import take_weights
 from rl2_sb3.trials.make import make_tasks, make_trials
 
 
@@ -38,6 +39,8 @@ class Imitation(Setting):
     """Of Adam, falling to zero along a cosine."""
     gamma: float = 1.0
     """Discount of the value network's returns."""
+    init: Path | None = None
+    """A run's folder to take the initial weights from; its task may have had fewer actions."""
 
 
 @dataclass(kw_only=True)
@@ -69,7 +72,7 @@ def imitate(args: Sequence[str]) -> None:
     given, options = task_options("imitate", Imitate, args, **settings)
     names = [field.name for field in dataclasses.fields(Imitation)]
     config: dict[str, Any] = {name: getattr(given, name) for name in names}
-    config["options"] = options
+    config |= {"init": given.init and str(given.init), "options": options}
     checkpoint = given.out / "checkpoint.zip"
     th.set_num_threads(given.threads)
     tasks = make_tasks(given.task, **options)
@@ -86,6 +89,8 @@ def imitate(args: Sequence[str]) -> None:
             seed=given.seed,
             device=given.device,
         )
+        if given.init is not None:
+            take_weights(model, given.init)
     claim(given.out, json.loads(json.dumps(config)), given.resume, given.overwrite)
     model.set_logger(make_logger(given.out))
     saved = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from typing import Any
 
 import torch as th
 from gymnasium import spaces
@@ -10,7 +11,10 @@ from stable_baselines3.common.preprocessing import get_flattened_obs_dim, is_ima
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
-from rl2_sb3.trials.spaces import PRIVILEGED
+from rl2_sb3.trials.spaces import OBSERVATION, PRIVILEGED
+
+LAST = "last_observation"
+"""The observation that the last action was taken on, one-hot; zero on a trial's first step."""
 
 
 def seen(observation_space: spaces.Dict, privileged: bool) -> list[str]:
@@ -26,21 +30,30 @@ class TrialFeatures(BaseFeaturesExtractor):
 
     :param action_reward: feed the product of action and reward as well: one unit can then add up
         what one action has earned
+    :param state_action: feed the product of the last observation and the last action as well, alone
+        and times the reward: one unit can then add up what one action has earned in one state. The
+        policy keeps the last observation in its memory, and hands it in as ``last_observation``
     :param privileged: for the value network: what the simulator tells is a feature too
+    :raises ValueError: ``state_action`` where observations or actions are not discrete
     """
 
     def __init__(
         self,
         observation_space: spaces.Dict,
         action_reward: bool = False,
+        state_action: bool = False,
         privileged: bool = False,
     ):
         self.keys = seen(observation_space, privileged)
         self.sizes = {key: get_flattened_obs_dim(observation_space[key]) for key in self.keys}
         if action_reward:
             self.sizes["action_reward"] = self.sizes["action"]
+        if state_action:
+            pairs = discrete(observation_space, OBSERVATION) * discrete(observation_space, "action")
+            self.sizes |= {"state_action": pairs, "state_action_reward": pairs}
         super().__init__(observation_space, sum(self.sizes.values()))
         self.action_reward = action_reward
+        self.state_action = state_action
 
     def columns(self) -> dict[str, slice]:
         """Where each part of the observation stands among the features."""
@@ -53,9 +66,27 @@ class TrialFeatures(BaseFeaturesExtractor):
     def forward(self, observations: dict[str, th.Tensor]) -> th.Tensor:
         """Features of preprocessed observations, ``(rows, features_dim)``."""
         parts = [observations[key].flatten(1) for key in self.keys]
+        action, reward = observations["action"].flatten(1), observations["reward"]
         if self.action_reward:
-            parts.append(observations["action"].flatten(1) * observations["reward"])
+            parts.append(action * reward)
+        if self.state_action:
+            pairs = (observations[LAST][:, :, None] * action[:, None, :]).flatten(1)
+            parts += [pairs, pairs * reward]
         return th.cat(parts, dim=1)
+
+
+def discrete(observation_space: spaces.Dict, key: str) -> int:
+    """How many values a part of the observation has.
+
+    :raises ValueError: a part that is not discrete
+    """
+    space: spaces.Space[Any] | None = observation_space.spaces.get(key)
+    if not isinstance(space, spaces.Discrete):
+        raise ValueError(
+            f"state_action=True needs discrete observations and actions; the {key} is {space}. "
+            "Leave it out."
+        )
+    return int(space.n)
 
 
 class TrialCNN(BaseFeaturesExtractor):

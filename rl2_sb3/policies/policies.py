@@ -17,15 +17,16 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm as add_weight_norm
 
-from rl2_sb3.policies.features import TrialCNN, TrialFeatures
+from rl2_sb3.policies.features import LAST, TrialCNN, TrialFeatures
 from rl2_sb3.policies.gru import Candidate, Precision
 from rl2_sb3.policies.networks import Cores, RecurrentCore, SumsCore
-from rl2_sb3.trials.spaces import PRIVILEGED, is_trial_space
+from rl2_sb3.trials.spaces import OBSERVATION, PRIVILEGED, is_trial_space
 
 TensorDict = dict[str, th.Tensor]
 ValueNetwork = Literal["gru", "sums"]
@@ -169,6 +170,11 @@ class GRUPolicy(ActorCriticPolicy):
         elif not self.shared:
             value = core(self.vf_features_extractor)
         self.mlp_extractor = Cores(policy, value)
+        self.kept = 0  # the last observation's size, where the policy keeps it in its memory
+        extractor = self.pi_features_extractor
+        if isinstance(extractor, TrialFeatures) and extractor.state_action:
+            self.kept = extractor.sizes[OBSERVATION]
+            self.memory_size += self.kept
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
@@ -250,23 +256,26 @@ class GRUPolicy(ActorCriticPolicy):
     ) -> tuple[th.Tensor | None, th.Tensor | None, th.Tensor]:
         """Run the networks asked for over a block: latents of policy and value, last memory."""
         memory, rows = obs["memory"], {key: x for key, x in obs.items() if key != "memory"}
+        own = self.memory_size - self.kept
+        memory, last = memory[:, :own], memory[:, own:]
         pi_memory, vf_memory = memory[:, : self.hidden_size], memory[:, self.hidden_size :]
         keep = self._keep(obs, columns=len(memory))
+        parts: Any = preprocess_obs(rows, self.observation_space, self.normalize_images)
+        if self.kept:
+            now = parts[OBSERVATION].flatten(1)
+            before = th.cat([last, now])[: len(now)]
+            parts[LAST], last = before * (1 - obs["start"].float().view(-1, 1)), now[-len(last) :]
         latent_pi = latent_vf = None
         if policy or self.shared:
-            features = super(ActorCriticPolicy, self).extract_features(
-                rows, self.pi_features_extractor
-            )
+            features = self.pi_features_extractor(parts)
             latent_pi, pi_memory = self._run(self.mlp_extractor.policy, features, pi_memory, keep)
             latent_vf = latent_pi
         if value and self.mlp_extractor.value is not None:
-            features = super(ActorCriticPolicy, self).extract_features(
-                rows, self.vf_features_extractor
-            )
+            features = self.vf_features_extractor(parts)
             if isinstance(self.mlp_extractor.value, SumsCore):
                 keep = 1 - obs["start"].float().view(-1, len(memory), 1)
             latent_vf, vf_memory = self._run(self.mlp_extractor.value, features, vf_memory, keep)
-        return latent_pi, latent_vf, th.cat([pi_memory, vf_memory], dim=1)
+        return latent_pi, latent_vf, th.cat([pi_memory, vf_memory, last], dim=1)
 
     def _keep(self, obs: TensorDict, columns: int) -> th.Tensor:
         """0 where the memory is reset, else 1: ``(steps, columns, 1 or hidden_size)``."""

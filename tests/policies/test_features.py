@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import preprocess_obs
 
-from rl2_sb3.policies.features import TrialCNN, TrialFeatures
+from rl2_sb3.policies.features import LAST, TrialCNN, TrialFeatures
 from rl2_sb3.trials import trial_space
 
 
@@ -49,6 +52,39 @@ def test_the_product_of_action_and_reward() -> None:
     assert features.features_dim == plain.features_dim + 2
     assert (features(obs)[:, :-2] == plain(obs)).all()
     assert features(obs)[:, -2:].tolist() == [[0, 0.5], [-3, 0]]
+
+
+def test_the_products_of_state_and_action() -> None:
+    space = trial_space(spaces.Discrete(3), spaces.Discrete(2))
+    obs = {
+        **{key: th.zeros(2, 3 if key == "observation" else 2) for key in ("observation", "action")},
+        **{key: th.zeros(2, 1) for key in ("reward", "done", "start")},
+        LAST: th.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]),
+    }
+    obs["action"][:, 1] = 1
+    obs["reward"][:] = -3
+    features = TrialFeatures(space, state_action=True)
+    columns, seen = features.columns(), features(obs)
+
+    assert seen.shape == (2, features.features_dim)
+    pair = [0, 0, 0, 0, 0, 1]  # state 2, action 1; none on a trial's first step
+    assert seen[:, columns["state_action"]].tolist() == [pair, [0] * 6]
+    assert seen[:, columns["state_action_reward"]].tolist() == [[-3 * x for x in pair], [0] * 6]
+
+
+@pytest.mark.parametrize(
+    ("observation", "action", "culprit"),
+    [
+        (spaces.Box(0, 1, (2,)), spaces.Discrete(2), "the observation is Box"),
+        (spaces.Dict({"x": spaces.Discrete(2)}), spaces.Discrete(2), "the observation is None"),
+        (spaces.Discrete(2), spaces.MultiBinary(2), "the action is MultiBinary"),
+    ],
+)
+def test_products_of_what_is_not_discrete_are_refused(
+    observation: spaces.Space[Any], action: spaces.Space[Any], culprit: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"state_action=True needs discrete.*{culprit}"):
+        TrialFeatures(trial_space(observation, action), state_action=True)
 
 
 def test_images_are_scaled_and_everything_else_is_seen() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
+from rl2_sb3.policies.features import LAST
 from rl2_sb3.policies.networks import SumsCore
 from rl2_sb3.trials import trial_space
 from tests.policies.counting import count_steps
@@ -34,6 +35,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "episode-units": {"episode_units": 2, "shared": True},
     "sums": {"value_network": "sums", "episode_units": SIZE},
 }
+PRODUCTS: dict[str, Any] = {"features_extractor_kwargs": {"state_action": True}}
 
 
 def make_policy(
@@ -73,10 +75,13 @@ def outputs(policy: GRUPolicy, obs: dict[str, th.Tensor]) -> tuple[th.Tensor, th
     return distribution.log_prob(actions), policy.predict_values(obs)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", [*NETWORKS, "state-action"])
 def test_a_block_equals_its_steps(network: str) -> None:
     steps, columns = 7, 3
-    policy = make_policy(**NETWORKS[network])
+    if network == "state-action":
+        policy = make_policy(spaces.Discrete(4), value_network="sums", **PRODUCTS)
+    else:
+        policy = make_policy(**NETWORKS[network])
     obs = block(policy, steps, columns)
     obs["start"][4 * columns + 1] = 1  # column 1 begins a trial at step 4
     obs["start"][0 * columns + 2] = 1  # and column 2 at the first one
@@ -97,6 +102,27 @@ def test_a_block_equals_its_steps(network: str) -> None:
         th.testing.assert_close(
             policy.get_distribution(obs).log_prob(th.cat(actions)), th.cat(log_probs)
         )
+
+
+def test_the_last_observation_is_kept_until_the_trial_ends() -> None:
+    policy = make_policy(spaces.Discrete(4), **PRODUCTS)
+    obs = block(policy, steps=5, columns=2)
+    obs["memory"][:] = 0
+    obs["memory"][0, -1] = 1  # column 0 goes on from state 3
+    obs["observation"] = th.tensor([[0, 1], [2, 2], [1, 0], [3, 3], [2, 1]]).flatten()
+    obs["start"].view(5, 2)[[0, 3], [1, 0]] = 1  # column 1 begins a trial, column 0 a later one
+    obs["done"][:] = 1  # an episode's end alone forgets nothing
+    seen: list[th.Tensor] = []
+    policy.pi_features_extractor.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0][LAST])
+    )
+
+    _, _, memory = policy._unroll(obs)
+
+    one_hot = th.cat([th.eye(4), th.zeros(1, 4)])  # the last is none
+    expected = [[3, -1], [0, 1], [2, 2], [-1, 0], [3, 3]]
+    assert (seen[0].view(5, 2, 4) == one_hot[th.tensor(expected)]).all()
+    assert (memory[:, -4:] == one_hot[[2, 1]]).all()
 
 
 def test_memory_dies_at_a_trials_start_and_nowhere_else() -> None:
