@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 from rl2_sb3.paper import EXACT_PULLS, Cell, Contender, PaperTable
 from rl2_sb3.registry import CHECKPOINTS, did_you_mean
+from rl2_sb3.trials.make import make_tasks
+
+Options = tuple[tuple[str, Any], ...]
 
 
 class Match(NamedTuple):
@@ -22,7 +25,13 @@ class Match(NamedTuple):
     """The trained agent's file."""
     trials: int
     seed: int
-    task: str = "bandit"
+    task: str
+    options: Options
+    """Of the task, the table's and the cell's."""
+
+    def tasks(self) -> Any:
+        """The task distribution."""
+        return make_tasks(self.task, **dict(self.options))
 
 
 def find_matches(
@@ -32,7 +41,7 @@ def find_matches(
 
     :param sweeps: folder of the sweeps' tables
     :return: the matches, and the names of the checkpoints that are not installed
-    :raises ValueError: an unknown name, or a sweep that was not run
+    :raises ValueError: an unknown name, or a sweep that was not run to its end
     """
     of_cells = {cell.name: cell for cell in table.cells}
     of_agents = {each.name: each for each in table.lineup}
@@ -50,8 +59,9 @@ def find_matches(
                     continue
                 file = Path(CHECKPOINTS.load(spec))
             else:
-                spec = baseline_spec(contender, cell, table.task, sweeps)
-            matches.append(Match(contender, cell, spec, file, trials, seed, table.task))
+                spec = baseline_spec(contender, cell, sweeps)
+            lists = trials, seed, table.task, tuple(table.options_of(cell).items())
+            matches.append(Match(contender, cell, spec, file, *lists))
     return matches, missing
 
 
@@ -62,44 +72,40 @@ def _check_names(noun: str, names: list[str], known: list[str]) -> None:
             raise ValueError(f"No {noun} {name!r}.{hint} Known: {', '.join(known)}.")
 
 
-def baseline_spec(contender: Contender, cell: Cell, task: str, sweeps: Path) -> str:
+def baseline_spec(contender: Contender, cell: Cell, sweeps: Path) -> str:
     """A baseline with its parameters, as ``make_baseline`` takes it: "beb(prior='true')".
 
-    :raises ValueError: it is tuned, and its sweep was not run
+    :raises ValueError: it is tuned, and its sweep was not run to its end
     """
     given = {"prior": contender.prior} if contender.prior else {}
     tuned = {}
     if contender.tuned:
-        point = {"task": task, **cell.columns, **given}
-        tuned = tuned_parameters(sweeps / f"{contender.spec}.csv", point)
+        tuned = tuned_parameters(sweeps, contender.spec, {**cell.columns, **given})
     words = [f"{key}={value!r}" for key, value in {**given, **tuned}.items()]
     return f"{contender.spec}({', '.join(words)})" if words else contender.spec
 
 
-def tuned_parameters(path: Path, point: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with the best mean in a sweep's table, of those tried at this point.
+def tuned_parameters(sweeps: Path, name: str, point: Mapping[str, Any]) -> dict[str, Any]:
+    """The best parameters of a sweep in a setting.
 
-    :param point: what the rows must have, such as task, episodes and prior
-    :raises ValueError: no such table, or none of its rows is of this point's validation split
+    They are in NAME-best.csv, which `rl2 sweep` writes when all points were run.
+
+    :param sweeps: folder of the sweeps' tables
+    :param point: the setting, such as arms, episodes and prior
+    :raises ValueError: no such table, or not one row of this setting
     """
-    hint = f"Run `rl2 sweep sweeps/{path.stem}.yaml`."
+    path, hint = sweeps / f"{name}-best.csv", f"Run `rl2 sweep sweeps/{name}.yaml` to its end."
     try:
         with path.open(newline="") as file:
             table = list(csv.DictReader(file))
     except OSError as error:
         raise ValueError(f"{path} is missing, from which parameters are taken. {hint}") from error
-    wanted = {"split": "validation", **point}
-    rows = [
-        row
-        for row in ({"task": "bandit", **row} for row in table)
-        if all(row.get(key) == str(value) for key, value in wanted.items())
-    ]
-    if not rows:
+    rows = [row for row in table if all(row.get(key) == str(point[key]) for key in point)]
+    if len(rows) != 1:
         words = ", ".join(f"{key}={value}" for key, value in point.items())
-        raise ValueError(f"{path} has no row of the validation split with {words}. {hint}")
-    best = max(rows, key=lambda row: float(row["mean"]))
-    others = {"agent", "trials", "mean", "standard_error", *wanted}
-    return {key: _value(text) for key, text in best.items() if key not in others and text}
+        raise ValueError(f"{path} has {len(rows)} rows with {words}, not one. {hint}")
+    others = {"agent", "mean", "standard_error", "trials", *point}
+    return {key: _value(text) for key, text in rows[0].items() if key not in others}
 
 
 def _value(text: str) -> Any:

@@ -20,7 +20,6 @@ from rl2_sb3.benchmark import Match
 from rl2_sb3.evaluation import Evaluation, standard_error, trial_tasks
 from rl2_sb3.matches import Played
 from rl2_sb3.paper import Contender, PaperTable, contest
-from rl2_sb3.tasks.bandits import BernoulliBandit
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
@@ -148,10 +147,8 @@ def gap_rows(match: Match, each: Played) -> list[Row]:
 
     Where several arms were pulled most often, the best among them counts as its share of them.
     """
-    assert match.cell.arms is not None
     assert each.pulls is not None
-    tasks = BernoulliBandit(arms=match.cell.arms)
-    means = np.concatenate(list(trial_tasks(tasks, match.trials, match.seed)))
+    means = np.concatenate(list(trial_tasks(match.tasks(), match.trials, match.seed)))
     found, gap = best_found(means, each.pulls)
     rows = []
     for low, high in pairwise(GAPS):

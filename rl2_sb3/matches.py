@@ -6,6 +6,7 @@ import hashlib
 import json
 import signal
 import zipfile
+import zlib
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import partial
@@ -70,7 +71,8 @@ class PullCounter:
 def match_file(match: Match, cache: Path) -> Path:
     """Where a match is kept; another agent's file, other parameters or trials: another place."""
     content = match.file and hashlib.sha256(match.file.read_bytes()).hexdigest()
-    key = [FORMAT, match.spec, content, match.cell, match.trials, match.seed]
+    lists = match.trials, match.seed, match.task, match.options
+    key = [FORMAT, match.spec, content, match.cell, *lists]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
     return cache / match.cell.name / f"{match.contender.name}-{digest}.npz"
 
@@ -78,14 +80,14 @@ def match_file(match: Match, cache: Path) -> Path:
 def read_match(match: Match, cache: Path) -> Played | None:
     """A match that was played, or None."""
     try:
-        with np.load(match_file(match, cache)) as file:
+        with match_file(match, cache).open("rb") as kept, np.load(kept) as file:
             told = json.loads(str(file["told"]))
             returns = file["returns"].astype(np.float64)
             lengths = np.broadcast_to(np.int64(-1), returns.shape)  # not kept, nor are successes
             successes = np.broadcast_to(np.nan, returns.shape)
             result = Evaluation(returns, lengths, successes, file["optimal"])
             return Played(result, file.get("pulls"), **told)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         return None  # not there, or not whole
 
 
@@ -95,7 +97,7 @@ def play_match(match: Match, cache: Path) -> Match:
     :raises ValueError: a checkpoint of another setting than its name says
     """
     th.set_num_threads(1)
-    tasks = make_tasks(match.task, **match.cell.options)
+    tasks = match.tasks()
     agent: Any
     if match.file is not None:
         agent = load_agent(match.file)
@@ -147,7 +149,7 @@ def play_matches(
     :param workers: processes
     :param overwrite: play them all
     """
-    left = [m for m in matches if overwrite or not zipfile.is_zipfile(match_file(m, cache))]
+    left = [match for match in matches if overwrite or read_match(match, cache) is None]
     # The longest first, so that at the end no process is left alone with a long one.
     left.sort(key=lambda match: (match.cell.arms or 1) * match.cell.episodes, reverse=True)
     bar = tqdm(total=len(matches), initial=len(matches) - len(left), unit="match")

@@ -98,6 +98,10 @@ class PaperTable(NamedTuple):
         """Names, in the table's order."""
         return [*(each.name for each in self.lineup), *([self.optimum] if self.optimum else [])]
 
+    def options_of(self, cell: Cell) -> dict[str, Any]:
+        """Options of a cell's task: the table's and the cell's."""
+        return {**self.options, **cell.options}
+
     def cell_of(self, row: Mapping[str, Any]) -> Cell:
         """The cell of a row of results."""
         return Cell(int(row["arms"]) if "arms" in row else None, int(row["episodes"]))

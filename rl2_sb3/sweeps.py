@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
@@ -33,6 +34,8 @@ from rl2_sb3.scoring import Score, check_parameter, check_score, score, setting
 
 KEYS = ("program", "command", "method", "metric", "parameters", "name", "description", "project")
 METHODS = ("grid", "random", "bayes")
+SIZES = ("trials", "episodes", "horizon", "arms", "samples")
+"""The time that a point takes grows with these."""
 
 
 @dataclass(frozen=True)
@@ -297,7 +300,13 @@ def _ask(
             return None
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         elsewhere = {_key(trial.params) for trial in running}
-        study.enqueue_trial(min(missing, key=lambda point: _key(point) in elsewhere))
+
+        def place(point: dict[str, Any]) -> tuple[bool, int]:
+            # The longest first, so that at the end no process is left alone with a long one.
+            values = {**sweep.fixed, **point}
+            return _key(point) in elsewhere, -math.prod(values.get(name, 1) for name in SIZES)
+
+        study.enqueue_trial(min(missing, key=place))
     elif len(_done(study)) + len(ours) >= total:
         return None
     # GridSampler is not used: it takes failed trials for visited points.
@@ -317,9 +326,13 @@ def _done(study: Study) -> list[FrozenTrial]:
 
 
 def _results(sweep: Sweep, study: Study) -> list[tuple[dict[str, Any], FrozenTrial]]:
-    """The points that were run, each once: two workers may have played the same, alike."""
+    """The points that were run, by their values, in whatever order they were run.
+
+    Each is there once: two workers may have played the same, alike.
+    """
     trials = {_key(trial.params): trial for trial in _done(study)}
-    return [({**sweep.fixed, **trial.params}, trial) for trial in trials.values()]
+    results = [({**sweep.fixed, **trial.params}, trial) for trial in trials.values()]
+    return sorted(results, key=lambda result: _order(result[0]))
 
 
 def write_points(sweep: Sweep, study: Study, path: Path) -> None:
@@ -327,7 +340,7 @@ def write_points(sweep: Sweep, study: Study, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [*sweep.fixed, *sweep.varied]
     rows = []
-    for point, trial in sorted(_results(sweep, study), key=lambda result: _order(result[0])):
+    for point, trial in _results(sweep, study):
         error = trial.user_attrs["standard_error"]
         row = [sweep.baseline, *(point[name] for name in names)]
         rows.append([*row, f"{trial.value:.6g}", f"{error:.3g}"])
@@ -338,7 +351,10 @@ def write_points(sweep: Sweep, study: Study, path: Path) -> None:
 
 
 def best_points(sweep: Sweep, study: Study) -> list[dict[str, Any]]:
-    """The best point of each setting: the same task, as many episodes, the same prior."""
+    """The best point of each setting: the same task, as many episodes, the same prior.
+
+    Of equal ones it is the first by its values.
+    """
     best: dict[frozenset[tuple[str, Any]], tuple[float, dict[str, Any]]] = {}
     for point, trial in _results(sweep, study):
         key = _key(setting(point))

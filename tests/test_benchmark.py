@@ -1,4 +1,5 @@
 import csv
+import zipfile
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, make_trials
 from rl2_sb3.baselines import UCB1
 from rl2_sb3.benchmark import Match, find_matches, tuned_parameters
 from rl2_sb3.cli import main
-from rl2_sb3.comparison import best_found, p_values, pull_bins, table_rows
+from rl2_sb3.comparison import best_found, gap_rows, p_values, pull_bins, table_rows
 from rl2_sb3.evaluation import Evaluation, trial_tasks
 from rl2_sb3.matches import Played, match_file, play_match, read_match
 from rl2_sb3.paper import TABLE1, Cell
@@ -23,18 +24,13 @@ SMALL = Cell(5, 10)
 def write_sweeps(folder: Path) -> None:
     """One tuned parameter for each sweep, in the columns that `rl2 sweep` writes."""
     folder.mkdir(parents=True)
-    for name, parameter, values in (
-        ("ucb1", "c", (0.0, 0.1, 0.9)),
-        ("epsilon-greedy", "epsilon", (0.0, 0.1, 0.5)),
-        ("ots-density", "samples", (1, 4, 20)),
-        ("gittins", "gamma", (0.5, 0.9, 0.99)),
+    for name, parameter, value in (
+        *(("ucb1", "c", 0.1), ("epsilon-greedy", "epsilon", 0.1)),
+        *(("ots-density", "samples", 4), ("gittins", "gamma", 0.9)),
     ):
-        lines = [f"agent,task,split,trials,arms,episodes,{parameter},mean,standard_error"]
-        for cell in TABLE1.cells:
-            for value, mean in zip(values, (10.5, 11.5, 9.5), strict=True):  # 9.5 > 11.5 as texts
-                lines.append(f"{name},bandit,validation,1000,{cell.arms},{cell.episodes},")
-                lines[-1] += f"{value},{mean},0.1"
-        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+        lines = [f"agent,arms,episodes,{parameter},mean,standard_error,trials"]
+        lines += [f"{name},{c.arms},{c.episodes},{value},9.5,0.1,1000" for c in TABLE1.cells]
+        (folder / f"{name}-best.csv").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
@@ -56,7 +52,9 @@ def table1(*args: str) -> None:
 
 def match(name: str, cell: Cell = SMALL, **changes: Any) -> Match:
     contender = next(each for each in TABLE1.lineup if each.name == name)
-    return Match(contender, cell, contender.spec, None, 50, 0)._replace(**changes)
+    options = tuple(TABLE1.options_of(cell).items())
+    one = Match(contender, cell, contender.spec, None, 50, 0, TABLE1.task, options)
+    return one._replace(**changes)
 
 
 def test_a_cell_is_played_and_tested(workplace: Path) -> None:
@@ -125,16 +123,36 @@ def test_a_match_is_kept_apart_from_others(tmp_path: Path) -> None:
     others = [
         *(one._replace(spec="ucb1(c=0.3)"), one._replace(trials=51), one._replace(seed=1)),
         *(one._replace(cell=Cell(10, 10)), *(one._replace(file=file) for file in agents)),
+        *(one._replace(options=(("arms", 5), ("alpha", alpha))) for alpha in (2.0, 3.0)),
     ]
     assert len({match_file(each, tmp_path) for each in (one, *others)}) == 1 + len(others)
 
 
-def test_a_damaged_file_is_played_again(workplace: Path) -> None:
+def test_the_tables_options_are_played(tmp_path: Path) -> None:
+    """Arms of which most pay nearly always."""
+    rich = TABLE1._replace(options={"alpha": 20.0, "beta": 1.0})
+    (each,), _ = find_matches(rich, ["k5-n500"], ["random"], 50, 0, tmp_path)
+    assert each.tasks() == BernoulliBandit(5, 20.0, 1.0)
+    played = read_match(play_match(each, tmp_path), tmp_path)
+    assert played is not None
+    assert 0.9 < played.result.returns.mean() < 1
+    assert {row["gap_from"] for row in gap_rows(each, played)} <= {0, 0.01, 0.05, 0.1}
+
+
+@pytest.mark.parametrize("part", ["end", "member"])
+def test_a_damaged_file_is_played_again(workplace: Path, part: str) -> None:
     args = ("--cells", "k5-n10", "--agents", "random")
     table1(*args)
     before = Path("results/table1.csv").read_text()
     (file,) = Path("runs/table1/k5-n10").glob("random-*.npz")
-    file.write_bytes(file.read_bytes()[:-100])
+    content = file.read_bytes()
+    if part == "end":
+        file.write_bytes(content[:-100])
+    else:
+        with zipfile.ZipFile(file) as members:
+            begin = members.getinfo("returns.npy").header_offset + 60  # past the member's header
+        file.write_bytes(content[:begin] + b"\xff" * 50 + content[begin + 50 :])
+        assert zipfile.is_zipfile(file)
     Path("results/table1.csv").unlink()
     table1(*args)
     assert Path("results/table1.csv").read_text() == before
@@ -151,6 +169,30 @@ def test_rows_of_other_agents_and_cells_stay(workplace: Path) -> None:
     Path("results/table1.csv").write_text("agent,mean\nrandom,5\n")
     with pytest.raises(SystemExit, match="move it away"):
         table1("--cells", "k5-n10", "--agents", "random")
+
+
+def test_rows_with_other_parameters_than_now_are_dropped(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agents = ("random", "ucb1", "gittins", "epsilon-greedy")
+    table1("--cells", "k5-n10", "k5-n500", "--agents", *agents)
+    best = Path("results/sweeps/ucb1-best.csv")
+    best.write_text(best.read_text().replace("ucb1,5,500,0.1", "ucb1,5,500,0.3"))
+    Path("results/sweeps/gittins-best.csv").unlink()
+    assert not capsys.readouterr().err.count("Dropped")
+    table1("--cells", "k5-n500", "--agents", "random")
+    told = "Dropped, as their parameters are not those of now: "
+    told += "ucb1(c=0.1) in k5-n500, gittins(gamma=0.9) in k5-n500\n"
+    assert capsys.readouterr().err.endswith(told)
+    for name in ("table1", "table1-adaptation", "table1-gaps"):
+        found = {row["agent"] for row in rows(name) if row["episodes"] == "500"}
+        assert found == {"random", "epsilon-greedy"}
+    assert {row["agent"] for row in rows() if row["episodes"] == "10"} == set(agents)
+    assert {row["against"] for row in rows()[4:]} == {"epsilon-greedy"}  # the best of those left
+    table1("--cells", "k5-n500", "--agents", "ucb1")
+    assert "Dropped" not in capsys.readouterr().err
+    specs = {row["agent"]: row["spec"] for row in rows() if row["episodes"] == "500"}
+    assert specs["ucb1"] == "ucb1(c=0.3)"
 
 
 def test_a_checkpoint_is_played_by_its_name(
@@ -176,25 +218,22 @@ def test_a_checkpoint_is_played_by_its_name(
         table1("--cells", "k10-n10", "--agents", "rl2")
 
 
-def test_parameters_are_the_best_of_the_validation_split(tmp_path: Path) -> None:
-    path = tmp_path / "gittins.csv"
-    path.write_text(
-        "agent,task,split,trials,arms,episodes,method,gamma,mean,standard_error\n"
-        "gittins,bandit,validation,1000,5,10,whittle,0.9,9.5,1\n"
-        "gittins,bandit,validation,1000,5,10,calibration,0.99,10.5,1\n"
-        "gittins,bandit,test,1000,5,10,calibration,0.5,11.5,1\n"
-        "gittins,bandit,validation,1000,5,100,brezzi-lai,,12.5,1\n"
+def test_parameters_are_the_best_of_a_whole_sweep(tmp_path: Path) -> None:
+    head = "agent,arms,episodes,method,gamma,mean,standard_error,trials\n"
+    (tmp_path / "gittins-best.csv").write_text(
+        f"{head}gittins,5,10,calibration,0.99,10.5,1,1000\ngittins,5,100,whittle,0.9,11.5,1,1000\n"
     )
-    point = {"task": "bandit", "arms": 5, "episodes": 10}
-    assert tuned_parameters(path, point) == {"method": "calibration", "gamma": 0.99}
-    assert tuned_parameters(path, {**point, "episodes": 100}) == {"method": "brezzi-lai"}
-    hint = r"no row .* arms=50, episodes=10. Run `rl2 sweep sweeps/gittins.yaml`"
+    point = {"arms": 5, "episodes": 10}
+    best = tuned_parameters(tmp_path, "gittins", point)
+    assert best == {"method": "calibration", "gamma": 0.99}
+    hint = r"0 rows with arms=50, episodes=10.* Run `rl2 sweep sweeps/gittins.yaml` to its end"
     with pytest.raises(ValueError, match=hint):
-        tuned_parameters(path, {**point, "arms": 50})
-    with pytest.raises(ValueError, match="no row"):
-        tuned_parameters(path, {**point, "task": "tabular-mdp"})
-    with pytest.raises(ValueError, match=r"missing.*rl2 sweep sweeps/ucb1.yaml"):
-        tuned_parameters(tmp_path / "ucb1.csv", point)
+        tuned_parameters(tmp_path, "gittins", {**point, "arms": 50})
+    with pytest.raises(ValueError, match="2 rows with arms=5, not one"):
+        tuned_parameters(tmp_path, "gittins", {"arms": 5})
+    (tmp_path / "ucb1.csv").write_text("agent,arms,episodes,c,mean\nucb1,5,10,0.1,6\n")  # half
+    with pytest.raises(ValueError, match=r"ucb1-best.csv is missing.*rl2 sweep sweeps/ucb1.yaml"):
+        tuned_parameters(tmp_path, "ucb1", point)
 
 
 def test_misspelt_names_get_the_nearest(tmp_path: Path) -> None:

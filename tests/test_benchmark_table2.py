@@ -17,20 +17,17 @@ TUNED = {"opsrl": "samples", "ucrl2": "scaling", "beb": "scaling", "epsilon-gree
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Sweeps in which each prior has a best value of its own; the true one's has a higher mean."""
+    """Sweeps in which each prior has a best value of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(CHECKPOINTS, "names", list)  # whatever is installed here
     folder = Path("results/sweeps")
     folder.mkdir(parents=True)
     for name, parameter in TUNED.items():
-        lines = [f"agent,task,split,trials,episodes,prior,{parameter},mean,standard_error"]
+        lines = [f"agent,episodes,prior,{parameter},mean,standard_error,trials"]
         low, high = (2, 3) if parameter == "samples" else (0.1, 0.2)
-        points = ("paper", low, 8), ("paper", high, 7), ("true", low, 8), ("true", high, 9)
-        for prior, value, mean in points:
-            for cell in TABLE2.cells:
-                row = f"{name},tabular-mdp,validation,9,{cell.episodes},{prior},{value},{mean},1"
-                lines.append(row)
-        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+        for prior, value in (("paper", low), ("true", high)):
+            lines += [f"{name},{cell.episodes},{prior},{value},8,1,9" for cell in TABLE2.cells]
+        (folder / f"{name}-best.csv").write_text("\n".join(lines) + "\n")
     return tmp_path
 
 
@@ -96,9 +93,9 @@ def test_what_was_played_is_not_played_again(
 
 
 def test_parameters_are_those_of_the_cell_and_the_prior(workplace: Path) -> None:
-    path = Path("results/sweeps/beb.csv")
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join([*lines, "beb,tabular-mdp,validation,9,25,true,0.5,10,1"]) + "\n")
+    path = Path("results/sweeps/beb-best.csv")
+    lines = path.read_text().replace("beb,25,true,0.2", "beb,25,true,0.5").splitlines()
+    path.write_text("\n".join(lines) + "\n")
     sweeps = Path("results/sweeps")
     beb = {each.prior: each for each in TABLE2.lineup if each.spec == "beb"}
     for prior, n, spec in (
@@ -106,10 +103,10 @@ def test_parameters_are_those_of_the_cell_and_the_prior(workplace: Path) -> None
         ("true", 10, "beb(prior='true', scaling=0.2)"),
         ("true", 25, "beb(prior='true', scaling=0.5)"),
     ):
-        assert baseline_spec(beb[prior], Cell(None, n), "tabular-mdp", sweeps) == spec
+        assert baseline_spec(beb[prior], Cell(None, n), sweeps) == spec
     path.write_text("\n".join(line for line in lines if "true" not in line) + "\n")
-    with pytest.raises(ValueError, match=r"episodes=10, prior=true. Run `rl2 sweep sweeps/beb.y"):
-        baseline_spec(beb["true"], Cell(None, 10), "tabular-mdp", sweeps)
+    with pytest.raises(ValueError, match=r"episodes=10, prior=true, not one. Run `rl2 sw"):
+        baseline_spec(beb["true"], Cell(None, 10), sweeps)
 
 
 def test_a_checkpoint_of_other_mdps_is_refused(

@@ -118,3 +118,15 @@ def test_checkpoints_are_loaded_by_name(install: Install, tmp_path: Path) -> Non
     rows = csv.DictReader((tmp_path / "played" / "evaluation.csv").read_text().splitlines())
     means = {row["agent"]: float(row["mean"]) for row in rows}
     assert max(means.values()) > 6.3 > 5.3 > means["random"]
+
+
+def test_the_checkpoints_means_are_those_of_the_tables() -> None:
+    means: dict[str, float] = {}
+    for table in ("table1", "table2"):
+        text = (PLUGINS.parent / "results" / f"{table}.csv").read_text()
+        means |= {row["spec"]: float(row["mean"]) for row in csv.DictReader(text.splitlines())}
+    readme = (PLUGINS / "rl2-checkpoints" / "README.md").read_text()
+    told = re.findall(r"^\| `(.+?)` \| ([\d.]+) ± ", readme, re.MULTILINE)
+    assert len(told) == readme.count("\n| `")
+    for name, mean in told:
+        assert f"{means[name]:.{len(mean.partition('.')[2])}f}" == mean, name

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from rl2_sb3.cli import main
 from rl2_sb3.registry import Registry
-from rl2_sb3.scoring import SPLITS, score
+from rl2_sb3.scoring import SPLITS, Score, score
 from rl2_sb3.sweeps import alone, best_points, load_sweep, run_sweep, write_points
 
 GRID = """\
@@ -30,6 +30,7 @@ parameters:
   episodes: {value: 20}
   c: {values: [0.1, 3.0]}
 """
+SAMPLES = "samples: {values: [1, 9]}"
 
 
 def sweep_file(tmp_path: Path, text: str = GRID) -> Path:
@@ -169,7 +170,24 @@ def test_a_second_worker_leaves_the_first_ones_trials_alone(
     monkeypatch.setattr(optuna, "create_study", shared)
     study = run_sweep(load_sweep(sweep_file(tmp_path)), "postgresql://db", progress=False)
     assert study.trials[first[0].number].state == TrialState.RUNNING
-    assert list(completed(study)) == [(2, 3.0), (4, 0.1), (4, 3.0), (2, 0.1)]
+    assert list(completed(study)) == [(4, 0.1), (4, 3.0), (2, 3.0), (2, 0.1)]
+
+
+def test_the_longest_points_are_asked_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results do not tell in which order the points were run."""
+    text = GRID.replace("ucb1", "ots-density").replace("c: {values: [0.1, 3.0]}", SAMPLES)
+    sweep = load_sweep(sweep_file(tmp_path, text.replace("{value: 20}", "{values: [3, 20]}")))
+    monkeypatch.setattr("rl2_sb3.sweeps.score", lambda *_: Score(1.0, 0.1))
+    study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", progress=False)
+    points = [tuple(t.params[key] for key in ("episodes", "arms", "samples")) for t in study.trials]
+    assert points[:4] == [(20, 4, 9), (20, 2, 9), (3, 4, 9), (20, 4, 1)]
+    assert {point["samples"] for point in best_points(sweep, study)} == {1}
+    write_points(sweep, study, tmp_path / "points.csv")
+    rows = list(csv.DictReader((tmp_path / "points.csv").read_text().splitlines()))
+    written = [(int(row["episodes"]), int(row["arms"]), int(row["samples"])) for row in rows]
+    assert written == [(n, k, s) for k in (2, 4) for n in (3, 20) for s in (1, 9)]
 
 
 def test_a_point_that_two_workers_ran_has_one_row(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +19,7 @@ from rl2_sb3.comparison import Matches, adaptation_rows, gap_rows, table_rows, w
 from rl2_sb3.matches import Played, play_matches, read_match
 from rl2_sb3.paper import TABLES, Cell, PaperTable
 from rl2_sb3.registry import HOW_TO_INSTALL
-from rl2_sb3.reports.tables import Row, merge_table
+from rl2_sb3.reports.tables import Row, drop_rows, merge_table
 from rl2_sb3.scoring import SPLITS
 
 GAP_CELL = Cell(5, 500)  # of the paper's appendix C
@@ -47,7 +48,8 @@ class Benchmark:
     cells: list[str] = field(default_factory=list)
     """Settings, such as k10-n100, or n100; by default all."""
     agents: list[str] = field(default_factory=list)
-    """Agents to play, such as ucb1 rl2; by default all. The others keep their rows."""
+    """Agents to play, such as ucb1 rl2; by default all. The others keep their rows, unless they
+    would play with other parameters by now."""
     trials: int | None = None
     """Trials of each agent in each cell; by default 10 000 bandits, 1000 MDPs."""
     seed: int = SPLITS["test"]
@@ -82,8 +84,10 @@ def benchmark(args: Sequence[str]) -> None:
     rows: list[Row] = []
     adaptation: list[Row] = []
     gaps: list[Row] = []
-    for name in cells:
-        played = with_optimum(table, read_cell(table, name, cache, *lists))
+    specs: dict[Cell, Mapping[str, str]] = {}
+    for cell in (cell for cell in table.cells if cell.name in cells):
+        found, specs[cell] = read_cell(table, cell, cache, *lists)
+        played = with_optimum(table, found)
         rows += table_rows(played, table.reference)
         for match, each in played.items():
             adaptation += adaptation_rows(match, each, table)
@@ -91,6 +95,7 @@ def benchmark(args: Sequence[str]) -> None:
     _merge(config.out / f"{table.name}.csv", rows, table)
     _merge(config.out / f"{table.name}-adaptation.csv", adaptation, table)
     _merge(config.out / f"{table.name}-gaps.csv", gaps, table)
+    _drop_stale(config.out, table, specs)
     _print(rows, trials, table)
     folders = "" if config.out == RESULTS else f" --results {config.out} --docs {config.out}"
     report = f"rl2 report {table.name}{folders}"
@@ -98,19 +103,46 @@ def benchmark(args: Sequence[str]) -> None:
 
 
 def read_cell(
-    table: PaperTable, cell: str, cache: Path, trials: int, seed: int, sweeps: Path
-) -> Matches:
-    """All of a cell's matches, played now or before, since each is tested against all."""
+    table: PaperTable, cell: Cell, cache: Path, trials: int, seed: int, sweeps: Path
+) -> tuple[Matches, dict[str, str]]:
+    """All of a cell's matches, played now or before, since each is tested against all.
+
+    :return: the matches, and the spec with which each agent would play now
+    """
     found: dict[Match, Played] = {}
+    specs = {table.optimum: table.optimum}
     for contender in table.lineup:
+        name = contender.name
         try:
-            matches, _ = find_matches(table, [cell], [contender.name], trials, seed, sweeps)
+            matches, missing = find_matches(table, [cell.name], [name], trials, seed, sweeps)
         except ValueError:  # a sweep is missing, of an agent that was not asked for
             continue
+        for spec in (*(match.spec for match in matches), *missing):
+            specs[name] = spec
         for match in matches:
             if (played := read_match(match, cache)) is not None:
                 found[match] = played
-    return found
+    return found, specs
+
+
+def _drop_stale(out: Path, table: PaperTable, specs: Mapping[Cell, Mapping[str, str]]) -> None:
+    """Drop and announce the rows of agents that would play with other parameters by now, or none.
+
+    An agent whose sweep was not run to its end has none.
+    """
+
+    def stale(row: Row) -> bool:
+        cell = table.cell_of(row)
+        return cell in specs and specs[cell].get(row["agent"]) != row["spec"]
+
+    dropped = drop_rows(out / f"{table.name}.csv", stale)
+    gone = {(table.cell_of(row), row["agent"]) for row in dropped}
+    for name in ("adaptation", "gaps"):
+        path = out / f"{table.name}-{name}.csv"
+        drop_rows(path, lambda row: (table.cell_of(row), row["agent"]) in gone)
+    if dropped:
+        words = ", ".join(f"{row['spec']} in {table.cell_of(row).name}" for row in dropped)
+        print(f"Dropped, as their parameters are not those of now: {words}", file=sys.stderr)
 
 
 def _merge(path: Path, rows: list[Row], table: PaperTable) -> None:

@@ -16,6 +16,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 STEPS, RETURN, KL = "time/total_timesteps", "trial/return", "imitation/kl"
+WITHOUT = {
+    RETURN: "train until a trial has ended. A run of `rl2 imitate` logs none: its curve is the "
+    "learning_curve.png that was drawn at its end.",
+    KL: "pass the folder of a run of `rl2 imitate` that has logged some batches.",
+}
+"""What to do where a log has nothing in a column."""
 EVALUATION = ("agent", "episode", "mean", "standard_error", "trials")
 UNSHOWN = ("steps", "device", "threads", "workers")  # they change where a run ends, not its course
 BANDIT_ARMS = 5  # what `rl2 train bandit` takes by default; its class would import torch
@@ -38,8 +44,8 @@ def read_progress(run: Path, column: str = RETURN) -> Curve:
     logged again is taken from there.
 
     :param run: folder with ``progress.csv`` and, after resumptions, ``progress-2.csv``, ...
-    :param column: what else to read in the return's place, such as ``KL`` of imitation
-    :raises ValueError: no such file, a file that cannot be read, or no finished trial yet
+    :param column: what to read, ``RETURN`` or, of imitation, ``KL``
+    :raises ValueError: no such file, a file that cannot be read, or nothing logged in the column
     """
     parts = {int(m[1] or 1): p for p in run.glob("progress*.csv") if (m := _PART.match(p.name))}
     if not parts:
@@ -56,10 +62,7 @@ def read_progress(run: Path, column: str = RETURN) -> Curve:
         ]
         end = min([end, *steps])
     if not points:
-        raise ValueError(
-            f"{run} has logged no finished trial yet ('{column}' is empty in its progress.csv): "
-            "train until a trial has ended."
-        )
+        raise ValueError(f"{run} has no '{column}' in its progress.csv: {WITHOUT[column]}")
     x, y = np.array(sorted(points)).T
     return Curve(x, y, np.zeros_like(y))
 

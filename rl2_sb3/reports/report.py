@@ -63,13 +63,19 @@ def write_report(book: Book, results: Path, docs: Path, readme: Path | None = No
     written = [shares_figure(table, paper, book.layout(table), docs / f"{name}.png")]
     notes = []
     curves_file = results / "learning_curves.csv"
-    lines = read_curves(curves_file, table, book) if curves_file.exists() else []
+    lines, apart = read_curves(curves_file, table, book) if curves_file.exists() else ([], [])
+    if apart:
+        notes.append(
+            f"Without the learning curves of {'; '.join(cell.words for cell in apart)}: they lie "
+            f"between {look('random').name} and {look(book.one).name}, which were not both played "
+            f"there (`{command}`)."
+        )
     if lines:
         series = list(dict.fromkeys(book.series(cell) for cell in paper.cells))
         zero_one = "random play", look(book.one).name
         written.append(learning_figure(lines, series, zero_one, docs / f"{name}_learning.png"))
         pictures[f"{name}_learning.png"] = book.learning_title
-    else:
+    elif not apart:
         notes.append(
             f"Without learning curves: `{curves_file.name}` has none of these settings "
             f"(`{book.curves_command}`)."
@@ -123,15 +129,21 @@ def read_adaptation(path: Path, paper: PaperTable) -> tuple[dict[Cell, dict[str,
     return curves, int(rows[0]["instances"])
 
 
-def read_curves(path: Path, table: Table, book: Book) -> list[Line]:
-    """The learning curves of a table's settings, from random play, 0, to another agent, 1."""
+def read_curves(path: Path, table: Table, book: Book) -> tuple[list[Line], list[Cell]]:
+    """The learning curves of a table's settings, from random play, 0, to another agent, 1.
+
+    :return: the curves, and the settings without them, where one of these agents did not play
+    """
+    apart = set()
     found: dict[str, tuple[Cell, bool, list[tuple[float, float]]]] = {}
     for row in read_table(path, COLUMNS, book.curves_command):
         options = dict(part.split("=") for part in row["options"].split())
         if row["task"] == book.paper.task and _as_in(book.paper, options):
             cell = book.paper.cell_of({**options, "episodes": row["episodes"]})
             value = share(float(row["return"]), table.get(cell, {}), book.one)
-            if value is not None:
+            if value is None:
+                apart.add(cell)
+            else:
                 run = found.setdefault(row["run"], (cell, bool(row["init"]), []))
                 run[2].append((float(row["steps"]), value))
     lines = []
@@ -139,7 +151,7 @@ def read_curves(path: Path, table: Table, book: Book) -> list[Line]:
         x, y = np.array(points).T
         curve = Curve(x, y, np.zeros_like(y))
         lines.append(Line(book.panel(cell), book.series(cell), began, curve))
-    return lines
+    return lines, [cell for cell in table if cell in apart]
 
 
 def _as_in(paper: PaperTable, options: Mapping[str, str]) -> bool:

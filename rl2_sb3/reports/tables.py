@@ -59,3 +59,22 @@ def merge_table(
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(sorted([*kept, *rows], key=order))
+
+
+def drop_rows(path: Path, stale: Callable[[Row], bool]) -> list[Row]:
+    """Take rows out of a table, if there is one.
+
+    :return: those taken out
+    """
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows, columns = list(reader), list(reader.fieldnames or [])
+    dropped: list[Row] = [row for row in rows if stale(row)]
+    if dropped:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(row for row in rows if row not in dropped)
+    return dropped

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -179,6 +181,24 @@ def test_ucrl2_plans_with_its_bounds() -> None:
         4,
     )
     assert memory.values == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("kind", [BEB, UCRL2])
+def test_default_scalings_are_near_the_best_of_the_sweeps(kind: type[BEB | UCRL2]) -> None:
+    """The nearest point of the paper's grid has within .5 % of the best in any setting."""
+    path = Path(__file__).parents[2] / "results" / "sweeps" / f"{kind.__name__.lower()}.csv"
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    for prior, default in kind.scalings.items():
+        means = {
+            (int(row["episodes"]), float(row["scaling"])): float(row["mean"])
+            for row in rows
+            if row["prior"] == prior
+        }
+        nearest = min({scaling for _, scaling in means}, key=lambda s: abs(s / default - 1))
+        for n in (10, 25, 50, 75, 100):
+            best = max(mean for (episodes, _), mean in means.items() if episodes == n)
+            assert means[n, nearest] > 0.995 * best
 
 
 def test_without_bounds_ucrl2_is_greedy() -> None:

@@ -15,9 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from rl2_sb3.cli import main
 from rl2_sb3.reports import adaptation_curve, learning_curve
 from rl2_sb3.reports.logs import (
     BANDIT_ARMS,
+    KL,
     read_config,
     read_evaluation,
     read_progress,
@@ -443,8 +445,18 @@ def test_no_progress_file(tmp_path: Path) -> None:
 def test_no_finished_trial_yet(tmp_path: Path, text: str) -> None:
     run = write_run(tmp_path / "run")
     (run / "progress.csv").write_text(text)
-    with pytest.raises(ValueError, match=r"no finished trial yet .* train until a trial has ended"):
+    with pytest.raises(ValueError, match=rf"no '{RETURN}' .* train until a trial has ended"):
         read_progress(run)
+
+
+def test_what_is_missing_is_told_by_column(tmp_path: Path) -> None:
+    taught, trained = write_run(tmp_path / "taught"), write_run(tmp_path / "run", [(10, 1.0)])
+    (taught / "progress.csv").write_text(f"{KL},{STEPS}\n0.5,10\n")
+    assert read_progress(taught, KL).y.tolist() == [0.5]
+    with pytest.raises(SystemExit, match=rf"no '{RETURN}'.*`rl2 imitate` logs none"):
+        main(["plot", str(taught)])
+    with pytest.raises(ValueError, match=rf"no '{KL}'.*a run of `rl2 imitate`"):
+        read_progress(trained, KL)
 
 
 @pytest.mark.parametrize(

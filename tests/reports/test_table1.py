@@ -212,9 +212,10 @@ def test_curves_are_thinned_and_replaced(tmp_path: Path) -> None:
     assert [r["init"] for r in rows] == ["taught"] * 2 + [""] * 3
     with pytest.raises(ValueError, match="Two runs have one name: long, long"):
         save_curves([long, again], out)
-    assert read_curves(out, {}, BOOK) == []  # without what random play and Gittins have
+    assert read_curves(out, {}, BOOK) == ([], [])
     table = read_means(write(tmp_path / "means") / "table1.csv", TABLE1)
-    long_, short_ = read_curves(out, table, BOOK)
+    (long_, short_), apart = read_curves(out, table, BOOK)
+    assert apart == []
     assert (long_.panel, long_.series, long_.began) == ("n = 10 pulls", "k = 5", True)
     assert short_.began is False
     returns = np.array([float(r["return"]) for r in rows[2:]])

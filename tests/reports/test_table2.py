@@ -145,10 +145,25 @@ def test_what_the_pictures_show(tmp_path: Path) -> None:
     np.testing.assert_allclose(curves[Cell(None, 10)]["rl2"].x, range(1, 11))
     np.testing.assert_allclose(curves[Cell(None, 10)]["rl2"].y, range(11, 21))
     write_curves(tmp_path)  # of the paper's MDPs and the table's settings alone
-    first, second = read_curves(tmp_path / "learning_curves.csv", table, BOOK)
+    (first, second), apart = read_curves(tmp_path / "learning_curves.csv", table, BOOK)
+    assert apart == []
     assert (first.series, first.began, second.began) == ("n = 10", False, True)
     np.testing.assert_allclose(first.curve.y, [0, 0.5])  # random play has 100, OPSRL 150
     np.testing.assert_allclose(second.curve.y, [1])
+
+
+def test_curves_without_a_scale_are_told(tmp_path: Path) -> None:
+    other = row("random", 250, "baseline", "random", 0.5, n=25)
+    write_curves(write(tmp_path, *ROWS, other))
+    main(["report", "table2", "--results", str(tmp_path), "--docs", str(tmp_path)])
+    text = (tmp_path / "table2.md").read_text()
+    assert "Without the learning curves of n = 25: they lie between Random and OPSRL, p" in text
+    assert (tmp_path / "table2_learning.png").exists()  # of n = 10
+    write_curves(write(tmp_path, other))
+    main(["report", "table2", "--results", str(tmp_path), "--docs", str(tmp_path)])
+    text = (tmp_path / "table2.md").read_text()
+    assert "Without the learning curves of n = 25" in text
+    assert "has none of these settings" not in text
 
 
 def test_the_curves_are_of_all_runs_that_learned_from_reward() -> None:
