@@ -7,7 +7,7 @@ architecture can hold from what reinforcement learning finds.
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch as th
@@ -31,8 +31,23 @@ class Teacher(Protocol):
         """Probabilities of the actions ``(trials, actions)``, and the next state."""
 
 
+class Played(NamedTuple):
+    """A trial of each column, time-major: axis 0 the step, axis 1 the column."""
+
+    observations: dict[str, NDArray[Any]]
+    probabilities: NDArray[np.floating]
+    """The teacher's, of each action, ``(steps, columns, actions)``."""
+    rewards: NDArray[np.floating]
+    """``(steps, columns)``."""
+
+    def columns(self, some: slice) -> Played:
+        """A part of the columns."""
+        observations = {key: part[:, some] for key, part in self.observations.items()}
+        return Played(observations, self.probabilities[:, some], self.rewards[:, some])
+
+
 class Demonstrations:
-    """Fresh trials of a teacher, each batch from new tasks.
+    """Fresh trials of a teacher, each round from new tasks.
 
     :param trials: where the teacher acts, all trials of one length
     :raises ValueError: trials of different lengths, actions that are not discrete, or a baseline
@@ -50,15 +65,12 @@ class Demonstrations:
             )
         self.trials, self.teacher, self.seed, self.length = trials, teacher, seed, length
 
-    def batch(
-        self, number: int, obs: Any
-    ) -> tuple[dict[str, NDArray[Any]], NDArray[Any], NDArray[Any], Any]:
+    def play(self, number: int, obs: Any) -> tuple[Played, Any]:
         """One trial of each column.
 
-        :param number: of the batch: it seeds the teacher's choices
+        :param number: of the round: it seeds the teacher's choices
         :param obs: the trials' first observation
-        :return: observations and probabilities, time-major rows; rewards ``(steps, columns)``;
-            the next trials' first observation
+        :return: the trials, and the next ones' first observation
         """
         rng = np.random.default_rng([self.seed, number])
         seen, probabilities, rewards, state = [], [], [], None
@@ -70,17 +82,18 @@ class Demonstrations:
             probabilities.append(chances)
             obs, reward, _, _ = self.trials.step(actions)
             rewards.append(reward)
-        rows = {key: np.concatenate([o[key] for o in seen]) for key in seen[0]}
-        return rows, np.concatenate(probabilities), np.stack(rewards), obs
+        observations = {key: np.stack([each[key] for each in seen]) for key in seen[0]}
+        return Played(observations, np.stack(probabilities), np.stack(rewards)), obs
 
 
 def imitate(
     model: RL2PPO,
     teacher: Teacher,
     batches: int,
+    trials_per_batch: int | None = None,
     learning_rate: float = 2e-3,
     seed: int = 0,
-    on_batch: Any = None,
+    on_round: Any = None,
     progress: bool = True,
 ) -> RL2PPO:
     """Train a model's policy on a teacher's choices, and its value on the teacher's returns.
@@ -89,12 +102,22 @@ def imitate(
     rate falls to zero along a cosine. A model that was saved after some batches goes on from there.
 
     :param model: its environment is where the teacher acts; its discount is that of the value
-    :param batches: in all, each of one trial of every column
-    :param on_batch: called with the number of batches done, after each
+    :param batches: minibatches in all
+    :param trials_per_batch: trials of each, by default one of every column; with fewer, the trials
+        of one round make several minibatches
+    :param on_round: called after each round, with nothing
+    :raises ValueError: columns that do not make whole minibatches, or batches that end in a round
     """
     assert model.env is not None
     demonstrations = Demonstrations(model.env, teacher, seed)
-    steps = demonstrations.length * model.n_envs
+    size = trials_per_batch or model.n_envs
+    parts = model.n_envs // size
+    if model.n_envs % size or batches % parts:
+        raise ValueError(
+            f"{batches} batches of {size} trials cannot be made of rounds of {model.n_envs}: let "
+            "both numbers of trials divide evenly, and the batches by their ratio."
+        )
+    steps = demonstrations.length * size
     policy = model.policy
     policy.set_training_mode(True)
     if model._last_obs is None:
@@ -102,14 +125,17 @@ def imitate(
     begin = model.num_timesteps // steps
     bar = tqdm(range(begin, batches), initial=begin, total=batches, disable=not progress)
     for number in bar:
-        rows, chances, rewards, model._last_obs = demonstrations.batch(number, model._last_obs)
-        returns = returns_to_go(rewards, model.gamma)
+        turn, part = divmod(number, parts)
+        if part == 0:
+            played, model._last_obs = demonstrations.play(turn, model._last_obs)
+        batch = played.columns(slice(part * size, (part + 1) * size))
+        returns = returns_to_go(batch.rewards, model.gamma)
         policy.normalise_values(returns)
         target = th.as_tensor(returns.reshape(-1), dtype=th.float32, device=model.device)
         target = (target - policy.value_shift) / policy.value_scale
-        obs = {key: th.as_tensor(value, device=model.device) for key, value in rows.items()}
-        obs["memory"] = policy.initial_memory(model.n_envs)
-        teacher_chances = th.as_tensor(chances, dtype=th.float32, device=model.device)
+        obs = {key: rows(value, model.device) for key, value in batch.observations.items()}
+        obs["memory"] = policy.initial_memory(size)
+        teacher_chances = rows(batch.probabilities, model.device).float()
         values, log_chances = _evaluate(model, obs)
         cross_entropy = -(teacher_chances * log_chances).sum(dim=1).mean()
         value_loss = F.mse_loss(values.flatten(), target)
@@ -125,14 +151,21 @@ def imitate(
         divergence = cross_entropy.item() - entropy.item()
         model.logger.record_mean("imitation/kl", divergence)
         model.logger.record_mean("imitation/value_loss", value_loss.item())
-        model.logger.record_mean("imitation/teacher_return", float(rewards.sum(axis=0).mean()))
+        model.logger.record_mean(
+            "imitation/teacher_return", float(batch.rewards.sum(axis=0).mean())
+        )
         if (number + 1) % 25 == 0 or number + 1 == batches:
             bar.set_description(f"KL from teacher {divergence:.4f}")
             model.logger.record("time/total_timesteps", model.num_timesteps, exclude="tensorboard")
             model.logger.dump(model.num_timesteps)
-        if on_batch is not None:
-            on_batch(number + 1)
+        if on_round is not None and part + 1 == parts:
+            on_round()
     return model
+
+
+def rows(array: NDArray[Any], device: th.device) -> th.Tensor:
+    """The steps of all columns one under the other, as policies take them."""
+    return th.as_tensor(array.reshape(-1, *array.shape[2:]), device=device)
 
 
 def returns_to_go(rewards: NDArray[np.floating], gamma: float) -> NDArray[np.float64]:

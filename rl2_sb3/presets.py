@@ -93,6 +93,8 @@ FEWER_TRIALS: Preset = {"n_envs": 800, "trials_per_batch": 100}
 
 # name, arms, pulls, goes on from, settings
 Row = tuple[str, int, int, str | None, Preset]
+# name, episodes, goes on from, settings
+MDPRow = tuple[str, int, str | None, Preset]
 BANDITS: list[Row] = [
     ("bandit-k5-n10", 5, 10, None, SHORT),
     ("bandit-k10-n10", 10, 10, None, SHORT),
@@ -135,7 +137,26 @@ IMITATIONS: list[Row] = [
 ]
 
 
-def _table(rows: list[Row]) -> dict[str, Preset]:
+# In an MDP an agent learns what each action is worth in each state. The last state beside the last
+# action lets a unit be written to by one such pair, and ``skip`` lets the present state choose what
+# is read.
+MDP_NETWORK: Preset = {
+    **{"hidden_size": 256, "layers_after": (256,), "value_network": "sums"},
+    **{"state_action": True, "skip": True, "memory_steps": 100},
+}
+IMITATE_MDP: Preset = {**MDP_NETWORK, "trials_per_batch": 16, "n_envs": 128}
+BEB = "beb(prior='true', scaling={})"
+MDP_IMITATIONS: list[MDPRow] = [
+    (
+        "mdp-n10-imitation",
+        10,
+        None,
+        {**IMITATE_MDP, "teacher": BEB.format(0.0002512), "batches": 16_000},
+    ),
+]
+
+
+def _bandits(rows: list[Row]) -> dict[str, Preset]:
     return {
         name: {
             **{"task": "bandit", "options": {"arms": arms}, "episodes": pulls, "after": after},
@@ -145,9 +166,20 @@ def _table(rows: list[Row]) -> dict[str, Preset]:
     }
 
 
-TRAIN: dict[str, Preset] = {"default": {}, "paper": PAPER, **_table(BANDITS)}
+def _mdps(rows: list[MDPRow]) -> dict[str, Preset]:
+    return {
+        name: {"task": "tabular-mdp", "episodes": episodes, "after": after, **settings}
+        for name, episodes, after, settings in rows
+    }
+
+
+TRAIN: dict[str, Preset] = {"default": {}, "paper": PAPER, **_bandits(BANDITS)}
 """Presets of ``rl2 train``."""
-IMITATION: dict[str, Preset] = {"default": {}, **_table(IMITATIONS)}
+IMITATION: dict[str, Preset] = {
+    "default": {},
+    **_bandits(IMITATIONS),
+    **_mdps(MDP_IMITATIONS),
+}
 """Presets of ``rl2 imitate``."""
 
 

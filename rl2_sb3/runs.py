@@ -64,6 +64,12 @@ class Setting:
     """Of the GRU's products."""
     layers_after: tuple[int, ...] = ()
     """Widths of the dense layers between the GRU and the heads."""
+    skip: bool = False
+    """Let those layers see the features too: the present step can choose what to read from the
+    memory."""
+    memory_steps: int = 0
+    """Begin with units that remember over 1 to so many steps, such as a trial's length; by default
+    all forget half at each step."""
     action_reward: bool = True
     """Feed the product of the last action and its reward as well (not with images)."""
     state_action: bool = False
@@ -74,7 +80,7 @@ class Setting:
         """The policy's keyword arguments."""
         names = (
             *("hidden_size", "candidate", "shared", "value_network", "weight_norm"),
-            *("episode_units", "precision"),
+            *("episode_units", "precision", "skip", "memory_steps"),
         )
         kwargs: dict[str, Any] = {name: getattr(self, name) for name in names}
         kwargs["layers_after"] = list(self.layers_after)

@@ -23,13 +23,14 @@ def test_demonstrations_are_the_teachers_trials() -> None:
     """What is shown to the policy is what the teacher saw, and its choices have its chances."""
     trials = make_trials("bandit", 400, 6, seed=0, arms=3)
     demonstrations = Demonstrations(trials, Greedy(arms=3), seed=0)
-    rows, chances, rewards, following = demonstrations.batch(0, trials.reset())
+    played, following = demonstrations.play(0, trials.reset())
+    rows, chances, rewards = played
     start = rows["start"].reshape(6, 400)
     assert start[0].all()
     assert not start[1:].any()
     assert following["start"].all()
     np.testing.assert_array_equal(rows["reward"].reshape(6, 400)[1:], rewards[:-1])
-    chances, actions = chances.reshape(6, 400, 3), rows["action"].reshape(6, 400)
+    actions = rows["action"].reshape(6, 400)
     np.testing.assert_allclose(chances[0], 1 / 3)
     taken = np.take_along_axis(chances[:-1], actions[1:, :, None], axis=2)
     assert (taken > 0).all()
@@ -37,6 +38,10 @@ def test_demonstrations_are_the_teachers_trials() -> None:
     np.testing.assert_allclose(first, 1 / 3, atol=0.08)
     stays = actions[2] == actions[1]
     np.testing.assert_array_equal(stays[rewards[0] == 1], True)  # greedy repeats what paid
+    part = played.columns(slice(10, 30))
+    np.testing.assert_array_equal(part.observations["action"], rows["action"][:, 10:30])
+    np.testing.assert_array_equal(part.probabilities, chances[:, 10:30])
+    np.testing.assert_array_equal(part.rewards, rewards[:, 10:30])
 
 
 def test_a_policy_learns_its_teacher() -> None:
@@ -122,21 +127,21 @@ def test_imitation_resumes_as_if_uninterrupted(
     monkeypatch.chdir(tmp_path)
     common = ["imitate", "bandit", "--arms", "2", "--episodes", "4", "--hidden-size", "8"]
     common += ["--no-progress"]
-    common += ["--trials-per-batch", "16", "--batches", "20"]
+    common += ["--trials-per-batch", "16", "--batches", "80", "--n-envs", "64"]  # 20 rounds
     main([*common, "--out", "runs/whole"])
 
     stop_after_9 = KeyboardInterrupt
-    original = Demonstrations.batch
+    original = Demonstrations.play
 
     def interrupted(self: Demonstrations, number: int, obs: Any) -> Any:
         if number == 9:
             raise stop_after_9
         return original(self, number, obs)
 
-    monkeypatch.setattr(Demonstrations, "batch", interrupted)
+    monkeypatch.setattr(Demonstrations, "play", interrupted)
     with pytest.raises(SystemExit):
         main([*common, "--out", "runs/parts", "--minutes-between-checkpoints", "0"])
-    monkeypatch.setattr(Demonstrations, "batch", original)
+    monkeypatch.setattr(Demonstrations, "play", original)
     main([*common, "--out", "runs/parts", "--resume"])
     whole, parts = (
         RL2PPO.load(f"runs/{x}/checkpoint.zip").policy.state_dict() for x in ("whole", "parts")

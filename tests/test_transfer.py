@@ -61,5 +61,8 @@ def test_what_cannot_grow() -> None:
         more_actions(small.state_dict(), make_policy(2), OLD)
     with pytest.raises(ValueError, match="weight_norm"):
         more_actions(small.state_dict(), make_policy(NEW, weight_norm=True), OLD)
+    skipping = make_policy(NEW, layers_after=[3], skip=True)
+    with pytest.raises(ValueError, match="and skip, are what it can take on"):
+        more_actions(small.state_dict(), skipping, OLD)
     with pytest.raises(ValueError, match="differ in more"):
         more_actions(small.state_dict(), make_policy(NEW, observation=3), OLD)

@@ -15,7 +15,7 @@ import tyro
 
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.baselines.base import make_baseline
-from rl2_sb3.cli.options import preset_settings, task_options
+from rl2_sb3.cli.options import beginning, preset_settings, task_options
 from rl2_sb3.imitation import imitate as imitate_teacher
 from rl2_sb3.provenance import hardware
 from rl2_sb3.reports import imitation_curve
@@ -35,6 +35,9 @@ class Imitation(Setting):
     """Minibatches, each of new trials."""
     trials_per_batch: int = 128
     """Trials in each."""
+    n_envs: int | None = None
+    """Trials that the teacher plays at once, by default those of a minibatch. A slow teacher is
+    faster with more."""
     learning_rate: float = 2e-3
     """Of Adam, falling to zero along a cosine."""
     gamma: float = 1.0
@@ -68,8 +71,10 @@ class Imitate(Imitation):
 
 def imitate(args: Sequence[str]) -> None:
     """Parse the options and learn."""
-    settings, _ = preset_settings("imitate", args)
+    settings, after = preset_settings("imitate", args)
     given, options = task_options("imitate", Imitate, args, **settings)
+    if after is not None and given.init is None:
+        given.init = beginning(after, given, imitate)
     names = [field.name for field in dataclasses.fields(Imitation)]
     config: dict[str, Any] = {name: getattr(given, name) for name in names}
     config |= {"init": given.init and str(given.init), "options": options}
@@ -77,7 +82,7 @@ def imitate(args: Sequence[str]) -> None:
     th.set_num_threads(given.threads)
     tasks = make_tasks(given.task, **options)
     teacher: Any = make_baseline(given.teacher, tasks, given.episodes)
-    trials = make_trials(tasks, given.trials_per_batch, given.episodes)
+    trials = make_trials(tasks, given.n_envs or given.trials_per_batch, given.episodes)
     if given.resume and checkpoint.exists():
         model = RL2PPO.load(checkpoint, trials, device=given.device, force_reset=False)
     else:
@@ -95,7 +100,7 @@ def imitate(args: Sequence[str]) -> None:
     model.set_logger(make_logger(given.out))
     saved = time.monotonic()
 
-    def save_sometimes(_: int) -> None:
+    def save_sometimes() -> None:
         nonlocal saved
         if time.monotonic() - saved >= 60 * given.minutes_between_checkpoints:
             model.save(checkpoint)
@@ -106,9 +111,10 @@ def imitate(args: Sequence[str]) -> None:
             model,
             teacher,
             given.batches,
+            given.trials_per_batch,
             given.learning_rate,
             given.seed,
-            on_batch=save_sometimes,
+            on_round=save_sometimes,
             progress=given.progress,
         )
     model.logger.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -44,6 +45,21 @@ def preset_settings(command: str, args: Sequence[str]) -> tuple[dict[str, Any], 
         settings["out"] = run_folder(name)
     after = settings.pop("after", None)
     return settings, after
+
+
+def beginning(preset: str, config: Any, learn: Callable[[Sequence[str]], None]) -> Path:
+    """The folder of the run that another goes on from, which is made now unless it is there.
+
+    :param config: of the run that goes on
+    :param learn: the command that makes it
+    """
+    folder = run_folder(preset)
+    if not (folder / "agent.safetensors").exists():
+        print(f"First its beginning, the preset {preset}, in {folder}:")
+        same = [f"--{name}={getattr(config, name)}" for name in ("seed", "device", "threads")]
+        same.append("--progress" if config.progress else "--no-progress")
+        learn(["--preset", preset, "--resume", *same])
+    return folder
 
 
 def _listed(presets: Mapping[str, Preset]) -> str:

@@ -11,8 +11,8 @@ from typing import Annotated
 import tyro
 
 from rl2_sb3.cli.imitate import imitate
-from rl2_sb3.cli.options import preset_settings, task_options
-from rl2_sb3.presets import TRAIN, run_folder
+from rl2_sb3.cli.options import beginning, preset_settings, task_options
+from rl2_sb3.presets import TRAIN
 from rl2_sb3.runs import Run, train_run
 
 
@@ -45,7 +45,7 @@ def train(args: Sequence[str]) -> None:
     settings, after = preset_settings("train", args)
     config, options = task_options("train", Train, args, **settings)
     if after is not None and config.init is None:
-        config.init = _trained(after, config)
+        config.init = beginning(after, config, train if after in TRAIN else imitate)
     train_run(
         Run(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Run)}),
         options,
@@ -55,15 +55,3 @@ def train(args: Sequence[str]) -> None:
         minutes_between_checkpoints=config.minutes_between_checkpoints,
         progress=config.progress,
     )
-
-
-def _trained(preset: str, config: Train) -> Path:
-    """The folder of a preset's run, which is trained now unless it is there."""
-    folder = run_folder(preset)
-    if not (folder / "agent.safetensors").exists():
-        print(f"First its beginning, the preset {preset}, in {folder}:")
-        same = [f"--{name}={getattr(config, name)}" for name in ("seed", "device", "threads")]
-        same.append("--progress" if config.progress else "--no-progress")
-        learn = train if preset in TRAIN else imitate
-        learn(["--preset", preset, "--resume", *same])
-    return folder

@@ -216,6 +216,8 @@ class GRU(nn.Module):
     :param size: number of hidden units
     :param candidate: activation of the candidate state
     :param precision: of the products; the parameters stay fp32
+    :param memory_steps: at first the units forget at different speeds, over 1 to so many steps, by
+        their update gates' biases (Tallec & Ollivier 2018); by default all forget half at each step
     """
 
     def __init__(
@@ -224,6 +226,7 @@ class GRU(nn.Module):
         size: int,
         candidate: Candidate = "tanh",
         precision: Precision = "fp32",
+        memory_steps: int = 0,
     ):
         super().__init__()
         self.inputs, self.size = inputs, size
@@ -235,6 +238,9 @@ class GRU(nn.Module):
             nn.init.xavier_uniform_(block)
         for block in self.weight_hh.chunk(3):
             nn.init.orthogonal_(block)
+        if memory_steps > 1:
+            with th.no_grad():
+                self.bias[size : 2 * size].uniform_(1, memory_steps - 1).log_()
 
     def forward(self, x: th.Tensor, h: th.Tensor, keep: th.Tensor | None = None) -> th.Tensor:
         """Run over a block: see :func:`gru_sequence`."""

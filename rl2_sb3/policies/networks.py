@@ -10,7 +10,11 @@ from rl2_sb3.policies.gru import GRU, Candidate, Precision
 
 
 class RecurrentCore(nn.Module):
-    """Layers, the GRU, layers."""
+    """Layers, the GRU, layers.
+
+    :param layers_after: with ``skip`` they see the features as well as the GRU's state, so that the
+        present step can choose what to read from the memory
+    """
 
     def __init__(
         self,
@@ -21,12 +25,16 @@ class RecurrentCore(nn.Module):
         size: int,
         candidate: Candidate,
         precision: Precision,
+        skip: bool = False,
+        memory_steps: int = 0,
     ):
         super().__init__()
+        self.skip = skip
         self.before = nn.Sequential(*create_mlp(inputs, -1, layers_before, activation))
-        self.gru = GRU((layers_before or [inputs])[-1], size, candidate, precision)
-        self.after = nn.Sequential(*create_mlp(size, -1, layers_after, activation))
-        self.outputs = (layers_after or [size])[-1]
+        self.gru = GRU((layers_before or [inputs])[-1], size, candidate, precision, memory_steps)
+        seen = size + skip * inputs
+        self.after = nn.Sequential(*create_mlp(seen, -1, layers_after, activation))
+        self.outputs = (layers_after or [seen])[-1]
 
     def forward(
         self, features: th.Tensor, h: th.Tensor, keep: th.Tensor | None
@@ -39,7 +47,10 @@ class RecurrentCore(nn.Module):
         :return: outputs ``(steps * columns, outputs)`` and the last state
         """
         states = self.gru(self.before(features).unflatten(0, (-1, len(h))), h, keep)
-        return self.after(states.flatten(0, 1)), states[-1]
+        seen = states.flatten(0, 1)
+        if self.skip:
+            seen = th.cat([seen, features], dim=1)
+        return self.after(seen), states[-1]
 
 
 class SumsCore(nn.Module):

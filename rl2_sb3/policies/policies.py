@@ -51,6 +51,9 @@ class GRUPolicy(ActorCriticPolicy):
     :param layers_before: widths of the dense layers between the features and the GRU
     :param layers_after: widths of the dense layers between the GRU and the heads
     :param activation_fn: activation of those layers
+    :param skip: the layers after the GRU see the features too, so that the present step can choose
+        what to read from the memory
+    :param memory_steps: initial weights that remember over so many steps, see :class:`GRU`
     :param candidate: activation of the GRU's candidate state
     :param shared: one network for policy and value; by default each has its own
     :param value_network: ``"gru"`` like the policy's, or ``"sums"``: layers over the features and
@@ -74,6 +77,8 @@ class GRUPolicy(ActorCriticPolicy):
         layers_before: list[int] | None = None,
         layers_after: list[int] | None = None,
         activation_fn: type[nn.Module] = nn.ReLU,
+        skip: bool = False,
+        memory_steps: int = 0,
         candidate: Candidate = "tanh",
         shared: bool = False,
         value_network: ValueNetwork = "gru",
@@ -113,6 +118,8 @@ class GRUPolicy(ActorCriticPolicy):
             "hidden_size": hidden_size,
             "layers_before": list(layers_before or []),
             "layers_after": list(layers_after or []),
+            "skip": skip,
+            "memory_steps": memory_steps,
             "candidate": candidate,
             "shared": shared,
             "value_network": value_network,
@@ -153,8 +160,8 @@ class GRUPolicy(ActorCriticPolicy):
                 self.network["layers_after"],
                 self.activation_fn,
                 self.hidden_size,
-                self.network["candidate"],
-                self.network["precision"],
+                *(self.network["candidate"], self.network["precision"]),
+                *(self.network["skip"], self.network["memory_steps"]),
             )
 
         if self.privileged:

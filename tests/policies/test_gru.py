@@ -170,3 +170,13 @@ def test_initial_weights_are_orthogonal_and_xavier() -> None:
     bound = (6 / (inputs + size)) ** 0.5
     assert 0.9 * bound < gru.weight_ih.abs().max() <= bound
     assert (gru.bias == 0).all()
+
+
+def test_units_remember_over_as_many_steps_as_they_are_told() -> None:
+    bias = GRU(3, 1000, memory_steps=50).bias.detach()
+    keep = bias[1000:2000].sigmoid()
+    assert bias[:1000].abs().max() == bias[2000:].abs().max() == 0
+    steps = 1 / (1 - keep)  # over which a unit forgets; Tallec & Ollivier: uniform from 2 to 50
+    assert steps.min() > 2 - 1e-3
+    assert steps.max() < 50
+    assert steps.mean() == pytest.approx(26, abs=2)

@@ -12,7 +12,7 @@ from torch import nn
 
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.policies.features import LAST
-from rl2_sb3.policies.networks import SumsCore
+from rl2_sb3.policies.networks import RecurrentCore, SumsCore
 from rl2_sb3.trials import trial_space
 from tests.policies.counting import count_steps
 
@@ -31,6 +31,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "separate": {},
     "shared": {"shared": True},
     "layers": {"layers_before": [5], "layers_after": [7, 4]},
+    "skip": {"layers_before": [5], "layers_after": [7], "skip": True},
     "weight-norm": {"weight_norm": True, "layers_before": [5]},
     "episode-units": {"episode_units": 2, "shared": True},
     "sums": {"value_network": "sums", "episode_units": SIZE},
@@ -203,6 +204,20 @@ def test_sums_run_through_a_trial_and_begin_anew_with_the_next() -> None:
 
     _, last = core(x, th.tensor([[10.0, 0.0]]), th.tensor([1.0, 1.0, 0.0]).view(3, 1, 1))
     assert last.tolist() == [[3.0, 1.0]]
+
+
+def test_layers_after_the_memory_see_the_features_with_skip() -> None:
+    plain, skipping = (
+        RecurrentCore(3, [], [4], nn.Tanh, 5, "tanh", "fp32", skip) for skip in (False, True)
+    )
+    features, h = th.randn(6, 3), th.zeros(2, 5)
+    seen: list[th.Tensor] = []
+    skipping.after.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    skipping(features, h, None)
+    assert seen[0].shape == (6, 5 + 3)
+    assert (seen[0][:, 5:] == features).all()
+    assert plain.after[0].in_features == 5
+    assert RecurrentCore(3, [], [], nn.Tanh, 5, "tanh", "fp32", skip=True).outputs == 8
 
 
 def test_weights_are_xavier_and_biases_zero() -> None:
