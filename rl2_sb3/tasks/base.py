@@ -79,8 +79,10 @@ class BatchedTasks(ABC, Generic[Params, State]):
     def expected_reward(
         self, params: Params, state: State, action: NDArray[Any]
     ) -> NDArray[np.floating] | None:
-        """The mean of the reward that an action gets, ``(n,)``, given the state before it.
+        """What to learn from in the reward's place, ``(n,)``, with less noise.
 
+        The mean of the reward that the action gets, given the state before it; or any other number
+        whose sum over an episode has the same expectation as the rewards', whatever the policy.
         By default None: not known.
         """
         return None

@@ -173,9 +173,15 @@ class TabularMDP(BatchedTasks[MDPs, Walks]):
         )
 
     def expected_reward(self, params: MDPs, state: Walks, action: NDArray[Any]) -> Floats:
-        """The mean reward of the action that is taken."""
-        means: Floats = params.rewards[np.arange(len(action)), state.place, action]
-        return means
+        """An even share of the episode's optimum, less what the action loses against the best.
+
+        Over an episode it has the sum of the rewards, in expectation (the performance difference
+        lemma, Kakade & Langford 2002). It tells at once what the action costs by where it leads.
+        """
+        rows = np.arange(len(action))
+        values = params.values[rows, state.step, state.place]
+        told: Floats = values[rows, action] - values.max(axis=1) + params.optimum / self.horizon
+        return told
 
 
 def dirichlet(alpha: Floats | float, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

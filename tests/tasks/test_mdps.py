@@ -42,10 +42,8 @@ def test_steps_by_hand() -> None:
         ([1, 1, 0], [-1, 1, 0], True),
     ]
     for action, (places, rewards, over) in zip(actions, wanted, strict=True):
-        expected = tasks.expected_reward(params, state, np.array(action))
         state, place, reward, ended = tasks.step(params, state, np.array(action), rng)
         assert (place.tolist(), reward.tolist(), ended.tolist()) == (places, rewards, [over] * 3)
-        assert expected.tolist() == rewards
 
 
 def test_optimum_by_hand() -> None:
@@ -68,6 +66,36 @@ def test_what_the_value_network_is_told() -> None:
     ]
 
 
+def test_what_is_learned_from_by_hand() -> None:
+    """Half a unit at each of four steps, the optimum, less what is lost."""
+    tasks = TabularMDP(states=2, actions=2, horizon=4)
+    params = two_states(tasks)
+    first, last = (Walks(np.array([0, 0, 1]), np.full(3, step)) for step in (0, 3))
+    for state, action, losses in (
+        (first, [0, 1, 0], [1, 0, 0]),  # to stay costs a step that pays
+        (last, [0, 1, 1], [0, 1, 2]),  # to change costs -1 and comes too late
+    ):
+        told = tasks.expected_reward(params, state, np.array(action))
+        assert told.tolist() == [0.5 - loss for loss in losses]
+
+
+def test_what_is_learned_from_has_the_rewards_sum_and_less_noise() -> None:
+    tasks, n = TabularMDP(states=4, actions=3, horizon=5), 40_000
+    rng = np.random.default_rng(0)
+    params = tasks.sample(n, rng)
+    state, place = tasks.reset(params, rng)
+    rewards, told, ended = np.zeros(n), np.zeros(n), np.zeros(1, bool)
+    while not ended.any():
+        action = (place + rng.integers(2, size=n)) % 3  # some policy
+        told += tasks.expected_reward(params, state, action)
+        state, place, reward, ended = tasks.step(params, state, action, rng)
+        rewards += reward
+    difference = rewards - told
+    assert abs(difference.mean()) < 4 * difference.std() / n**0.5
+    assert difference.std() > 2  # the noise of five rewards, and where chance led
+    assert told.std() < 0.8 * rewards.std()
+
+
 def test_steps_follow_the_mdp() -> None:
     n, tasks = 40_000, TabularMDP(states=3, actions=2, horizon=2, noise_sd=0.5)
     row = [0.2, 0.0, 0.8]
@@ -84,9 +112,9 @@ def test_agents_meet_the_same_noise_whatever_they_do() -> None:
     params = tasks.sample(n, np.random.default_rng(0))
     state, _ = tasks.reset(params, np.random.default_rng(0))
     noise = []
-    for action in np.zeros(n, np.int64), np.full(n, 4):
-        reward = tasks.step(params, state, action, np.random.default_rng(3))[2]
-        noise.append(reward - tasks.expected_reward(params, state, action))
+    for action in 0, 4:
+        reward = tasks.step(params, state, np.full(n, action), np.random.default_rng(3))[2]
+        noise.append(reward - params.rewards[np.arange(n), state.place, action])
     assert noise[0] == pytest.approx(noise[1])
 
 
