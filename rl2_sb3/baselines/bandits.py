@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from rl2_sb3.baselines.base import SeededAgent
 from rl2_sb3.tasks.bandits import BernoulliBandit
 from rl2_sb3.tasks.mdps import TabularMDP
 
@@ -25,13 +25,9 @@ State = tuple[NDArray[Any], ...]
 Counts = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
-# A task distribution seeded alike must not draw the very numbers that its agent draws: Thompson
-# sampling's first draws would then be the arms' true means.
-STREAM = 0x626173656C696E65
-
 
 @dataclass(frozen=True, kw_only=True)
-class BanditAgent(ABC):
+class BanditAgent(SeededAgent, ABC):
     """Counts each arm's successes and failures, and leaves the choice to its subclass."""
 
     arms: int
@@ -40,8 +36,6 @@ class BanditAgent(ABC):
     """First parameter of the Beta prior of each arm's mean: successes to begin with."""
     prior_beta: float = 1.0
     """Second parameter of that prior: failures to begin with."""
-    seed: int = 0
-    """Seed of the agent's own randomness: its draws and its ties."""
 
     def __post_init__(self) -> None:
         if self.arms < 1:
@@ -66,23 +60,11 @@ class BanditAgent(ABC):
                 f"{cls.__name__} plays Bernoulli bandits, not {tasks}."
                 f"{hint if isinstance(tasks, TabularMDP) else ''}"
             )
-        names = [field.name for field in fields(cls)]
-        for name in parameters:
-            if name not in names:
-                raise ValueError(f"{cls.__name__} has no parameter {name!r}, only {names}.")
-        if "episodes" in names:
+        cls.check_names(parameters)
+        if "episodes" in (field.name for field in fields(cls)):
             parameters = {"episodes": episodes, **parameters}
         prior = {"arms": tasks.arms, "prior_alpha": tasks.alpha, "prior_beta": tasks.beta}
         return cls(**{**prior, **parameters})
-
-    def expected_return(self) -> float | None:
-        """The exact expected return of a trial, for agents that know it."""
-        return None
-
-    @cached_property
-    def rng(self) -> np.random.Generator:
-        """The agent's randomness; every call of :meth:`predict` draws from it."""
-        return np.random.default_rng((self.seed, STREAM))
 
     def predict(
         self,

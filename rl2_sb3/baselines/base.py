@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Protocol
 
+import numpy as np
 from typing_extensions import Self
 
 from rl2_sb3.registry import BASELINES
+
+# A task distribution seeded alike must not draw the very numbers that its agent draws: Thompson
+# sampling's first draws would then be the arms' true means.
+STREAM = 0x626173656C696E65
 
 
 class Baseline(Protocol):
@@ -31,6 +39,34 @@ class Baseline(Protocol):
 
     def expected_return(self) -> float | None:
         """The exact expected return of a trial, for agents that know it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeededAgent:
+    """A baseline with randomness of its own, whose fields are its parameters."""
+
+    seed: int = 0
+    """Seed of the agent's own randomness: its draws and its ties."""
+
+    @classmethod
+    def check_names(cls, parameters: Mapping[str, Any], besides: str = "") -> None:
+        """Refuse a parameter that the agent has not.
+
+        :param besides: a field that is no parameter
+        """
+        names = [field.name for field in fields(cls) if field.name != besides]
+        for name in parameters:
+            if name not in names:
+                raise ValueError(f"{cls.__name__} has no parameter {name!r}, only {names}.")
+
+    def expected_return(self) -> float | None:
+        """The exact expected return of a trial, for agents that know it."""
+        return None
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """The agent's randomness; every call of ``predict`` draws from it."""
+        return np.random.default_rng((self.seed, STREAM))
 
 
 def make_baseline(spec: str, tasks: Any, episodes: int) -> Baseline:

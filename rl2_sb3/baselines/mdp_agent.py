@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from rl2_sb3.baselines.bandits import STREAM, random_choice, shared
+from rl2_sb3.baselines.bandits import random_choice, shared
+from rl2_sb3.baselines.base import SeededAgent
 from rl2_sb3.baselines.posterior import Posterior, Prior
 from rl2_sb3.baselines.thompson import chunks
 from rl2_sb3.tasks.base import take
@@ -49,7 +50,7 @@ class Memory(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MDPAgent(ABC):
+class MDPAgent(SeededAgent, ABC):
     """Plans at each episode's beginning by what it has seen, in the way of its subclass."""
 
     tasks: TabularMDP
@@ -62,8 +63,6 @@ class MDPAgent(ABC):
     """Their prior precision, one over the variance; by default that of ``prior``."""
     alpha0: float | None = None
     """Parameter of the transitions' Dirichlet prior; by default that of ``prior``."""
-    seed: int = 0
-    """Seed of the agent's own randomness: its draws and its ties."""
 
     paper: ClassVar[tuple[float, float, float]] = (0.0, 1.0, 1.0)
     """mu0, tau0 and alpha0 of the paper's agent."""
@@ -88,10 +87,7 @@ class MDPAgent(ABC):
         tasks = tasks.tasks if isinstance(tasks, GymTabularMDP) else tasks
         if not isinstance(tasks, TabularMDP):
             raise ValueError(f"{cls.__name__} plays tabular MDPs, not {tasks}.")
-        names = [field.name for field in fields(cls) if field.name != "tasks"]
-        for name in parameters:
-            if name not in names:
-                raise ValueError(f"{cls.__name__} has no parameter {name!r}, only {names}.")
+        cls.check_names(parameters, besides="tasks")
         return cls(tasks=tasks, **parameters)
 
     @cached_property
@@ -110,15 +106,6 @@ class MDPAgent(ABC):
         """mu0, tau0 and alpha0 of the distribution that the MDPs are drawn from."""
         tau0 = self.tasks.reward_sd**-2 if self.tasks.reward_sd else np.inf
         return self.tasks.reward_mean, tau0, self.tasks.alpha
-
-    def expected_return(self) -> float | None:
-        """Not known."""
-        return None
-
-    @cached_property
-    def rng(self) -> np.random.Generator:
-        """The agent's randomness; every call of :meth:`predict` draws from it."""
-        return np.random.default_rng((self.seed, STREAM))
 
     def predict(
         self,

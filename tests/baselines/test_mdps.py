@@ -326,7 +326,10 @@ def test_beb_can_be_imitated() -> None:
     ("make", "message"),
     [
         (lambda: PSRL.for_tasks(BernoulliBandit(), 10), "plays tabular MDPs, not Bernoulli"),
-        (lambda: PSRL.for_tasks(SMALL, 10, scaling=1), r"no parameter 'scaling', only \['prior'"),
+        (
+            lambda: PSRL.for_tasks(SMALL, 10, scaling=1),
+            r"no parameter 'scaling', only \['seed', 'prior'",
+        ),
         (lambda: PSRL(tasks=SMALL, prior="flat"), "prior='flat': use 'true' or 'paper', or mu0"),  # type: ignore[arg-type]
         (lambda: PSRL(tasks=SMALL, tau0=-1), "tau0=-1: must be positive"),
         (lambda: PSRL(tasks=SMALL, alpha0=0), "alpha0=0: must be positive"),
