@@ -144,6 +144,17 @@ MDP_NETWORK: Preset = {
     **{"hidden_size": 256, "layers_after": (256,), "value_network": "sums"},
     **{"state_action": True, "skip": True, "memory_steps": 100},
 }
+# First an action counts for what it costs alone (gamma 0), which teaches what to read and to write;
+# much entropy, until that is found. Then for what it lets the agent know later, too.
+MDP_NOW: Preset = {
+    **MDP_NETWORK,
+    **LONG,
+    **{"hidden_size": 128, "layers_after": (128,), "steps": 10_000_000, "gamma": 0.0},
+    **{"n_envs": 500, "trials_per_batch": 25, "learning_rate": 3e-3, "ent_coef": 0.1},
+}
+MDPS: list[MDPRow] = [
+    ("mdp-n10-now", 10, None, MDP_NOW),
+]
 IMITATE_MDP: Preset = {**MDP_NETWORK, "trials_per_batch": 16, "n_envs": 128}
 BEB = "beb(prior='true', scaling={})"
 MDP_IMITATIONS: list[MDPRow] = [
@@ -173,7 +184,12 @@ def _mdps(rows: list[MDPRow]) -> dict[str, Preset]:
     }
 
 
-TRAIN: dict[str, Preset] = {"default": {}, "paper": PAPER, **_bandits(BANDITS)}
+TRAIN: dict[str, Preset] = {
+    "default": {},
+    "paper": PAPER,
+    **_bandits(BANDITS),
+    **_mdps(MDPS),
+}
 """Presets of ``rl2 train``."""
 IMITATION: dict[str, Preset] = {
     "default": {},
