@@ -144,16 +144,25 @@ MDP_NETWORK: Preset = {
     **{"hidden_size": 256, "layers_after": (256,), "value_network": "sums"},
     **{"state_action": True, "skip": True, "memory_steps": 100},
 }
-# First an action counts for what it costs alone (gamma 0), which teaches what to read and to write;
-# much entropy, until that is found. Then for what it lets the agent know later, too.
-MDP_NOW: Preset = {
+# An action counts for what it costs alone (gamma 0), which teaches what to write and to read; with
+# much entropy, until that is found.
+MDP: Preset = {
     **MDP_NETWORK,
     **LONG,
     **{"hidden_size": 128, "layers_after": (128,), "steps": 10_000_000, "gamma": 0.0},
     **{"n_envs": 500, "trials_per_batch": 25, "learning_rate": 3e-3, "ent_coef": 0.1},
 }
 MDPS: list[MDPRow] = [
-    ("mdp-n10-now", 10, None, MDP_NOW),
+    ("mdp-n10-stage-1", 10, None, MDP),
+    (
+        "mdp-n10",
+        10,
+        "mdp-n10-stage-1",
+        {
+            **{**MDP, "steps": 15_000_000, "n_envs": 1000, "trials_per_batch": 50},
+            **{"learning_rate": 2e-3, "ent_coef": 0.03},
+        },
+    ),
 ]
 IMITATE_MDP: Preset = {**MDP_NETWORK, "trials_per_batch": 16, "n_envs": 128}
 BEB = "beb(prior='true', scaling={})"
@@ -163,6 +172,15 @@ MDP_IMITATIONS: list[MDPRow] = [
         10,
         None,
         {**IMITATE_MDP, "teacher": BEB.format(0.0002512), "batches": 16_000},
+    ),
+    (
+        "mdp-n25-imitation",
+        25,
+        "mdp-n10-imitation",
+        {
+            **{**IMITATE_MDP, "teacher": BEB.format(0.0002512), "batches": 4000},
+            "learning_rate": 1e-3,
+        },
     ),
 ]
 

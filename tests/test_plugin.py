@@ -90,8 +90,9 @@ from rl2_sb3.registry import CHECKPOINTS
 
 for name in CHECKPOINTS.names():
     info = load_agent(name).info
-    arms, episodes = map(int, re.match("bandit-k(.+?)-n([0-9]+)", name).groups())
-    assert (info["options"]["arms"], info["episodes"]) == (arms, episodes), (name, info)
+    arms, episodes = re.match("(?:bandit-k([0-9]+)|mdp)-n([0-9]+)", name).groups()
+    assert info["options"].get("arms") == (arms and int(arms)), (name, info)
+    assert info["episodes"] == int(episodes), (name, info)
     assert name.endswith("-imitation") == bool(info.get("teacher")), (name, info)
     taught = any("teacher" in run for run in info.get("history", []))
     assert name.endswith("-imitation-rl") == taught, (name, info)
@@ -107,13 +108,14 @@ def test_checkpoints_are_loaded_by_name(install: Install, tmp_path: Path) -> Non
     steps = {}
     for name, size, count in re.findall(r"^checkpoint (\S+) (\S+) (\S+)$", printed, re.MULTILINE):
         steps[name] = count
-        assert int(size) < 1 << 20
+        assert int(size) < 1 << 21
     folder = PLUGINS / "rl2-checkpoints"
     files = {path.stem for path in (folder / "rl2_checkpoints").glob("*.safetensors")}
     told = re.findall(r"^\| `(.+?)` \|", (folder / "README.md").read_text(), re.MULTILINE)
     assert steps.keys() == files == set(told)
     for name, count in steps.items():
-        assert re.search(rf"^{name} +bandit .* {count} +(reward|gittins)", printed, re.MULTILINE)
+        line = rf"^{name} +(bandit|tabular-mdp) .* {count} +(reward|gittins|beb)"
+        assert re.search(line, printed, re.MULTILINE)
     assert re.search("^ +rl2-checkpoints 0.1.0 *$", printed, re.MULTILINE)
     rows = csv.DictReader((tmp_path / "played" / "evaluation.csv").read_text().splitlines())
     means = {row["agent"]: float(row["mean"]) for row in rows}
