@@ -67,6 +67,17 @@ STAGE_500: Preset = {
     **{"steps": 20_000_000, "n_envs": 100, "trials_per_batch": 13},
     **{"learning_rate": 1e-3, "ent_coef": 0.015},
 }
+# Fifty arms: first a pull counts for what it pays alone (gamma 0), so that the agent learns to adopt
+# whatever arm turns out well, at whatever time; then for all that follows.
+NOW: Preset = {
+    **{**LONG, "memory_steps": 100, "gamma": 0.0, "steps": 3_000_000},
+    **{"n_envs": 500, "trials_per_batch": 25, "learning_rate": 3e-3},
+    **{"ent_coef": 0.1, "ent_decay": False},
+}
+THEN: Preset = {
+    **{**LONG, "memory_steps": 100, "steps": 20_000_000},
+    **{"n_envs": 500, "trials_per_batch": 50, "learning_rate": 1e-3, "ent_coef": 0.02},
+}
 SHORTER: Preset = {"steps": 15_000_000}
 REHEATED: Preset = {"steps": 12_000_000, "ent_coef": 0.03}
 UNITS_64: Preset = {"hidden_size": 64, "layers_after": (64,)}
@@ -106,9 +117,8 @@ BANDITS: list[Row] = [
     ("bandit-k10-stage-10", 10, 10, None, STAGE_10 | UNITS_128),
     ("bandit-k10-stage-30", 10, 30, "bandit-k10-stage-10", STAGE_30 | UNITS_128),
     ("bandit-k10-n100", 10, 100, "bandit-k10-stage-30", STAGE_100 | UNITS_128),
-    ("bandit-k50-stage-10", 50, 10, None, STAGE_10 | UNITS_128),
-    ("bandit-k50-stage-30", 50, 30, "bandit-k50-stage-10", STAGE_30 | UNITS_128),
-    ("bandit-k50-n100", 50, 100, "bandit-k50-stage-30", STAGE_100 | UNITS_128),
+    ("bandit-k50-stage-1", 50, 100, None, NOW | UNITS_128),
+    ("bandit-k50-n100", 50, 100, "bandit-k50-stage-1", THEN | UNITS_128),
     ("bandit-k5-n500", 5, 500, "bandit-k5-n100", STAGE_500 | UNITS_64),
     ("bandit-k10-n500", 10, 500, "bandit-k10-n100", STAGE_500 | UNITS_128),
     ("bandit-k50-n500", 50, 500, "bandit-k50-n100", STAGE_500 | UNITS_128),
