@@ -67,8 +67,8 @@ STAGE_500: Preset = {
     **{"steps": 20_000_000, "n_envs": 100, "trials_per_batch": 13},
     **{"learning_rate": 1e-3, "ent_coef": 0.015},
 }
-# Fifty arms: first a pull counts for what it pays alone (gamma 0), so that the agent learns to adopt
-# whatever arm turns out well, at whatever time; then for all that follows.
+# Fifty arms: first a pull counts for what it pays alone (gamma 0), so that the agent learns to
+# adopt whatever arm turns out well, at whatever time; then for all that follows.
 NOW: Preset = {
     **{**LONG, "memory_steps": 100, "gamma": 0.0, "steps": 3_000_000},
     **{"n_envs": 500, "trials_per_batch": 25, "learning_rate": 3e-3},
@@ -171,6 +171,15 @@ MDPS: list[MDPRow] = [
         {
             **{**MDP, "steps": 15_000_000, "n_envs": 1000, "trials_per_batch": 50},
             **{"learning_rate": 2e-3, "ent_coef": 0.03},
+        },
+    ),
+    (
+        "mdp-n25",
+        25,
+        "mdp-n10",
+        {
+            **{**MDP, "steps": 8_000_000, "n_envs": 400, "trials_per_batch": 20},
+            **{"learning_rate": 1e-3, "ent_coef": 0.03},
         },
     ),
 ]
