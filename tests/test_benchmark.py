@@ -182,13 +182,12 @@ def test_rows_with_other_parameters_than_now_are_dropped(
     assert not capsys.readouterr().err.count("Dropped")
     table1("--cells", "k5-n500", "--agents", "random")
     told = "Dropped, as their parameters are not those of now: "
-    told += "ucb1(c=0.1) in k5-n500, gittins(gamma=0.9) in k5-n500\n"
+    told += "ucb1(c=0.1) in k5-n500\n"
     assert capsys.readouterr().err.endswith(told)
     for name in ("table1", "table1-adaptation", "table1-gaps"):
         found = {row["agent"] for row in rows(name) if row["episodes"] == "500"}
-        assert found == {"random", "epsilon-greedy"}
+        assert found == {"random", "epsilon-greedy", "gittins"}  # whose sweep is not whole now
     assert {row["agent"] for row in rows() if row["episodes"] == "10"} == set(agents)
-    assert {row["against"] for row in rows()[4:]} == {"epsilon-greedy"}  # the best of those left
     table1("--cells", "k5-n500", "--agents", "ucb1")
     assert "Dropped" not in capsys.readouterr().err
     specs = {row["agent"]: row["spec"] for row in rows() if row["episodes"] == "500"}

@@ -126,14 +126,14 @@ def read_cell(
 
 
 def _drop_stale(out: Path, table: PaperTable, specs: Mapping[Cell, Mapping[str, str]]) -> None:
-    """Drop and announce the rows of agents that would play with other parameters by now, or none.
+    """Drop and announce the rows of agents that would play with other parameters by now.
 
-    An agent whose sweep was not run to its end has none.
+    Those of an agent whose sweep was begun anew stay until it has run to its end.
     """
 
     def stale(row: Row) -> bool:
-        cell = table.cell_of(row)
-        return cell in specs and specs[cell].get(row["agent"]) != row["spec"]
+        now = specs.get(table.cell_of(row), {}).get(row["agent"], row["spec"])
+        return bool(now != row["spec"])
 
     dropped = drop_rows(out / f"{table.name}.csv", stale)
     gone = {(table.cell_of(row), row["agent"]) for row in dropped}
