@@ -24,7 +24,7 @@ from rl2_sb3.reports.words import (
 )
 
 # All runs that learned from reward.
-CURVES_COMMAND = "rl2 plot runs/mdp-n*[05] runs/mdp-*-rl --save results/learning_curves.csv"
+CURVES_COMMAND = "rl2 plot runs/mdp-n*[0-9] --save results/learning_curves.csv"
 TUNED = tuple(
     f"{name}-{prior}"
     for prior in ("paper", "true")
