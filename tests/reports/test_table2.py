@@ -7,6 +7,7 @@ import pytest
 
 from rl2_sb3.cli import main
 from rl2_sb3.paper import TABLE2, Cell
+from rl2_sb3.presets import IMITATION, TRAIN
 from rl2_sb3.reports.history import COLUMNS
 from rl2_sb3.reports.means import published, read_means
 from rl2_sb3.reports.report import read_adaptation, read_curves
@@ -168,9 +169,9 @@ def test_curves_without_a_scale_are_told(tmp_path: Path) -> None:
 
 def test_the_curves_are_of_all_runs_that_learned_from_reward() -> None:
     patterns = [word for word in CURVES_COMMAND.split() if word.startswith("runs/")]
-    for name in (*(f"mdp-{cell.name}" for cell in TABLE2.cells), "mdp-n10-imitation-rl"):
-        assert sum(fnmatch(f"runs/{name}", pattern) for pattern in patterns) == 1
-    assert not any(fnmatch("runs/mdp-n10-imitation", pattern) for pattern in patterns)  # no return
+    for name in (name for name in (*TRAIN, *IMITATION) if name.startswith("mdp-")):
+        matches = sum(fnmatch(f"runs/{name}", pattern) for pattern in patterns)
+        assert matches == (not name.endswith("-imitation")), name  # which log no return
 
 
 def test_commands_are_told_everywhere() -> None:
