@@ -95,7 +95,7 @@ for name in CHECKPOINTS.names():
     assert info["episodes"] == int(episodes), (name, info)
     assert name.endswith("-imitation") == bool(info.get("teacher")), (name, info)
     taught = any("teacher" in run for run in info.get("history", []))
-    assert name.endswith("-imitation-rl") == taught, (name, info)
+    assert name.endswith("-imitation-rl") == (taught and "teacher" not in info), (name, info)
     print("checkpoint", name, agent_file(name).stat().st_size, f"{info['steps']:,}")
 main(["checkpoints"])
 main(["evaluate", "bandit-k5-n10", "--against", "random", "--trials", "500", "--out", "played"])

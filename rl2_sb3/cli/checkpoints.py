@@ -72,7 +72,7 @@ def _unusual(task: Any, options: dict[str, Any]) -> str:
 
 def _learned_from(info: dict[str, Any]) -> str:
     teachers = [run["teacher"] for run in info.get("history", []) if "teacher" in run]
-    if teachers:
+    if teachers and "teacher" not in info:
         return f"{_name(teachers[-1])}, then reward"
     return _name(info.get("teacher", "reward"))
 
