@@ -37,7 +37,7 @@ def test_the_list_fits_into_80_columns(files: dict[str, Path], capsys: Any) -> N
     history = [{"steps": 1, "seconds": 1.0, "teacher": "gittins(method='finite-horizon')"}]
     told = {"task": "bandit", "options": {"arms": 50, "alpha": 1.0}, "steps": 34_535_000}
     model.save_agent("a.safetensors", **told, history=history)
-    model.save_agent("b.safetensors", **told, teacher="greedy")
+    model.save_agent("b.safetensors", **told, teacher="greedy", history=history)  # taught twice
     files |= {LONG: Path("a.safetensors"), "b": Path("b.safetensors"), "lost": Path("c")}
 
     main(["checkpoints"])
