@@ -106,17 +106,12 @@ def imitate(
     :param trials_per_batch: trials of each, by default one of every column; with fewer, the trials
         of one round make several minibatches
     :param on_round: called after each round, with nothing
-    :raises ValueError: columns that do not make whole minibatches, or batches that end in a round
+    :raises ValueError: see :func:`batches_of_a_round`
     """
     assert model.env is not None
     demonstrations = Demonstrations(model.env, teacher, seed)
     size = trials_per_batch or model.n_envs
-    parts = model.n_envs // size
-    if model.n_envs % size or batches % parts:
-        raise ValueError(
-            f"{batches} batches of {size} trials cannot be made of rounds of {model.n_envs}: let "
-            "both numbers of trials divide evenly, and the batches by their ratio."
-        )
+    parts = batches_of_a_round(model.n_envs, size, batches)
     steps = demonstrations.length * size
     policy = model.policy
     policy.set_training_mode(True)
@@ -161,6 +156,21 @@ def imitate(
         if on_round is not None and part + 1 == parts:
             on_round()
     return model
+
+
+def batches_of_a_round(columns: int, size: int, batches: int) -> int:
+    """How many minibatches the trials of one round make.
+
+    :param size: trials of a minibatch
+    :param batches: minibatches in all
+    :raises ValueError: columns that do not make whole minibatches, or batches that end in a round
+    """
+    if columns % size or batches % (columns // size):
+        raise ValueError(
+            f"{batches} batches of {size} trials cannot be made of rounds of {columns}: let the "
+            "trials of a round be a multiple of those of a batch, and the batches of their ratio."
+        )
+    return columns // size
 
 
 def rows(array: NDArray[Any], device: th.device) -> th.Tensor:

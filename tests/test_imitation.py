@@ -150,6 +150,16 @@ def test_imitation_resumes_as_if_uninterrupted(
         th.testing.assert_close(parts[name], tensor, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("sizes", [["--n-envs", "24"], ["--n-envs", "64", "--batches", "7"]])
+def test_rounds_that_do_not_part_into_batches_are_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="cannot be made of rounds of"):
+        main(["imitate", "bandit", "--batches", "8", "--trials-per-batch", "16", *sizes])
+    assert not Path("runs").exists()
+
+
 def test_what_cannot_be_imitated() -> None:
     class Silent:
         pass

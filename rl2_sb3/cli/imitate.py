@@ -16,6 +16,7 @@ import tyro
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.cli.options import beginning, preset_settings, task_options
+from rl2_sb3.imitation import batches_of_a_round
 from rl2_sb3.imitation import imitate as imitate_teacher
 from rl2_sb3.provenance import hardware
 from rl2_sb3.reports import imitation_curve
@@ -82,7 +83,9 @@ def imitate(args: Sequence[str]) -> None:
     th.set_num_threads(given.threads)
     tasks = make_tasks(given.task, **options)
     teacher: Any = make_baseline(given.teacher, tasks, given.episodes)
-    trials = make_trials(tasks, given.n_envs or given.trials_per_batch, given.episodes)
+    columns = given.n_envs or given.trials_per_batch
+    batches_of_a_round(columns, given.trials_per_batch, given.batches)  # or an error, at once
+    trials = make_trials(tasks, columns, given.episodes)
     if given.resume and checkpoint.exists():
         model = RL2PPO.load(checkpoint, trials, device=given.device, force_reset=False)
     else:
