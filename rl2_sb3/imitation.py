@@ -110,7 +110,7 @@ def imitate(
     """
     assert model.env is not None
     demonstrations = Demonstrations(model.env, teacher, seed)
-    size = trials_per_batch or model.n_envs
+    size = model.n_envs if trials_per_batch is None else trials_per_batch
     parts = batches_of_a_round(model.n_envs, size, batches)
     steps = demonstrations.length * size
     policy = model.policy
@@ -165,7 +165,7 @@ def batches_of_a_round(columns: int, size: int, batches: int) -> int:
     :param batches: minibatches in all
     :raises ValueError: columns that do not make whole minibatches, or batches that end in a round
     """
-    if columns % size or batches % (columns // size):
+    if min(columns, size) < 1 or columns % size or batches % (columns // size):
         raise ValueError(
             f"{batches} batches of {size} trials cannot be made of rounds of {columns}: let the "
             "trials of a round be a multiple of those of a batch, and the batches of their ratio."

@@ -68,7 +68,7 @@ class Setting:
     """Let those layers see the features too: the present step can choose what to read from the
     memory."""
     memory_steps: int = 0
-    """Begin with units that remember over 1 to so many steps, such as a trial's length; by default
+    """Begin with units that remember over 2 to so many steps, such as a trial's length; by default
     all forget half at each step."""
     action_reward: bool = True
     """Feed the product of the last action and its reward as well (not with images)."""
@@ -119,8 +119,8 @@ class Run(Setting):
     value_lambda: float | None = None
     """The same for the returns that the value network learns from; by default --gae-lambda."""
     privileged: bool = False
-    """Let the value network see the task, and learn from expected rewards, where the task
-    distribution tells them. The agent itself sees neither."""
+    """Let the value network see the task, and learn from what the task distribution tells in the
+    reward's place, such as its expectation. The agent itself sees neither."""
     clip_range: float = 0.2
     """Of the surrogate's ratio."""
     n_epochs: int = 5
@@ -238,9 +238,9 @@ def claim(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> N
     if path.exists() and resume:
         before = json.loads(path.read_text())
         differing = [
-            f"{key}: {before.get(key)} then, {value} now"
+            f"{key}: {before[key]} then, {value} now"
             for key, value in config.items()
-            if key not in UNSHOWN and before.get(key) != value
+            if key not in UNSHOWN and key in before and before[key] != value
         ]
         if differing:
             raise ValueError(

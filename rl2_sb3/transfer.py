@@ -80,11 +80,12 @@ def more_actions(
         or not isinstance(features, TrialFeatures)
         or policy.network["weight_norm"]
         or policy.network["skip"]
+        or features.state_action
         or new.n < actions
     ):
         raise ValueError(
             f"A policy for {actions} actions cannot become one for {new}: more discrete actions, "
-            "without images, weight_norm and skip, are what it can take on."
+            "without images, weight_norm, skip and state_action, are what it can take on."
         )
     first = "before.0.weight" if policy.network["layers_before"] else "gru.weight_ih"
     inputs = f"mlp_extractor.policy.{first}"

@@ -150,7 +150,10 @@ def test_imitation_resumes_as_if_uninterrupted(
         th.testing.assert_close(parts[name], tensor, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("sizes", [["--n-envs", "24"], ["--n-envs", "64", "--batches", "7"]])
+@pytest.mark.parametrize(
+    "sizes",
+    [["--n-envs", "24"], ["--n-envs", "64", "--batches", "7"], ["--trials-per-batch", "0"]],
+)
 def test_rounds_that_do_not_part_into_batches_are_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[str]
 ) -> None:

@@ -62,7 +62,10 @@ def test_what_cannot_grow() -> None:
     with pytest.raises(ValueError, match="weight_norm"):
         more_actions(small.state_dict(), make_policy(NEW, weight_norm=True), OLD)
     skipping = make_policy(NEW, layers_after=[3], skip=True)
-    with pytest.raises(ValueError, match="and skip, are what it can take on"):
+    with pytest.raises(ValueError, match="skip and state_action, are what it can"):
         more_actions(small.state_dict(), skipping, OLD)
+    pairs = make_policy(NEW, features_extractor_kwargs={"state_action": True})
+    with pytest.raises(ValueError, match="skip and state_action, are what it can"):
+        more_actions(small.state_dict(), pairs, OLD)
     with pytest.raises(ValueError, match="differ in more"):
         more_actions(small.state_dict(), make_policy(NEW, observation=3), OLD)

@@ -83,7 +83,7 @@ def imitate(args: Sequence[str]) -> None:
     th.set_num_threads(given.threads)
     tasks = make_tasks(given.task, **options)
     teacher: Any = make_baseline(given.teacher, tasks, given.episodes)
-    columns = given.n_envs or given.trials_per_batch
+    columns = given.trials_per_batch if given.n_envs is None else given.n_envs
     batches_of_a_round(columns, given.trials_per_batch, given.batches)  # or an error, at once
     trials = make_trials(tasks, columns, given.episodes)
     if given.resume and checkpoint.exists():

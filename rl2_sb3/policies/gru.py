@@ -216,7 +216,7 @@ class GRU(nn.Module):
     :param size: number of hidden units
     :param candidate: activation of the candidate state
     :param precision: of the products; the parameters stay fp32
-    :param memory_steps: at first the units forget at different speeds, over 1 to so many steps, by
+    :param memory_steps: at first the units forget at different speeds, over 2 to so many steps, by
         their update gates' biases (Tallec & Ollivier 2018); by default all forget half at each step
     """
 

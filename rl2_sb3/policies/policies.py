@@ -114,6 +114,8 @@ class GRUPolicy(ActorCriticPolicy):
                 f"hidden_size={hidden_size}, episode_units={episode_units}: a GRU has at least one "
                 "unit, and from none to all of them can be episode_units."
             )
+        if memory_steps < 0 or memory_steps == 1:
+            raise ValueError(f"memory_steps={memory_steps}: 0 for none, or 2 and more.")
         self.network: dict[str, Any] = {
             "hidden_size": hidden_size,
             "layers_before": list(layers_before or []),

@@ -82,7 +82,7 @@ class BatchedTasks(ABC, Generic[Params, State]):
         """What to learn from in the reward's place, ``(n,)``, with less noise.
 
         The mean of the reward that the action gets, given the state before it; or any other number
-        whose sum over an episode has the same expectation as the rewards', whatever the policy.
+        whose undiscounted sum over an episode has the rewards' expectation, whatever the policy.
         By default None: not known.
         """
         return None

@@ -325,6 +325,7 @@ def test_predict_refuses_what_is_not_of_these_trials() -> None:
         ({"hidden_size": 0}, "hidden_size=0"),
         ({"hidden_size": 4, "episode_units": 5}, "episode_units=5"),
         ({"episode_units": -1}, "episode_units=-1"),
+        ({"memory_steps": 1}, "memory_steps=1: 0 for none"),
         ({"candidate": "sigmoid"}, "candidate='sigmoid': use 'tanh' or 'relu'"),
         ({"precision": "fp16"}, "precision='fp16': use 'fp32' or 'bf16'"),
         ({"use_sde": True}, "use_sde=True"),
