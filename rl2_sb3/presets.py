@@ -201,6 +201,15 @@ MDP_IMITATIONS: list[MDPRow] = [
             "learning_rate": 1e-3,
         },
     ),
+    (
+        "mdp-n100-imitation",
+        100,
+        "mdp-n25-imitation",
+        {
+            **{**IMITATE_MDP, "teacher": BEB.format(0.000631), "batches": 1600},
+            "learning_rate": 1e-3,
+        },
+    ),
 ]
 
 
