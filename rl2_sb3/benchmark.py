@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl2_sb3.paper import EXACT_PULLS, Cell, Contender, PaperTable
-from rl2_sb3.registry import CHECKPOINTS, did_you_mean
+from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL, did_you_mean
 from rl2_sb3.trials.make import make_tasks
 
 Options = tuple[tuple[str, Any], ...]
@@ -34,35 +34,60 @@ class Match(NamedTuple):
         return make_tasks(self.task, **dict(self.options))
 
 
+Standing = Mapping[tuple[str, str], str]
+
+
 def find_matches(
-    table: PaperTable, cells: list[str], agents: list[str], trials: int, seed: int, sweeps: Path
+    table: PaperTable,
+    cells: list[str],
+    agents: list[str],
+    trials: int,
+    seed: int,
+    sweeps: Path,
+    standing: Standing | None = None,
 ) -> tuple[list[Match], list[str]]:
-    """The matches of some cells and agents, by their names.
+    """The matches of some cells: of the agents that are named, and of those that have a row there.
 
     :param sweeps: folder of the sweeps' tables
+    :param standing: the spec of each agent that has a row in a cell, by the names of both. It plays
+        with the parameters of now, or, where its sweep is not at its end, with those of its row.
     :return: the matches, and the names of the checkpoints that are not installed
-    :raises ValueError: an unknown name, or a sweep that was not run to its end
+    :raises ValueError: an unknown name, a sweep that was not run to its end, or a checkpoint that
+        has a row and is not installed
     """
     of_cells = {cell.name: cell for cell in table.cells}
-    of_agents = {each.name: each for each in table.lineup}
     _check_names("cell", cells, list(of_cells))
-    _check_names("agent", agents, list(of_agents))
+    _check_names("agent", agents, [each.name for each in table.lineup])
     matches, missing = [], []
     for cell in (of_cells[name] for name in cells):
-        for contender in (of_agents[name] for name in agents):
+        for contender in table.lineup:
+            stands = (standing or {}).get((cell.name, contender.name))
+            if contender.name not in agents and stands is None:
+                continue
             if contender.group == "exact" and cell.episodes > EXACT_PULLS:
                 continue
-            spec, file = contender.spec.format(cell=cell.name), None
             if contender.trained:
-                if spec not in CHECKPOINTS:
+                spec = contender.spec.format(cell=cell.name)
+                if spec not in CHECKPOINTS and stands is None:
                     missing.append(spec)
                     continue
-                file = Path(CHECKPOINTS.load(spec))
+                file = _checkpoint(spec, table, cell)
             else:
-                spec = baseline_spec(contender, cell, sweeps)
+                fallback = None if contender.name in agents else stands
+                spec, file = baseline_spec(contender, cell, sweeps, fallback), None
             lists = trials, seed, table.task, tuple(table.options_of(cell).items())
             matches.append(Match(contender, cell, spec, file, *lists))
     return matches, missing
+
+
+def _checkpoint(name: str, table: PaperTable, cell: Cell) -> Path:
+    if name not in CHECKPOINTS:
+        raise ValueError(
+            f"{name} has a row in {table.name}.csv, with which the others of {cell.name} are "
+            f"compared, and is not installed: {HOW_TO_INSTALL}. Or write tables of your own, with "
+            "--out FOLDER."
+        )
+    return Path(CHECKPOINTS.load(name))
 
 
 def _check_names(noun: str, names: list[str], known: list[str]) -> None:
@@ -72,15 +97,23 @@ def _check_names(noun: str, names: list[str], known: list[str]) -> None:
             raise ValueError(f"No {noun} {name!r}.{hint} Known: {', '.join(known)}.")
 
 
-def baseline_spec(contender: Contender, cell: Cell, sweeps: Path) -> str:
+def baseline_spec(
+    contender: Contender, cell: Cell, sweeps: Path, fallback: str | None = None
+) -> str:
     """A baseline with its parameters, as ``make_baseline`` takes it: "beb(prior='true')".
 
-    :raises ValueError: it is tuned, and its sweep was not run to its end
+    :param fallback: what it is where the sweep was not run to its end
+    :raises ValueError: it is tuned, its sweep was not run to its end, and there is no fallback
     """
     given = {"prior": contender.prior} if contender.prior else {}
     tuned = {}
     if contender.tuned:
-        tuned = tuned_parameters(sweeps, contender.spec, {**cell.columns, **given})
+        try:
+            tuned = tuned_parameters(sweeps, contender.spec, {**cell.columns, **given})
+        except ValueError:
+            if fallback is None:
+                raise
+            return fallback
     words = [f"{key}={value!r}" for key, value in {**given, **tuned}.items()]
     return f"{contender.spec}({', '.join(words)})" if words else contender.spec
 

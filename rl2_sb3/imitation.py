@@ -121,7 +121,7 @@ def imitate(
     bar = tqdm(range(begin, batches), initial=begin, total=batches, disable=not progress)
     for number in bar:
         turn, part = divmod(number, parts)
-        if part == 0:
+        if part == 0 or number == begin:
             played, model._last_obs = demonstrations.play(turn, model._last_obs)
         batch = played.columns(slice(part * size, (part + 1) * size))
         returns = returns_to_go(batch.rewards, model.gamma)

@@ -1,4 +1,5 @@
 import csv
+import shutil
 import zipfile
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -171,27 +172,35 @@ def test_rows_of_other_agents_and_cells_stay(workplace: Path) -> None:
         table1("--cells", "k5-n10", "--agents", "random")
 
 
-def test_rows_with_other_parameters_than_now_are_dropped(
-    workplace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_that_stand_in_a_cell_play_with_the_parameters_of_now(workplace: Path) -> None:
+    """So that all are tested against the same best, and the report takes the table."""
     agents = ("random", "ucb1", "gittins", "epsilon-greedy")
     table1("--cells", "k5-n10", "k5-n500", "--agents", *agents)
-    best = Path("results/sweeps/ucb1-best.csv")
-    best.write_text(best.read_text().replace("ucb1,5,500,0.1", "ucb1,5,500,0.3"))
-    Path("results/sweeps/gittins-best.csv").unlink()
-    assert not capsys.readouterr().err.count("Dropped")
+    before = rows()
+    tuned = Path("results/sweeps/ucb1-best.csv")
+    tuned.write_text(tuned.read_text().replace("ucb1,5,500,0.1", "ucb1,5,500,0.3"))
+    Path("results/sweeps/gittins-best.csv").unlink()  # that sweep is not at its end now
+    shutil.rmtree("runs")
     table1("--cells", "k5-n500", "--agents", "random")
-    told = "Dropped, as their parameters are not those of now: "
-    told += "ucb1(c=0.1) in k5-n500\n"
-    assert capsys.readouterr().err.endswith(told)
-    for name in ("table1", "table1-adaptation", "table1-gaps"):
-        found = {row["agent"] for row in rows(name) if row["episodes"] == "500"}
-        assert found == {"random", "epsilon-greedy", "gittins"}  # whose sweep is not whole now
-    assert {row["agent"] for row in rows() if row["episodes"] == "10"} == set(agents)
-    table1("--cells", "k5-n500", "--agents", "ucb1")
-    assert "Dropped" not in capsys.readouterr().err
-    specs = {row["agent"]: row["spec"] for row in rows() if row["episodes"] == "500"}
-    assert specs["ucb1"] == "ucb1(c=0.3)"
+    long = [row for row in rows() if row["episodes"] == "500"]
+    specs = {row["agent"]: row["spec"] for row in long}
+    assert (specs["ucb1"], specs["gittins"]) == ("ucb1(c=0.3)", "gittins(gamma=0.9)")
+    best = max(long, key=lambda row: float(row["mean"]))["agent"]
+    assert {row["against"] for row in long} == {best} == {"ucb1"}  # was gittins
+    assert [row for row in rows() if row["episodes"] == "10"] == before[:4]
+    main(["report", "table1", "--docs", "docs"])
+    with pytest.raises(SystemExit, match=r"gittins-best.csv is missing"):
+        table1("--cells", "k5-n500", "--agents", "gittins")
+
+
+def test_a_row_of_what_is_not_installed_cannot_be_compared(workplace: Path) -> None:
+    table1("--cells", "k5-n10", "--agents", "random", "ucb1")
+    before = Path("results/table1.csv").read_text()
+    row = before.splitlines()[1].replace("random,random", "rl2,bandit-k5-n10")
+    Path("results/table1.csv").write_text(f"{before}{row}\n")
+    with pytest.raises(SystemExit, match=r"bandit-k5-n10 has a row .*pip install .*--out"):
+        table1("--cells", "k5-n10", "--agents", "ucb1")
+    table1("--cells", "k10-n10", "--agents", "ucb1")
 
 
 def test_a_checkpoint_is_played_by_its_name(

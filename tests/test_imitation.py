@@ -150,6 +150,18 @@ def test_imitation_resumes_as_if_uninterrupted(
         th.testing.assert_close(parts[name], tensor, rtol=0, atol=0)
 
 
+def test_a_model_goes_on_within_a_round() -> None:
+    """A round of 64 trials makes four batches; the first six leave the second round half used."""
+    model = RL2PPO(
+        "GRUPolicy", make_trials("bandit", 64, 4, arms=2), policy_kwargs={"hidden_size": 8}
+    )
+    model.set_logger(_silent())
+    teacher = Greedy(arms=2)
+    model.num_timesteps = 6 * 16 * 4
+    imitate(model, teacher, batches=8, trials_per_batch=16, progress=False)
+    assert model.num_timesteps == 8 * 16 * 4
+
+
 @pytest.mark.parametrize(
     "sizes",
     [["--n-envs", "24"], ["--n-envs", "64", "--batches", "7"], ["--trials-per-batch", "0"]],

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,12 +13,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rl2_sb3.benchmark import Match, find_matches
-from rl2_sb3.comparison import Matches, adaptation_rows, gap_rows, table_rows, with_optimum
-from rl2_sb3.matches import Played, play_matches, read_match
+from rl2_sb3.benchmark import find_matches
+from rl2_sb3.comparison import adaptation_rows, gap_rows, table_rows, with_optimum
+from rl2_sb3.matches import play_matches, read_match
 from rl2_sb3.paper import TABLES, Cell, PaperTable
 from rl2_sb3.registry import HOW_TO_INSTALL
-from rl2_sb3.reports.tables import Row, drop_rows, merge_table
+from rl2_sb3.reports.tables import Row, merge_table, own_table
 from rl2_sb3.scoring import SPLITS
 
 GAP_CELL = Cell(5, 500)  # of the paper's appendix C
@@ -48,8 +47,8 @@ class Benchmark:
     cells: list[str] = field(default_factory=list)
     """Settings, such as k10-n100, or n100; by default all."""
     agents: list[str] = field(default_factory=list)
-    """Agents to play, such as ucb1 rl2; by default all. The others keep their rows, unless they
-    would play with other parameters by now."""
+    """Agents to play, such as ucb1 rl2; by default all. Those that have a row in OUT play too, with
+    the parameters of now, since the agents of a setting are tested against its best."""
     trials: int | None = None
     """Trials of each agent in each cell; by default 10 000 bandits, 1000 MDPs."""
     seed: int = SPLITS["test"]
@@ -77,17 +76,17 @@ def benchmark(args: Sequence[str]) -> None:
     agents = config.agents or [each.name for each in table.lineup]
     cache = config.cache or Path("runs") / table.name
     lists = trials, config.seed, config.sweeps
-    matches, missing = find_matches(table, cells, agents, *lists)
+    standing = _standing(config.out / f"{table.name}.csv", table)
+    matches, missing = find_matches(table, cells, agents, *lists, standing)
     if missing:
         print(f"Skipped, not installed ({HOW_TO_INSTALL}): {', '.join(missing)}")
     play_matches(matches, cache, config.workers, config.overwrite)
     rows: list[Row] = []
     adaptation: list[Row] = []
     gaps: list[Row] = []
-    specs: dict[Cell, Mapping[str, str]] = {}
     for cell in (cell for cell in table.cells if cell.name in cells):
-        found, specs[cell] = read_cell(table, cell, cache, *lists)
-        played = with_optimum(table, found)
+        found = {match: read_match(match, cache) for match in matches if match.cell == cell}
+        played = with_optimum(table, {match: each for match, each in found.items() if each})
         rows += table_rows(played, table.reference)
         for match, each in played.items():
             adaptation += adaptation_rows(match, each, table)
@@ -95,54 +94,19 @@ def benchmark(args: Sequence[str]) -> None:
     _merge(config.out / f"{table.name}.csv", rows, table)
     _merge(config.out / f"{table.name}-adaptation.csv", adaptation, table)
     _merge(config.out / f"{table.name}-gaps.csv", gaps, table)
-    _drop_stale(config.out, table, specs)
     _print(rows, trials, table)
     folders = "" if config.out == RESULTS else f" --results {config.out} --docs {config.out}"
     report = f"rl2 report {table.name}{folders}"
     print(f"Tables: {config.out}/{table.name}*.csv. The report: {report}")
 
 
-def read_cell(
-    table: PaperTable, cell: Cell, cache: Path, trials: int, seed: int, sweeps: Path
-) -> tuple[Matches, dict[str, str]]:
-    """All of a cell's matches, played now or before, since each is tested against all.
+def _standing(path: Path, table: PaperTable) -> dict[tuple[str, str], str]:
+    """The spec of each agent that has a row in a cell, by the names of cell and agent.
 
-    :return: the matches, and the spec with which each agent would play now
+    :raises ValueError: a table with other columns
     """
-    found: dict[Match, Played] = {}
-    specs = {table.optimum: table.optimum}
-    for contender in table.lineup:
-        name = contender.name
-        try:
-            matches, missing = find_matches(table, [cell.name], [name], trials, seed, sweeps)
-        except ValueError:  # a sweep is missing, of an agent that was not asked for
-            continue
-        for spec in (*(match.spec for match in matches), *missing):
-            specs[name] = spec
-        for match in matches:
-            if (played := read_match(match, cache)) is not None:
-                found[match] = played
-    return found, specs
-
-
-def _drop_stale(out: Path, table: PaperTable, specs: Mapping[Cell, Mapping[str, str]]) -> None:
-    """Drop and announce the rows of agents that would play with other parameters by now.
-
-    Those of an agent whose sweep was begun anew stay until it has run to its end.
-    """
-
-    def stale(row: Row) -> bool:
-        now = specs.get(table.cell_of(row), {}).get(row["agent"], row["spec"])
-        return bool(now != row["spec"])
-
-    dropped = drop_rows(out / f"{table.name}.csv", stale)
-    gone = {(table.cell_of(row), row["agent"]) for row in dropped}
-    for name in ("adaptation", "gaps"):
-        path = out / f"{table.name}-{name}.csv"
-        drop_rows(path, lambda row: (table.cell_of(row), row["agent"]) in gone)
-    if dropped:
-        words = ", ".join(f"{row['spec']} in {table.cell_of(row).name}" for row in dropped)
-        print(f"Dropped, as their parameters are not those of now: {words}", file=sys.stderr)
+    rows = own_table(path, [*table.columns, "agent", "spec"])
+    return {(table.cell_of(row).name, row["agent"]): row["spec"] for row in rows}
 
 
 def _merge(path: Path, rows: list[Row], table: PaperTable) -> None:

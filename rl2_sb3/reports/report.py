@@ -151,7 +151,7 @@ def read_curves(path: Path, table: Table, book: Book) -> tuple[list[Line], list[
         x, y = np.array(points).T
         curve = Curve(x, y, np.zeros_like(y))
         lines.append(Line(book.panel(cell), book.series(cell), began, curve))
-    return lines, [cell for cell in table if cell in apart]
+    return lines, [cell for cell in book.paper.cells if cell in apart]
 
 
 def _as_in(paper: PaperTable, options: Mapping[str, str]) -> bool:

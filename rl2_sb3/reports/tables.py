@@ -32,6 +32,26 @@ def read_table(path: Path, columns: Sequence[str], command: str) -> list[dict[st
     return rows
 
 
+def own_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a table that is to be written into; none if it is not there.
+
+    :param columns: those that must be there
+    :raises ValueError: they are not
+    """
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows, found = list(reader), list(reader.fieldnames or [])
+    missing = [column for column in columns if column not in found]
+    if missing and found:
+        raise ValueError(
+            f"{path} lacks the columns {', '.join(missing)}: move it away, and all rows will be "
+            "written anew."
+        )
+    return rows
+
+
 def merge_table(
     path: Path, rows: Sequence[Row], key: Sequence[str], order: Callable[[Row], Any]
 ) -> None:
@@ -42,16 +62,13 @@ def merge_table(
     """
     if not rows:
         return
-    columns, old = list(rows[0]), []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            old = list(reader)
-            if reader.fieldnames and list(reader.fieldnames) != columns:
-                raise ValueError(
-                    f"{path} has the columns {','.join(reader.fieldnames)}, not "
-                    f"{','.join(columns)}: move it away, and all rows will be written anew."
-                )
+    columns = list(rows[0])
+    old = own_table(path, columns)
+    if old and (unknown := [column for column in old[0] if column not in columns]):
+        raise ValueError(
+            f"{path} has columns of its own, {', '.join(unknown)}: move it away, and all rows will "
+            "be written anew."
+        )
     new = {tuple(str(row[name]) for name in key) for row in rows}
     kept = [row for row in old if tuple(row[name] for name in key) not in new]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,22 +76,3 @@ def merge_table(
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(sorted([*kept, *rows], key=order))
-
-
-def drop_rows(path: Path, stale: Callable[[Row], bool]) -> list[Row]:
-    """Take rows out of a table, if there is one.
-
-    :return: those taken out
-    """
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        rows, columns = list(reader), list(reader.fieldnames or [])
-    dropped: list[Row] = [row for row in rows if stale(row)]
-    if dropped:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(row for row in rows if row not in dropped)
-    return dropped

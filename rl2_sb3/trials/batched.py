@@ -72,9 +72,9 @@ class BatchedTrials(VecEnv):
     :param seed: seed of the tasks and the noise; ``None`` takes one from the system
     :param privileged: training may use what only a simulator knows. The observation gets a part
         ``privileged``, for the value network alone: what the tasks tell
-        (:meth:`BatchedTasks.privileged`), the share of the trial's episodes that are over, and the
-        last reward's expectation, or the reward itself where that is not known; and infos hold
-        ``expected_reward``, from which algorithms learn in the reward's place
+        (:meth:`BatchedTasks.privileged`), the share of the trial's episodes that are over, and what
+        was last learned from; and infos hold ``expected_reward``, from which algorithms learn in
+        the reward's place (:meth:`BatchedTasks.expected_reward`), where the tasks tell it
     :raises ValueError: fewer than one environment or episode, spaces that SB3 cannot handle, or
         ``privileged`` tasks that tell nothing
     """
