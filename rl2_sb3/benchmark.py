@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl2_sb3.paper import EXACT_PULLS, Cell, Contender, PaperTable
-from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL, did_you_mean
+from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL, did_you_mean, literal
 from rl2_sb3.trials.make import make_tasks
 
 Options = tuple[tuple[str, Any], ...]
@@ -138,11 +137,4 @@ def tuned_parameters(sweeps: Path, name: str, point: Mapping[str, Any]) -> dict[
         words = ", ".join(f"{key}={value}" for key, value in point.items())
         raise ValueError(f"{path} has {len(rows)} rows with {words}, not one. {hint}")
     others = {"agent", "mean", "standard_error", "trials", *point}
-    return {key: _value(text) for key, text in rows[0].items() if key not in others}
-
-
-def _value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    return {key: literal(text) for key, text in rows[0].items() if key not in others}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +13,17 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
-from rl2_sb3.tasks.base import BatchedTasks
+from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials, TrialInfos
-from rl2_sb3.trials.make import GYM_ENVS, EnvSource, make_tasks, make_trials
+from rl2_sb3.trials.make import (
+    GYM_ENVS,
+    VEC_ENVS,
+    EnvSource,
+    Workers,
+    make_tasks,
+    make_trials,
+)
+from rl2_sb3.trials.wrapper import TrialWrapper, lost_trials
 
 BATCH = 10_000  # a constant: the noise of a batch depends on its size
 TEST_TASKS = 0x7E57  # sets the tasks of evaluation apart from those of training with one seed
@@ -60,6 +69,26 @@ class Evaluation:
         return standard_error(self.trial_returns)
 
     @property
+    def success_rates(self) -> NDArray[np.float64]:
+        """Share of the trials that succeeded in each episode, ``(episodes,)``; NaN if not told."""
+        return np.asarray(self.successes.mean(axis=0))
+
+    @property
+    def success_lengths(self) -> list[tuple[float, float]]:
+        """Mean length of each episode where it succeeded, and its standard error; in steps."""
+        columns = zip(self.lengths.T, self.successes.T, strict=True)
+        found = [lengths[successes == 1] for lengths, successes in columns]
+        nothing = float("nan"), float("nan")
+        return [(float(x.mean()), standard_error(x)) if len(x) else nothing for x in found]
+
+    @property
+    def improved(self) -> float:
+        """Share of the trials whose second episode was no longer than the first; NaN for one."""
+        if self.lengths.shape[1] < 2:
+            return float("nan")
+        return float((self.lengths[:, 1] <= self.lengths[:, 0]).mean())
+
+    @property
     def regret(self) -> NDArray[np.float64]:
         """What each episode fell short of :attr:`optimal`, ``(trials, episodes)``.
 
@@ -83,12 +112,15 @@ def evaluate_trials(
     episodes: int = 2,
     deterministic: bool = False,
     progress: str | None = None,
+    workers: Workers = "in-process",
     **options: Any,
 ) -> Evaluation:
     """Run an agent through a fixed list of trials, each to its end.
 
     The list depends on ``seed`` and ``n_trials`` alone: every agent meets the same tasks, and,
-    where the episodes' lengths do not depend on the actions, the same noise.
+    where the episodes' lengths do not depend on the actions, the same noise. Where the distribution
+    has a list of tasks (:meth:`GymTasks.all_tasks`), it is gone through in its order. A trial that
+    was lost is played again.
 
     :param agent: anything with SB3's ``predict`` over observations of trials
     :param tasks: as in :func:`~rl2_sb3.trials.make_trials`
@@ -97,6 +129,7 @@ def evaluate_trials(
     :param episodes: episodes per trial
     :param deterministic: take the likeliest action; by default actions are sampled, as in training
     :param progress: show a progress bar with this name
+    :param workers: where Gymnasium environments run, see :func:`~rl2_sb3.trials.make_trials`
     :param options: of the task distribution
     :raises ValueError: ``n_trials`` below 1, an unknown task or option
     """
@@ -113,8 +146,7 @@ def evaluate_trials(
         th.manual_seed(seed)
         for begin in range(0, n_trials, BATCH):
             n = min(BATCH, n_trials - begin)
-            batched = isinstance(source, BatchedTasks)
-            env = make_trials(source, n if batched else min(n, GYM_ENVS), episodes)
+            env = _trials(source, begin, n, episodes, workers)
             env.seed(_seed(seed, begin))
             try:
                 results.append(_run(agent, env, n, episodes, deterministic, bar))
@@ -124,6 +156,23 @@ def evaluate_trials(
     returns, lengths, successes = (np.concatenate(part) for part in parts)
     optimal = _optimal(source, n_trials, seed) if isinstance(source, BatchedTasks) else None
     return Evaluation(returns, lengths, successes, optimal)
+
+
+def _trials(source: Any, begin: int, n: int, episodes: int, workers: Workers) -> VecEnv:
+    """Environments for trials ``begin``, ``begin + 1``, ...: see :func:`_run`."""
+    if isinstance(source, BatchedTasks):
+        return make_trials(source, n, episodes)
+    columns = min(n, GYM_ENVS)
+    listed = source.all_tasks() if isinstance(source, GymTasks) else None
+    if listed is None:
+        return make_trials(source, columns, episodes, workers=workers)
+    order = [listed[trial % len(listed)] for trial in range(begin, begin + n)]
+    wrap = partial(_listed_trial, source, episodes)
+    return VEC_ENVS[workers]([partial(wrap, order[column::columns]) for column in range(columns)])
+
+
+def _listed_trial(tasks: GymTasks, episodes: int, order: Sequence[Any]) -> TrialWrapper:
+    return TrialWrapper(tasks.make_env(), episodes, tasks, order)
 
 
 def trial_tasks(tasks: BatchedTasks[Any, Any], n_trials: int, seed: int = 0) -> Iterator[Any]:
@@ -165,6 +214,7 @@ def _run(
         )
         obs, reward, start, infos = env.step(actions)
         busy = np.flatnonzero(trial < n_trials)
+        lost = lost_trials(start, infos)
         at = trial[busy], episode[busy]
         returns[at] += reward[busy]
         lengths[at] += 1
@@ -174,7 +224,11 @@ def _run(
                 success = infos[column].get("is_success", infos[column].get("success"))
                 if success is not None:
                     successes[trial[column], episode[column]] = bool(success)
-        bar.update(int(start[busy].sum()))
+        for begun_anew in busy[lost[busy]]:
+            returns[trial[begun_anew]], lengths[trial[begun_anew]] = 0, 0
+            successes[trial[begun_anew]] = np.nan
+        over = start & ~lost
+        bar.update(int(over[busy].sum()))
         episode = np.where(start, 0, episode + ended)
-        trial = np.where(start, trial + env.num_envs, trial)
+        trial = np.where(over, trial + env.num_envs, trial)
     return Evaluation(returns, lengths, successes)

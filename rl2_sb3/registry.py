@@ -1,5 +1,6 @@
 """Plugins by entry point: listed without importing them, loaded by name."""
 
+import ast
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -74,6 +75,14 @@ def did_you_mean(name: str, names: list[str]) -> str:
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
+def literal(text: str) -> Any:
+    """A value as Python writes it, such as 0.2 or True; any other text is itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
 def _distribution(entry_point: EntryPoint) -> str:
     assert entry_point.dist is not None  # entry_points() sets it
     return f"{entry_point.dist.name} {entry_point.dist.version}"
@@ -83,5 +92,5 @@ TASKS = Registry("rl2_sb3.tasks", "task distribution")
 BASELINES = Registry("rl2_sb3.baselines", "baseline")
 CHECKPOINTS = Registry("rl2_sb3.checkpoints", "checkpoint")
 
-HOW_TO_INSTALL = "pip install -e plugins/rl2-checkpoints"
+HOW_TO_INSTALL = "pip install -c constraints.txt -e plugins/rl2-checkpoints"
 """What gives a checkout the trained agents."""

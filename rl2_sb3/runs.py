@@ -22,11 +22,11 @@ from rl2_sb3.provenance import hardware, version
 from rl2_sb3.reports import learning_curve
 from rl2_sb3.reports.logs import UNSHOWN
 from rl2_sb3.transfer import take_weights
-from rl2_sb3.trials.make import make_tasks, make_trials, rollout_size
+from rl2_sb3.trials.make import Workers, make_tasks, make_trials, rollout_size
 
 FILES = (
     *("config.json", "checkpoint.zip*", "agent.safetensors*", "learning_curve.png"),
-    *("progress*.csv", "events.out.tfevents.*", "evaluation.csv", "adaptation.*"),
+    *("progress*.csv", "events.out.tfevents.*", "evaluation.csv", "successes.csv", "adaptation.*"),
 )
 ALGORITHMS: dict[str, type[RL2PPO] | type[RL2TRPO]] = {"ppo": RL2PPO, "trpo": RL2TRPO}
 
@@ -104,8 +104,9 @@ class Run(Setting):
     """Trials that run at once, columns of a rollout; by default 500 for arrays, else 8."""
     steps_per_rollout: int | None = None
     """Choose n_envs so that a rollout has about so many steps, where trials have one length."""
-    workers: Literal["in-process", "subprocess"] = "in-process"
-    """Where Gymnasium environments run."""
+    workers: Workers = "in-process"
+    """Where Gymnasium environments run: in one thread, in threads (for simulators that do not need
+    Python meanwhile), or each in a process."""
     algorithm: Literal["ppo", "trpo"] = "ppo"
     """RL2PPO, or RL2TRPO with the paper's first-order step."""
     learning_rate: float = 3e-3

@@ -182,6 +182,41 @@ class GoalTasks(GymTasks):
         return GoalEnv()
 
 
+class FragileEnv(GoalEnv):
+    """:class:`GoalEnv` whose simulator dies in its ``dies``-th step; there is another at once."""
+
+    def __init__(self, dies: int) -> None:
+        super().__init__()
+        self.dies = dies
+        self.steps = 0
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        if self.steps == self.dies:
+            return self._observation(), 0.0, False, True, {"lost": True}
+        return super().step(action)
+
+
+class ListedGoals(GymTasks):
+    """Six goals; those of evaluation are the negative ones."""
+
+    def __init__(self, sign: int = 1, dies: int = 0):
+        self.sign = sign
+        self.dies = dies
+
+    def sample(self, rng: np.random.Generator) -> int:
+        return int(rng.choice(self.all_tasks()))
+
+    def all_tasks(self) -> list[int]:
+        return [self.sign * goal for goal in range(6)]
+
+    def held_out(self) -> GymTasks:
+        return ListedGoals(-self.sign, self.dies)
+
+    def make_env(self) -> FragileEnv:
+        return FragileEnv(self.dies)
+
+
 class Slopes(NamedTuple):
     """Tasks: ``gain`` is what a step to the right is worth; the other parameter is its noise."""
 

@@ -13,7 +13,8 @@ import pytest
 
 from rl2_sb3 import RL2PPO, load_agent
 from rl2_sb3.cli import main
-from rl2_sb3.registry import CHECKPOINTS
+from rl2_sb3.registry import CHECKPOINTS, TASKS
+from tests.envs import ListedGoals
 
 TINY = ["--hidden-size", "8", "--n-envs", "32", "--episodes", "5", "--no-progress"]
 
@@ -58,6 +59,27 @@ def test_train_evaluate_plot(out: Any, capsys: Any, monkeypatch: pytest.MonkeyPa
 
     rl2("plot", str(out), "--out", "curve.svg", "--reference", "optimum", "4")
     assert "optimum" in Path("curve.svg").read_text()
+
+
+def test_evaluate_on_tasks_that_are_held_out(
+    out: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TASKS, "names", lambda: ["goals"])
+    monkeypatch.setattr(TASKS, "load", lambda name: ListedGoals)
+    common = "--hidden-size", "8", "--episodes", "2", "--no-progress", "--workers", "threads"
+    rl2("train", "goals", "--steps", "1500", "--out", str(out), *common)
+    rl2("evaluate", str(out), "--workers", "threads")
+    assert "improved" in capsys.readouterr().out
+    (row,) = csv.DictReader((out / "evaluation.csv").open())
+    assert (row["options"], row["trials"]) == ("sign=-1 dies=0", "6")  # each of them once
+    first, second = csv.DictReader((out / "successes.csv").open())
+    assert (first["episode"], first["improved_on_first"], second["trials"]) == ("1", "", "6")
+    assert 0 <= float(first["success"]) <= 1
+    rl2("evaluate", str(out), "--options", "sign=1", "dies=30", "--trials", "7")
+    (row,) = csv.DictReader((out / "evaluation.csv").open())
+    assert (row["options"], row["trials"]) == ("sign=1 dies=30", "7")
+    with pytest.raises(SystemExit, match="--options sign: write name=value"):
+        rl2("evaluate", str(out), "--options", "sign")
 
 
 def test_both_spellings_and_presets(out: Any) -> None:

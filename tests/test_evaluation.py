@@ -8,6 +8,8 @@ from rl2_sb3 import BernoulliBandit, evaluate_trials
 from rl2_sb3.baselines import ThompsonSampling
 from rl2_sb3.evaluation import Evaluation, trial_tasks
 from rl2_sb3.trials import BatchedTrials
+from rl2_sb3.trials.make import Workers
+from tests.envs import ListedGoals
 
 
 class FirstArm:
@@ -26,6 +28,13 @@ class FirstArm:
         n = len(observation["start"])
         self.seen.append((observation["start"][:, 0].copy(), np.array(episode_start)))
         return np.zeros(n, int), state
+
+
+class Right(FirstArm):
+    """Always acts 1."""
+
+    def predict(self, observation: Any, *args: Any, **options: Any) -> tuple[Any, Any]:
+        return np.ones(len(observation["start"]), int), None
 
 
 def test_returns_are_those_of_each_episode() -> None:
@@ -62,6 +71,43 @@ def test_a_fixed_list_of_gymnasium_trials_is_run_to_the_end() -> None:
     )  # the seed is the task
     assert len(set(result.lengths[:, 0])) > 1
     np.testing.assert_array_equal(result.returns, again.returns)
+
+
+@pytest.mark.parametrize("workers", ["in-process", "threads"])
+def test_listed_tasks_are_gone_through_once(workers: Workers) -> None:
+    """Six goals, then again. Each has its own steps for who walks right from -2, ... or 2."""
+    result = evaluate_trials(Right(), ListedGoals(), 12, episodes=40, workers=workers)
+    for trial in range(12):
+        found = result.lengths[trial][result.successes[trial] == 1]
+        steps = {trial % 6 - start for start in range(-2, 3)}
+        assert set(found) == {each for each in steps if 0 < each <= 5}
+
+
+def test_a_lost_trial_is_played_again() -> None:
+    """Each environment dies in its 17th step."""
+    whole = evaluate_trials(Right(), ListedGoals(), 20, episodes=3)
+    again = evaluate_trials(Right(), ListedGoals(dies=17), 20, episodes=3)
+    for one, other in (
+        (whole.returns, again.returns),
+        (whole.lengths, again.lengths),
+        (whole.successes, again.successes),
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_successes_and_the_steps_that_they_take() -> None:
+    lengths = np.array([[9, 4], [5, 5], [20, 20], [8, 20]])
+    successes = np.array([[1, 1], [1, 1], [0, 0], [1, 0]], float)
+    result = Evaluation(np.zeros((4, 2)), lengths, successes)
+    np.testing.assert_array_equal(result.success_rates, [0.75, 0.5])
+    (first, first_error), (second, second_error) = result.success_lengths
+    assert (first, second) == (22 / 3, 4.5)
+    assert first_error == pytest.approx(np.std([9, 5, 8], ddof=1) / np.sqrt(3))
+    assert second_error == pytest.approx(0.5)
+    assert result.improved == 0.75  # a failure is as long as its episode may be
+    never = Evaluation(np.zeros((2, 1)), lengths[:2, :1], np.zeros((2, 1)))
+    assert np.isnan(never.success_lengths[0][0])
+    assert np.isnan(never.improved)
 
 
 def test_agents_are_told_where_trials_start() -> None:

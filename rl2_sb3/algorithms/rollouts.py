@@ -38,6 +38,7 @@ from rl2_sb3.trials.batched import BatchedTrials, TrialInfos
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials
 from rl2_sb3.trials.spaces import PRIVILEGED, is_trial_space
+from rl2_sb3.trials.wrapper import lost_trials
 
 Self = TypeVar("Self", bound="TrialRollouts")
 
@@ -164,7 +165,7 @@ class TrialRollouts(OnPolicyAlgorithm):
         """Fill the buffer with a block of ``n_rollout_steps`` x ``n_envs`` steps.
 
         A trial's end is a true end: nothing is bootstrapped past it. Where the block ends inside
-        a trial, the value of the next step is.
+        a trial, or the trial is lost, the value of the next step is.
         """
         assert isinstance(rollout_buffer, TrialRolloutBuffer)
         policy = self.policy
@@ -187,7 +188,7 @@ class TrialRollouts(OnPolicyAlgorithm):
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
-            learned_from = rewards
+            learned_from = self._with_lost_values(rewards, dones, infos)
             if isinstance(infos, TrialInfos) and infos.expected_reward is not None:
                 learned_from = infos.expected_reward
             rollout_buffer.add(
@@ -210,6 +211,20 @@ class TrialRollouts(OnPolicyAlgorithm):
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
+
+    def _with_lost_values(self, rewards: Any, dones: Any, infos: Any) -> Any:
+        """Rewards; where a trial is cut, with the value of the step that would have come next."""
+        columns = np.flatnonzero(lost_trials(dones, infos))
+        if not len(columns):
+            return rewards
+        last = [infos[column]["terminal_observation"] for column in columns]
+        obs: Any = obs_as_tensor({k: np.stack([o[k] for o in last]) for k in last[0]}, self.device)
+        obs["memory"] = self._memory[th.as_tensor(columns, device=self.device)]
+        with th.no_grad():
+            values = self.policy.value_in_rewards(self.policy.predict_values(obs))
+        rewards = np.array(rewards)
+        rewards[columns] += self.gamma * values.cpu().numpy().flatten()
+        return rewards
 
     def _tensors(self, obs: dict[str, np.ndarray]) -> dict[str, th.Tensor]:
         tensors = obs_as_tensor(obs, self.device)

@@ -19,13 +19,20 @@ from rl2_sb3.baselines.base import Baseline, make_baseline
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_error
 from rl2_sb3.presets import run_folder
 from rl2_sb3.provenance import version
+from rl2_sb3.registry import literal
 from rl2_sb3.reports import adaptation_curve
-from rl2_sb3.trials.make import make_tasks
+from rl2_sb3.tasks.base import GymTasks
+from rl2_sb3.trials.make import Workers, make_tasks
 
 SUMMARY = (
     *("task", "options", "episodes", "agent", "trials", "mean", "standard_error", "exact"),
     *("deterministic", "seed", "steps_trained", "seconds", "hardware", "teacher", "version"),
 )
+SUCCESSES = (
+    *("agent", "episode", "success", "length", "standard_error"),
+    *("improved_on_first", "trials"),
+)
+TRIALS = 10_000
 TRAINING = ("steps", "seconds", "hardware", "teacher")
 
 
@@ -34,7 +41,8 @@ class Evaluate:
     """Evaluate an agent, and baselines beside it, on the same tasks with the same noise.
 
     Prints a table, and writes OUT/evaluation.csv, OUT/adaptation.csv and the picture
-    OUT/adaptation.png: the mean return of a trial's first episode, its second, and so on.
+    OUT/adaptation.png: the mean return of a trial's first episode, its second, and so on. Where
+    episodes succeed or fail, OUT/successes.csv has how often, and how long those take that succeed.
     """
 
     agent: Annotated[str, tyro.conf.Positional]
@@ -43,8 +51,11 @@ class Evaluate:
     """Baselines, with their parameters if need be: random greedy "ucb1(c=0.1)"."""
     name: str = "RL2"
     """What the tables call the agent."""
-    trials: int = 10_000
-    """Trials of each agent."""
+    trials: int | None = None
+    """Trials of each agent; by default 10 000, or all tasks where they are a list."""
+    options: list[str] = field(default_factory=list)
+    """The task's options, such as split=train; by default those of training, or what the task
+    distribution holds out for evaluation."""
     episodes: int | None = None
     """Episodes per trial; by default as many as the agent was trained for."""
     seed: int = 0
@@ -57,6 +68,8 @@ class Evaluate:
     """cpu or cuda."""
     threads: int = 1
     """Processor threads."""
+    workers: Workers = "in-process"
+    """Where Gymnasium environments run."""
     append_to: Path | None = None
     """Table to append the rows to as well, such as results/outer_loop.csv."""
 
@@ -75,7 +88,12 @@ def evaluate(args: Sequence[str]) -> None:
     episodes = config.episodes or info["episodes"]
     if episodes != info["episodes"]:
         print(f"Note: trained on trials of {info['episodes']} episodes, evaluated on {episodes}.")
-    tasks = make_tasks(info["task"], **info["options"])
+    tasks, options = _tasks(config, info)
+    info = {**info, "options": options}
+    trials = config.trials
+    if trials is None:
+        listed = tasks.all_tasks() if isinstance(tasks, GymTasks) else None
+        trials = TRIALS if listed is None else len(listed)
     baselines: dict[str, Baseline] = {
         spec: make_baseline(spec, tasks, episodes) for spec in config.against
     }
@@ -86,37 +104,57 @@ def evaluate(args: Sequence[str]) -> None:
         name: evaluate_trials(
             predictor,
             tasks,
-            config.trials,
+            trials,
             seed=config.seed,
             episodes=episodes,
             deterministic=config.deterministic,
             progress=name,
+            workers=config.workers,
         )
         for name, predictor in agents.items()
     }
     exact = {name: baseline.expected_return() for name, baseline in baselines.items()}
     _print(results, exact, config)
+    successes = _successes(results)
+    if successes:
+        _print_successes(successes)
     by_name = not Path(config.agent).exists()
     out = config.out or (run_folder(config.agent) if by_name else agent_file(config.agent).parent)
     out.mkdir(parents=True, exist_ok=True)
     _write(out, results, exact, config, info)
+    if successes:
+        with (out / "successes.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([SUCCESSES, *successes])
     unit = "pull" if info["task"] == "bandit" else "episode"
     picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png", unit=unit)
     print(f"Tables: {out / 'evaluation.csv'}, {out / 'adaptation.csv'}. Picture: {picture}")
 
 
+def _tasks(config: Evaluate, info: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The tasks to evaluate on, and their options."""
+    options = dict(info["options"])
+    for pair in config.options:
+        key, sign, text = pair.partition("=")
+        if not sign:
+            raise ValueError(f"--options {pair}: write name=value, such as split=train.")
+        options[key] = literal(text)
+    tasks = make_tasks(info["task"], **options)
+    if isinstance(tasks, GymTasks) and not config.options:
+        tasks = tasks.held_out()
+        options = {key: getattr(tasks, key, value) for key, value in options.items()}
+    return tasks, options
+
+
 def _print(
     results: dict[str, Evaluation], exact: dict[str, float | None], config: Evaluate
 ) -> None:
-    table = Table(title=f"Return per trial, {config.trials:,} common trials")
+    trials = len(results[config.name].returns)
+    table = Table(title=f"Return per trial, {trials:,} common trials")
     table.add_column("agent")
-    successes = any(np.isfinite(result.successes).any() for result in results.values())
-    headings = ["mean", "± s.e.", "exact", "first episode", "last episode"]
-    for heading in headings + ["success"] * successes:
+    for heading in ("mean", "± s.e.", "exact", "first episode", "last episode"):
         table.add_column(heading, justify="right")
     for name, result in sorted(results.items(), key=lambda item: item[1].mean):
         value = exact.get(name)
-        success = [f"{np.nanmean(result.successes):.1%}"] if successes else []
         table.add_row(
             name,
             f"{result.mean:.3f}",
@@ -124,10 +162,39 @@ def _print(
             "" if value is None else f"{value:.3f}",
             f"{result.returns[:, 0].mean():.3f}",
             f"{result.returns[:, -1].mean():.3f}",
-            *success,
             style="bold" if name == config.name else None,
         )
     Console().print(table)
+
+
+def _print_successes(rows: list[list[str]]) -> None:
+    table = Table(title="Episodes that succeed, and the steps that these take")
+    for heading in SUCCESSES:
+        left = heading == "agent"
+        table.add_column(heading.replace("_", " "), justify="left" if left else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _successes(results: dict[str, Evaluation]) -> list[list[str]]:
+    """Rows of who tells of successes: a line for each agent and episode."""
+    return [
+        [
+            name,
+            str(episode),
+            f"{rate:.4g}",
+            f"{length:.4g}",
+            f"{error:.2g}",
+            f"{result.improved:.4g}" if episode == 2 else "",
+            str(len(result.returns)),
+        ]
+        for name, result in results.items()
+        if np.isfinite(result.successes).any()
+        for episode, (rate, (length, error)) in enumerate(
+            zip(result.success_rates, result.success_lengths, strict=True), start=1
+        )
+    ]
 
 
 def _write(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import os
 import sys
@@ -11,12 +10,13 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from rl2_sb3.registry import literal
 from rl2_sb3.scoring import check_score, score
 from rl2_sb3.sweeps import Sweep, best_points, load_sweep, processes, run_sweep, write_points
 
@@ -100,16 +100,9 @@ def baseline(args: Sequence[str]) -> None:
     if len(words) % 2 or not all(word.startswith("--") for word in words[::2]):
         raise ValueError(f"Options come as --key value.\n\n{BASELINE_HELP}")
     point = {
-        key[2:].replace("-", "_"): _value(value)
+        key[2:].replace("-", "_"): literal(value)
         for key, value in zip(words[::2], words[1::2], strict=True)
     }
     check_score(name, point)
     result = score(name, point)
     print(f"mean {result.mean:.6g} standard_error {result.standard_error:.3g}")
-
-
-def _value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text

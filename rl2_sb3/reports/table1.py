@@ -91,7 +91,7 @@ no part.""",
         *training(table),
         commands(
             "rl2 sweep sweeps/{ucb1,epsilon-greedy,ots-density,gittins}.yaml",
-            "pip install -e plugins/rl2-checkpoints",
+            "pip install -c constraints.txt -e plugins/rl2-checkpoints",
             play_command(TABLE1),
             CURVES_COMMAND,
             "rl2 report table1 --readme README.md",

@@ -10,7 +10,7 @@ below, names it in the entry-point group ``rl2_sb3.tasks``, and has it checked b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import gymnasium as gym
@@ -92,7 +92,9 @@ class GymTasks(ABC):
     """A distribution over tasks of one Gymnasium environment.
 
     The environment takes the task at ``reset(seed=..., options={"task": task})``. It may run in
-    another process, so tasks are picklable.
+    another process, so tasks are picklable. Where its simulator may die in the middle of an
+    episode, it starts another and ends the episode with ``truncated`` and ``info["lost"]`` true:
+    the trial ends there, is not counted, and is played again.
     """
 
     @abstractmethod
@@ -102,6 +104,17 @@ class GymTasks(ABC):
     @abstractmethod
     def make_env(self) -> gym.Env[Any, Any]:
         """Make an environment that can take any of the tasks."""
+
+    def all_tasks(self) -> Sequence[Any] | None:
+        """All tasks, where they are a list that evaluation goes through. By default None."""
+        return None
+
+    def held_out(self) -> GymTasks:
+        """What a trained agent is evaluated on: tasks that training has not met.
+
+        By default the distribution itself, for where no task is drawn twice.
+        """
+        return self
 
 
 def take(tree: Any, rows: NDArray[Any]) -> Any:

@@ -12,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 
 from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.make import env_episodes
+from rl2_sb3.trials.wrapper import lost_trials
 
 POSITIONS_SHOWN = 10
 REPLAYED_COLUMNS = 8
@@ -24,7 +25,8 @@ class TrialCallback(BaseCallback):
     ``learn()`` always attaches one. It logs, over the trials that ended in a rollout,
     ``trial/return``, ``trial/length``, ``trial/gain`` (return of the last episode minus that of
     the first), ``trial/success`` (share of episodes whose last ``info`` has a true ``is_success``
-    or ``success``), and ``trial/return_episode_<i>``, for at most ten episodes.
+    or ``success``), and ``trial/return_episode_<i>``, for at most ten episodes; and ``trial/lost``,
+    how many trials were cut by their simulator's death, if any: they count for nothing else.
 
     At each rollout's end it replays some columns as learning will, and compares the
     log-probabilities with those of acting: ``trial/replay_error``.
@@ -49,6 +51,7 @@ class TrialCallback(BaseCallback):
         self._ended_returns: list[NDArray[np.floating]] = []
         self._ended_lengths: list[NDArray[np.int64]] = []
         self._successes: list[bool] = []
+        self._lost = 0
 
     def _on_step(self) -> bool:
         rewards, dones = self.locals["rewards"], np.asarray(self.locals["dones"], bool)
@@ -66,11 +69,12 @@ class TrialCallback(BaseCallback):
             self._note_success(ended, infos)
             self._position += ended
         if dones.any():
-            self._note_trials(dones)
+            self._note_trials(dones, lost_trials(dones, infos))
         return True
 
-    def _note_trials(self, dones: NDArray[np.bool_]) -> None:
-        whole = dones & self._whole
+    def _note_trials(self, dones: NDArray[np.bool_], lost: NDArray[np.bool_]) -> None:
+        whole = dones & self._whole & ~lost
+        self._lost += int(lost.sum())
         self._ended_returns.append(self._returns[whole])
         self._ended_lengths.append(self._lengths[whole])
         self.recent.extend(self._returns[whole].sum(axis=1)[-100:].tolist())
@@ -104,6 +108,8 @@ class TrialCallback(BaseCallback):
                 self._log(f"return_episode_{i + 1:0{width}}", per_episode[i])
             if self._successes:
                 self._log("success", np.mean(self._successes))
+        if self._lost:
+            self._log("lost", self._lost)
         self._clear()
         self._log("replay_error", self._replay_error())
 

@@ -16,10 +16,16 @@ from rl2_sb3.registry import TASKS, did_you_mean
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials
 from rl2_sb3.trials.spaces import is_trial_space
+from rl2_sb3.trials.threads import ThreadedVecEnv
 from rl2_sb3.trials.wrapper import TrialWrapper
 
-WORKERS = ("in-process", "subprocess")
+Workers = Literal["in-process", "threads", "subprocess"]
 EPISODES = 2
+VEC_ENVS: dict[str, Callable[[list[Callable[[], gym.Env[Any, Any]]]], VecEnv]] = {
+    "in-process": DummyVecEnv,
+    "threads": ThreadedVecEnv,
+    "subprocess": SubprocVecEnv,
+}
 BATCHED_ENVS = 500
 GYM_ENVS = 8
 
@@ -33,7 +39,7 @@ def make_trials(
     n_envs: int | None = None,
     episodes: int = EPISODES,
     seed: int | None = None,
-    workers: Literal["in-process", "subprocess"] = "in-process",
+    workers: Workers = "in-process",
     privileged: bool = False,
     **options: Any,
 ) -> VecEnv:
@@ -44,14 +50,16 @@ def make_trials(
     :param n_envs: trials that run at once; by default 500 for arrays, else 8
     :param episodes: episodes per trial
     :param seed: of tasks and noise
-    :param workers: a process for each environment, or all in this one; arrays need none
+    :param workers: where environments run: all in this thread, in as many threads as there are
+        processors (for simulators that release Python's lock), or each in a process of its own;
+        arrays need none
     :param privileged: training may use what only a simulator knows: see :class:`BatchedTrials`
     :param options: of the task distribution, or of the Gymnasium environment
     :raises ValueError: an unknown name or option, or an environment that cannot be wrapped
     :raises RuntimeError: a broken task distribution
     """
-    if workers not in WORKERS:
-        raise ValueError(f"workers={workers!r}: use one of {', '.join(WORKERS)}.")
+    if workers not in VEC_ENVS:
+        raise ValueError(f"workers={workers!r}: use one of {', '.join(VEC_ENVS)}.")
     if n_envs is not None and n_envs < 1:
         raise ValueError(f"n_envs={n_envs}: at least 1.")
     tasks = make_tasks(source, **options)
@@ -67,8 +75,7 @@ def make_trials(
             )
         n_envs = 1
     make: Callable[[], gym.Env[Any, Any]] = partial(_make_trial, tasks, episodes)
-    makers = [make] * (n_envs or GYM_ENVS)
-    envs: VecEnv = SubprocVecEnv(makers) if workers == "subprocess" else DummyVecEnv(makers)
+    envs = VEC_ENVS[workers]([make] * (n_envs or GYM_ENVS))
     if seed is not None:
         seed_trials(envs, seed)
     return envs

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
+from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 
 from rl2_sb3.tasks.base import GymTasks
+from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.spaces import flatten, is_trial_space, no_action, trial_space
 
 TrialObs = dict[str, Any]
@@ -21,7 +24,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
 
     An inner episode's end, terminated or truncated, shows only in the next observation: the next
     episode's first observation, with the last action and reward and ``done`` 1. The trial's end
-    is ``terminated``, never ``truncated``: a trial is finite, and nothing comes after it.
+    is ``terminated``, not ``truncated``: a trial is finite, and nothing comes after it.
 
     Where the environment has no distribution of tasks, *the seed is the task*: each trial draws
     a seed, and every episode of the trial resets the environment with it. With ``tasks``, each
@@ -29,17 +32,26 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     episode its own seed.
 
     The seed of a trial depends on the wrapper's seed and the trial's number alone, so that every
-    agent meets the same trials.
+    agent meets the same trials. A trial whose simulator died (``info["lost"]``) is the one that is
+    ``truncated``; the next :meth:`reset` begins it anew.
 
     :param env: the environment; a Monitor right around it is taken off, since it would report
         single episodes as trials
     :param episodes: episodes per trial
     :param tasks: the distribution of tasks, if it has one
+    :param order: tasks of the trials, one after the other and then from the first again, instead of
+        drawn ones
     :raises ValueError: ``episodes`` below 1, spaces that SB3 cannot handle, trials within trials
     """
 
-    def __init__(self, env: gym.Env[Any, Any], episodes: int, tasks: GymTasks | None = None):
-        RecordConstructorArgs.__init__(self, episodes=episodes, tasks=tasks)
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        episodes: int,
+        tasks: GymTasks | None = None,
+        order: Sequence[Any] | None = None,
+    ):
+        RecordConstructorArgs.__init__(self, episodes=episodes, tasks=tasks, order=order)
         gym.Wrapper.__init__(self, env.env if isinstance(env, Monitor) else env)
         if episodes < 1:
             raise ValueError(f"episodes={episodes}: a trial has at least one.")
@@ -47,6 +59,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             raise ValueError("The environment is a trial already: wrap it once.")
         self.episodes = episodes
         self.tasks = tasks
+        self.order = order
         self.observation_space = trial_space(env.observation_space, env.action_space)
         self._seed = int(np.random.SeedSequence().generate_state(1)[0])
         self._trial = -1
@@ -70,6 +83,8 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self._rng = np.random.default_rng(sequence)
         if self.tasks is None:
             self._task = int(self._rng.integers(2**31))
+        elif self.order is not None:
+            self._task = self.order[self._trial % len(self.order)]
         else:
             self._task = self.tasks.sample(self._rng)
         self._episode, self._started = 0, True
@@ -84,7 +99,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         return self.env.reset(seed=int(self._rng.integers(2**31)), options={"task": self._task})
 
     def step(self, action: Any) -> tuple[TrialObs, float, bool, bool, dict[str, Any]]:
-        """Advance by one step; ``terminated`` is the trial's end, ``truncated`` always false."""
+        """Advance by one step; ``terminated`` is the trial's end, ``truncated`` its loss."""
         if not self._started:
             raise RuntimeError("Call reset() before step(), and after a trial's end.")
         own, reward, terminated, truncated, info = self.env.step(action)
@@ -92,12 +107,14 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         reward = float(reward)
         ended = bool(terminated or truncated)
         self._episode += ended
-        over = self._episode == self.episodes
-        if over:
+        lost = bool(info.get("lost"))
+        over = self._episode == self.episodes and not lost
+        if over or lost:
             self._started = False
+            self._trial -= lost
         elif ended:
             own, _ = self._reset_episode()
-        return self._observe(own, action, reward, ended, start=False), reward, over, False, info
+        return self._observe(own, action, reward, ended, start=False), reward, over, lost, info
 
     def _observe(
         self, own: Any, action: Any, reward: float, ended: bool, start: bool
@@ -128,6 +145,19 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             self._begin()
             for action in state["actions"]:
                 self.step(action)
+
+
+def lost_trials(dones: NDArray[np.bool_], infos: Any) -> NDArray[np.bool_]:
+    """Which of the trials that end in a step of a VecEnv were cut before their end, ``(n_envs,)``.
+
+    :param dones: ends of trials
+    :param infos: what the VecEnv gave beside them
+    """
+    lost = np.zeros(len(dones), np.bool_)
+    if not isinstance(infos, TrialInfos):  # arrays lose none
+        for column in np.flatnonzero(dones):
+            lost[column] = infos[column].get("TimeLimit.truncated", False)
+    return lost
 
 
 def _copy(action: Any, space: gym.Space[Any]) -> Any:

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.trials import BatchedTrials, TrialWrapper, make_trials
 from tests.algorithms.collecting import Clockwork, Model, ReplayErrors, collect, replay_error
-from tests.envs import ENVS, GoalTasks, RaggedEnv, RaggedTasks
+from tests.envs import ENVS, FragileEnv, GoalTasks, RaggedEnv, RaggedTasks
 from tests.policies.counting import count_steps
 
 TINY: dict[str, Any] = {"n_epochs": 1, "seed": 0}
@@ -119,6 +119,37 @@ def test_memory_lives_as_long_as_its_trial(make: Callable[[], Any]) -> None:
     assert starts[1:].any()
     assert age.max() > 1
     np.testing.assert_array_equal(model._memory, np.repeat(age[:, None], 16, axis=1))
+
+
+def test_a_lost_trial_has_the_value_of_what_would_have_come() -> None:
+    def make() -> TrialWrapper:
+        return TrialWrapper(FragileEnv(3), 2, GoalTasks(), order=[9])
+
+    model = RL2PPO("GRUPolicy", DummyVecEnv([make]), n_steps=8, gamma=0.9, seed=0)
+    model.policy.normalise_values(np.array([1.0, 3.0]))  # values are in units of their own
+    lost: list[Any] = []
+
+    class Note(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.locals["infos"][0]["TimeLimit.truncated"]:
+                obs = self.locals["infos"][0]["terminal_observation"]
+                tensors = {key: th.as_tensor(part[None]) for key, part in obs.items()}
+                tensors["memory"] = self.locals["acted"].memory
+                with th.no_grad():
+                    value = model.policy.predict_values(tensors)
+                lost.append(float(model.policy.value_in_rewards(value)))
+            return True
+
+    _, callback = model._setup_learn(1, Note())
+    callback.on_training_start({}, {})
+    assert model.env is not None
+    model.collect_rollouts(model.env, callback, model.rollout_buffer, 8)
+    (value,) = lost
+    assert abs(value) > 0.01
+    expected = np.zeros(8)
+    expected[2] = 0.9 * value
+    np.testing.assert_allclose(model.rollout_buffer.rewards[:, 0], expected, rtol=1e-5)
+    np.testing.assert_array_equal(model.rollout_buffer.episode_starts[:4, 0], [1, 0, 0, 1])
 
 
 def test_episode_units_live_as_long_as_their_episode() -> None:

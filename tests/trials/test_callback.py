@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 
 from rl2_sb3 import RL2PPO, GRUPolicy, TrialWrapper
 from rl2_sb3.trials import make_trials
-from tests.envs import SmallEnv
+from tests.envs import FragileEnv, GoalTasks, SmallEnv
 
 SMALL = {"hidden_size": 4}
 
@@ -104,6 +104,20 @@ def test_trials_that_began_before_are_not_counted() -> None:
     model.learn(5, logged, reset_num_timesteps=False)
     assert "trial/return" not in logged.rollouts[0]  # its first step was seen by another callback
     assert logged.rollouts[1]["trial/return"] == 14
+
+
+def test_lost_trials_count_as_lost_alone() -> None:
+    """Of two columns one dies in its third step; each trial has one episode of 5 steps at most."""
+
+    def make(dies: int) -> Any:
+        return lambda: TrialWrapper(FragileEnv(dies), 1, GoalTasks(), order=[9])
+
+    trials = DummyVecEnv([make(3), make(0)])
+    _, rollouts = learn(trials, n_steps=8, rollouts=1)
+    assert rollouts[0]["trial/lost"] == 1
+    assert rollouts[0]["trial/length"] == 5  # of the two that were not lost
+    _, (again,) = learn(make_trials(GoalTasks(), 2, episodes=1), n_steps=8, rollouts=1)
+    assert "trial/lost" not in again
 
 
 def test_book_of_arrays_has_no_successes() -> None:

@@ -28,6 +28,7 @@ from rl2_sb3.trials.make import (
     trial_length,
 )
 from rl2_sb3.trials.spaces import is_trial_space
+from rl2_sb3.trials.threads import ThreadedVecEnv
 from tests.envs import GoalEnv, GoalTasks, RaggedTasks, truncating_env
 
 ENV = truncating_env()
@@ -112,8 +113,8 @@ def test_one_environment() -> None:
         (lambda: make_trials(GoalEnv, n_envs=0), "n_envs=0: at least 1"),
         (lambda: make_trials(GoalEnv, episodes=0), "episodes=0: a trial has at least one"),
         (
-            lambda: make_trials(GoalEnv, workers="threads"),  # type: ignore[arg-type]
-            "workers='threads': use one of in-process, subprocess",
+            lambda: make_trials(GoalEnv, workers="processes"),  # type: ignore[arg-type]
+            "workers='processes': use one of in-process, threads, subprocess",
         ),
         (lambda: make_trials(lambda: TrialWrapper(GoalEnv(), 2)), "is a trial already"),
     ],
@@ -163,15 +164,15 @@ def test_registered_thing_that_is_no_distribution(
         make_trials("bandit")
 
 
-@pytest.fixture(scope="module")
-def workers() -> Iterator[VecEnv]:
-    trials = make_trials(GoalTasks(), 2, episodes=3, seed=4, workers="subprocess")
+@pytest.fixture(scope="module", params=["subprocess", "threads"])
+def workers(request: pytest.FixtureRequest) -> Iterator[VecEnv]:
+    trials = make_trials(GoalTasks(), 2, episodes=3, seed=4, workers=request.param)
     yield trials
     trials.close()
 
 
-def test_workers_in_processes_do_the_same(workers: VecEnv) -> None:
-    assert isinstance(workers, SubprocVecEnv)
+def test_workers_do_the_same(workers: VecEnv) -> None:
+    assert isinstance(workers, (SubprocVecEnv, ThreadedVecEnv))
     trials = make_trials(GoalTasks(), 2, episodes=3, seed=4)
     np.testing.assert_equal(workers.reset(), trials.reset())
     for action in np.random.default_rng(0).integers(0, 2, (20, 2)):
@@ -179,7 +180,7 @@ def test_workers_in_processes_do_the_same(workers: VecEnv) -> None:
             np.testing.assert_equal(list(in_process), list(in_worker))
 
 
-def test_state_moves_between_processes(workers: VecEnv) -> None:
+def test_state_moves_between_workers(workers: VecEnv) -> None:
     trials = make_trials(GoalTasks(), 2, episodes=3, seed=1)
     actions = np.random.default_rng(0).integers(0, 2, (40, 2))
     trials.reset()
@@ -194,7 +195,7 @@ def test_state_moves_between_processes(workers: VecEnv) -> None:
         np.testing.assert_equal([others.step(action)[:3] for action in actions[21:]], expected)
 
 
-def test_trials_in_processes_are_trials(workers: VecEnv) -> None:
+def test_trials_of_workers_are_trials(workers: VecEnv) -> None:
     assert as_trials(workers) is workers
     assert env_episodes(workers) == 3
     assert trial_length(workers) is None

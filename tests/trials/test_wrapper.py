@@ -20,7 +20,16 @@ from stable_baselines3.common.vec_env import (
 
 from rl2_sb3.trials import TrialWrapper
 from rl2_sb3.trials.spaces import flatten, no_action
-from tests.envs import ENVS, GoalEnv, GoalTasks, LastRewardEnv, SmallEnv, image_env, truncating_env
+from tests.envs import (
+    ENVS,
+    FragileEnv,
+    GoalEnv,
+    GoalTasks,
+    LastRewardEnv,
+    SmallEnv,
+    image_env,
+    truncating_env,
+)
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
 
@@ -211,6 +220,29 @@ def test_state_at_a_trial_s_end() -> None:
     with pytest.raises(RuntimeError, match=r"Call reset\(\) before step\(\), and after"):
         resumed.step(0)
     np.testing.assert_equal(resumed.reset(), trial.reset())
+
+
+def test_a_lost_trial_is_begun_anew() -> None:
+    """The simulator dies in the third step, which is in the first or the second episode."""
+    whole = TrialWrapper(FragileEnv(0), 3, GoalTasks())
+    trial = TrialWrapper(FragileEnv(3), 3, GoalTasks())
+    expected = [whole.reset(seed=0)[0], *(whole.step(1)[:3] for _ in range(3))]
+    np.testing.assert_equal(trial.reset(seed=0)[0], expected[0])
+    steps = [trial.step(1) for _ in range(3)]
+    assert [truncated for _, _, _, truncated, _ in steps] == [False, False, True]
+    assert not any(terminated for _, _, terminated, _, _ in steps)
+    assert steps[2][0]["done"] == [1]
+    np.testing.assert_equal([step[:3] for step in steps[:2]], expected[1:3])
+    with pytest.raises(RuntimeError, match=r"Call reset\(\)"):
+        trial.step(1)
+    np.testing.assert_equal(trial.reset()[0], expected[0])
+    np.testing.assert_equal([trial.step(1)[:3] for _ in range(3)], expected[1:])
+
+
+def test_tasks_in_their_order() -> None:
+    trial = TrialWrapper(GoalEnv(), 1, GoalTasks(), order=[3, -4])
+    goals = [(trial.reset(), trial.get_wrapper_attr("goal"))[1] for _ in range(5)]
+    assert goals == [3, -4, 3, -4, 3]
 
 
 def test_terminal_observation_in_a_vec_env() -> None:

@@ -1,0 +1,74 @@
+"""Environments that run in threads of this process, for simulators that release Python's lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+
+class ThreadedVecEnv(DummyVecEnv):
+    """SB3's :class:`DummyVecEnv`, with the environments parted among threads.
+
+    Each thread steps its own part one after the other. It pays where an environment's step spends
+    its time outside of Python: nothing is pickled, and observations are written where they are
+    read. An environment's own ``infos`` are handed on without a copy: it makes a new one each step.
+
+    :param env_fns: functions that make the environments
+    :param threads: by default the processors that this process may use
+    """
+
+    def __init__(self, env_fns: list[Callable[[], gym.Env[Any, Any]]], threads: int | None = None):
+        super().__init__(env_fns)
+        threads = min(threads or os.cpu_count() or 1, len(env_fns))
+        self._parts = np.array_split(np.arange(len(env_fns)), threads)
+        self._pool = ThreadPoolExecutor(threads, "environments")
+
+    def step_wait(self) -> Any:
+        """Step all environments; those whose episode ended are reset."""
+        self._run(self._step)
+        dones, rewards = self.buf_dones.copy(), self.buf_rews.copy()
+        return self._obs_from_buf(), rewards, dones, list(self.buf_infos)
+
+    def reset(self) -> Any:
+        """Reset all environments, with the seeds and options that they were given."""
+        self._run(self._begin)
+        self._reset_seeds()
+        self._reset_options()
+        return self._obs_from_buf()
+
+    def close(self) -> None:
+        """Close all environments, and end the threads."""
+        self._pool.shutdown()
+        super().close()
+
+    def _run(self, each: Callable[[int], None]) -> None:
+        def part(columns: Any) -> None:
+            for column in columns:
+                each(int(column))
+
+        for _ in self._pool.map(part, self._parts):  # an environment's error is raised here
+            pass
+
+    def _step(self, column: int) -> None:
+        env = self.envs[column]
+        obs, reward, terminated, truncated, info = env.step(self.actions[column])
+        done = terminated or truncated
+        info["TimeLimit.truncated"] = truncated and not terminated
+        if done:
+            info["terminal_observation"] = obs
+            obs, self.reset_infos[column] = env.reset()
+        self.buf_rews[column], self.buf_dones[column] = reward, done
+        self.buf_infos[column] = info
+        self._save_obs(column, obs)
+
+    def _begin(self, column: int) -> None:
+        options = {"options": self._options[column]} if self._options[column] else {}
+        obs, info = self.envs[column].reset(seed=self._seeds[column], **options)
+        self.reset_infos[column] = info
+        self._save_obs(column, obs)
