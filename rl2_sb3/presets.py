@@ -47,46 +47,45 @@ LONG: Preset = {
     "gae_lambda": 0.95,
     "n_epochs": 2,
 }
-STAGE_10: Preset = {
-    **LONG,
-    **{"steps": 1_500_000, "n_envs": 4000, "trials_per_batch": 500},
-    **{"learning_rate": 2e-3, "lr_decay": False, "ent_coef": 0.03, "ent_decay": False},
-}
-STAGE_30: Preset = {
-    **LONG,
-    **{"steps": 3_000_000, "n_envs": 1500, "trials_per_batch": 200},
-    **{"learning_rate": 1.5e-3, "lr_decay": False, "ent_coef": 0.015, "ent_decay": False},
-}
-STAGE_100: Preset = {
-    **LONG,
-    **{"steps": 20_000_000, "n_envs": 500, "trials_per_batch": 64},
-    **{"learning_rate": 1e-3, "ent_coef": 0.015},
-}
-STAGE_500: Preset = {
-    **LONG,
-    **{"steps": 20_000_000, "n_envs": 100, "trials_per_batch": 13},
-    **{"learning_rate": 1e-3, "ent_coef": 0.015},
-}
+STAGE_10: Preset = (
+    LONG
+    | {"steps": 1_500_000, "n_envs": 4000, "trials_per_batch": 500}
+    | {"learning_rate": 2e-3, "lr_decay": False, "ent_coef": 0.03, "ent_decay": False}
+)
+STAGE_30: Preset = (
+    LONG
+    | {"steps": 3_000_000, "n_envs": 1500, "trials_per_batch": 200}
+    | {"learning_rate": 1.5e-3, "lr_decay": False, "ent_coef": 0.015, "ent_decay": False}
+)
+STAGE_100: Preset = (
+    LONG
+    | {"steps": 20_000_000, "n_envs": 500, "trials_per_batch": 64}
+    | {"learning_rate": 1e-3, "ent_coef": 0.015}
+)
+STAGE_500: Preset = STAGE_100 | {"n_envs": 100, "trials_per_batch": 13}
 # Fifty arms: first a pull counts for what it pays alone (gamma 0), so that the agent learns to
 # adopt whatever arm turns out well, at whatever time; then for all that follows.
-NOW: Preset = {
-    **{**LONG, "memory_steps": 100, "gamma": 0.0, "steps": 3_000_000},
-    **{"n_envs": 500, "trials_per_batch": 25, "learning_rate": 3e-3},
-    **{"ent_coef": 0.1, "ent_decay": False},
-}
-THEN: Preset = {
-    **{**LONG, "memory_steps": 100, "steps": 20_000_000},
-    **{"n_envs": 500, "trials_per_batch": 50, "learning_rate": 1e-3, "ent_coef": 0.02},
-}
+NOW: Preset = (
+    LONG
+    | {"memory_steps": 100, "gamma": 0.0, "steps": 3_000_000}
+    | {"n_envs": 500, "trials_per_batch": 25, "learning_rate": 3e-3}
+    | {"ent_coef": 0.1, "ent_decay": False}
+)
+THEN: Preset = (
+    LONG
+    | {"memory_steps": 100, "steps": 20_000_000}
+    | {"n_envs": 500, "trials_per_batch": 50, "learning_rate": 1e-3, "ent_coef": 0.02}
+)
 SHORTER: Preset = {"steps": 15_000_000}
 REHEATED: Preset = {"steps": 12_000_000, "ent_coef": 0.03}
 UNITS_64: Preset = {"hidden_size": 64, "layers_after": (64,)}
 UNITS_128: Preset = {"hidden_size": 128, "layers_after": (128,)}
 
 TAUGHT = {"k5-n100": (5, 100), "k10-n100": (10, 100), "k50-n100": (50, 100), "k50-n500": (50, 500)}
-IMITATE: Preset = {
-    **UNITS_128,
-    **{"teacher": "gittins(method='finite-horizon')", "value_network": "sums", "batches": 8000},
+IMITATE: Preset = UNITS_128 | {
+    "teacher": "gittins(method='finite-horizon')",
+    "value_network": "sums",
+    "batches": 8000,
 }
 # A teacher that goes through fresh arms in their order earns as much, and its pupil need not
 # remember a set of fifty.
@@ -94,12 +93,12 @@ IN_ORDER: Preset = {"teacher": "gittins(method='finite-horizon', ties='first')"}
 
 # From its teacher on by small steps. With lambda below 1 the value network's errors bend the
 # gradient, and the agent falls back.
-AFTER_IMITATION: Preset = {
-    **LONG,
-    **UNITS_128,
-    **{"steps": 10_000_000, "algorithm": "trpo", "target_kl": 0.0003, "gae_lambda": 1.0},
-    **{"n_envs": 4000, "trials_per_batch": 500, "learning_rate": 1e-4, "ent_coef": 0.0},
-}
+AFTER_IMITATION: Preset = (
+    LONG
+    | UNITS_128
+    | {"steps": 10_000_000, "algorithm": "trpo", "target_kl": 0.0003, "gae_lambda": 1.0}
+    | {"n_envs": 4000, "trials_per_batch": 500, "learning_rate": 1e-4, "ent_coef": 0.0}
+)
 FEWER_TRIALS: Preset = {"n_envs": 800, "trials_per_batch": 100}
 
 # name, arms, pulls, goes on from, settings
@@ -137,11 +136,9 @@ IMITATIONS: list[Row] = [
         f"bandit-{cell}-imitation",
         *sizes,
         None,
-        {
-            **IMITATE,
-            **(IN_ORDER if sizes[0] == 50 else {}),
-            "trials_per_batch": 32 if sizes[1] == 100 else 16,
-        },
+        IMITATE
+        | (IN_ORDER if sizes[0] == 50 else {})
+        | {"trials_per_batch": 32 if sizes[1] == 100 else 16},
     )
     for cell, sizes in TAUGHT.items()
 ]
@@ -150,82 +147,75 @@ IMITATIONS: list[Row] = [
 # In an MDP an agent learns what each action is worth in each state. The last state beside the last
 # action lets a unit be written to by one such pair, and ``skip`` lets the present state choose what
 # is read.
-MDP_NETWORK: Preset = {
-    **{"hidden_size": 256, "layers_after": (256,), "value_network": "sums"},
-    **{"state_action": True, "skip": True, "memory_steps": 100},
-}
+UNITS_256: Preset = {"hidden_size": 256, "layers_after": (256,)}
+MDP_NETWORK: Preset = (
+    UNITS_256
+    | {"value_network": "sums"}
+    | {"state_action": True, "skip": True, "memory_steps": 100}
+)
 # An action counts for what it costs alone (gamma 0), which teaches what to write and to read; with
 # much entropy, until that is found.
-MDP: Preset = {
-    **MDP_NETWORK,
-    **LONG,
-    **{"hidden_size": 128, "layers_after": (128,), "steps": 10_000_000, "gamma": 0.0},
-    **{"n_envs": 500, "trials_per_batch": 25, "learning_rate": 3e-3, "ent_coef": 0.1},
-}
+MDP: Preset = (
+    MDP_NETWORK
+    | LONG
+    | UNITS_128
+    | {"steps": 10_000_000, "gamma": 0.0}
+    | {"n_envs": 500, "trials_per_batch": 25, "learning_rate": 3e-3, "ent_coef": 0.1}
+)
 MDPS: list[MDPRow] = [
     ("mdp-n10-stage-1", 10, None, MDP),
     (
         "mdp-n10",
         10,
         "mdp-n10-stage-1",
-        {
-            **{**MDP, "steps": 15_000_000, "n_envs": 1000, "trials_per_batch": 50},
-            **{"learning_rate": 2e-3, "ent_coef": 0.03},
-        },
+        MDP
+        | {"steps": 15_000_000, "n_envs": 1000, "trials_per_batch": 50}
+        | {"learning_rate": 2e-3, "ent_coef": 0.03},
     ),
     (
         "mdp-n25",
         25,
         "mdp-n10",
-        {
-            **{**MDP, "steps": 8_000_000, "n_envs": 400, "trials_per_batch": 20},
-            **{"learning_rate": 1e-3, "ent_coef": 0.03},
-        },
+        MDP
+        | {"steps": 8_000_000, "n_envs": 400, "trials_per_batch": 20}
+        | {"learning_rate": 1e-3, "ent_coef": 0.03},
     ),
 ]
-IMITATE_MDP: Preset = {**MDP_NETWORK, "trials_per_batch": 16, "n_envs": 128}
+IMITATE_MDP: Preset = MDP_NETWORK | {"trials_per_batch": 16, "n_envs": 128}
 BEB = "beb(prior='true', scaling={})"
 MDP_IMITATIONS: list[MDPRow] = [
     (
         "mdp-n10-imitation",
         10,
         None,
-        {**IMITATE_MDP, "teacher": BEB.format(0.0002512), "batches": 16_000},
+        IMITATE_MDP | {"teacher": BEB.format(0.0002512), "batches": 16_000},
     ),
     (
         "mdp-n25-imitation",
         25,
         "mdp-n10-imitation",
-        {
-            **{**IMITATE_MDP, "teacher": BEB.format(0.0002512), "batches": 4000},
-            "learning_rate": 1e-3,
-        },
+        IMITATE_MDP | {"teacher": BEB.format(0.0002512), "batches": 4000, "learning_rate": 1e-3},
     ),
     (
         "mdp-n100-imitation",
         100,
         "mdp-n25-imitation",
-        {
-            **{**IMITATE_MDP, "teacher": BEB.format(0.000631), "batches": 1600},
-            "learning_rate": 1e-3,
-        },
+        IMITATE_MDP | {"teacher": BEB.format(0.000631), "batches": 1600, "learning_rate": 1e-3},
     ),
 ]
 
 
 def _bandits(rows: list[Row]) -> dict[str, Preset]:
     return {
-        name: {
-            **{"task": "bandit", "options": {"arms": arms}, "episodes": pulls, "after": after},
-            **settings,
-        }
+        name: {"task": "bandit", "options": {"arms": arms}, "episodes": pulls, "after": after}
+        | settings
         for name, arms, pulls, after, settings in rows
     }
 
 
 def _mdps(rows: list[MDPRow]) -> dict[str, Preset]:
     return {
-        name: {"task": "tabular-mdp", "episodes": episodes, "after": after, **settings}
+        name: {"task": "tabular-mdp", "episodes": episodes, "after": after} | settings
         for name, episodes, after, settings in rows
     }
 
