@@ -15,11 +15,13 @@ from rl2_sb3.cli.report import report
 from rl2_sb3.cli.sweep import baseline, sweep
 from rl2_sb3.cli.tasks import tasks
 from rl2_sb3.cli.train import train
+from rl2_sb3.cli.watch import watch
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": train,
     "imitate": imitate,
     "evaluate": evaluate,
+    "watch": watch,
     "tasks": tasks,
     "checkpoints": checkpoints,
     "plot": plot,
@@ -36,6 +38,7 @@ RL²: learning to reinforcement-learn with a recurrent policy.
   rl2 train TASK      train an agent; TASK is a name that `rl2 tasks` lists, or a Gymnasium id
   rl2 imitate TASK    learn a baseline's algorithm by supervision
   rl2 evaluate RUN    an agent, beside others, on tasks that it has never seen
+  rl2 watch RUN       a trial of an agent as an animation, where its environment draws pictures
   rl2 tasks [TASK]    list the task distributions, or check one against the contract
   rl2 checkpoints     list the trained agents that are installed
   rl2 plot RUN ...    draw the learning curves of runs

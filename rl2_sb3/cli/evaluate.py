@@ -16,13 +16,13 @@ from rich.table import Table
 
 from rl2_sb3.agent import agent_file, load_agent
 from rl2_sb3.baselines.base import Baseline, make_baseline
+from rl2_sb3.cli.options import evaluation_tasks, trained_on
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_error
 from rl2_sb3.presets import run_folder
 from rl2_sb3.provenance import version
-from rl2_sb3.registry import literal
 from rl2_sb3.reports import adaptation_curve
 from rl2_sb3.tasks.base import GymTasks
-from rl2_sb3.trials.make import Workers, make_tasks
+from rl2_sb3.trials.make import Workers
 
 SUMMARY = (
     *("task", "options", "episodes", "agent", "trials", "mean", "standard_error", "exact"),
@@ -79,16 +79,11 @@ def evaluate(args: Sequence[str]) -> None:
     config = tyro.cli(Evaluate, args=list(args), prog="rl2 evaluate")
     th.set_num_threads(config.threads)
     agent = load_agent(config.agent, config.device)
-    info = {"task": None, "options": {}, "episodes": None, **agent.info}
-    if info["task"] is None or info["episodes"] is None:
-        raise ValueError(
-            f"{config.agent} does not say what it was trained on: save it with "
-            'model.save_agent(path, task="bandit", options={"arms": 5}).'
-        )
+    info = trained_on(agent, config.agent)
     episodes = config.episodes or info["episodes"]
     if episodes != info["episodes"]:
         print(f"Note: trained on trials of {info['episodes']} episodes, evaluated on {episodes}.")
-    tasks, options = _tasks(config, info)
+    tasks, options = evaluation_tasks(info, config.options)
     info = {**info, "options": options}
     trials = config.trials
     if trials is None:
@@ -128,21 +123,6 @@ def evaluate(args: Sequence[str]) -> None:
     unit = "pull" if info["task"] == "bandit" else "episode"
     picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png", unit=unit)
     print(f"Tables: {out / 'evaluation.csv'}, {out / 'adaptation.csv'}. Picture: {picture}")
-
-
-def _tasks(config: Evaluate, info: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The tasks to evaluate on, and their options."""
-    options = dict(info["options"])
-    for pair in config.options:
-        key, sign, text = pair.partition("=")
-        if not sign:
-            raise ValueError(f"--options {pair}: write name=value, such as split=train.")
-        options[key] = literal(text)
-    tasks = make_tasks(info["task"], **options)
-    if isinstance(tasks, GymTasks) and not config.options:
-        tasks = tasks.held_out()
-        options = {key: getattr(tasks, key, value) for key, value in options.items()}
-    return tasks, options
 
 
 def _print(

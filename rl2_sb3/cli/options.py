@@ -11,8 +11,11 @@ from typing import Annotated, Any
 
 import tyro
 
+from rl2_sb3.agent import Agent
 from rl2_sb3.presets import IMITATION, TRAIN, Preset, run_folder
-from rl2_sb3.registry import TASKS, did_you_mean
+from rl2_sb3.registry import TASKS, did_you_mean, literal
+from rl2_sb3.tasks.base import GymTasks
+from rl2_sb3.trials.make import make_tasks
 
 PRESETS: dict[str, Mapping[str, Preset]] = {"train": TRAIN, "imitate": IMITATION}
 
@@ -148,3 +151,40 @@ def _arguments(tasks: Any) -> dict[str, Any]:
                 "it a dataclass."
             )
     return {name: getattr(tasks, name) for name in names}
+
+
+def trained_on(agent: Agent, name: str) -> dict[str, Any]:
+    """What an agent's file says of its training: task, options and episodes among it.
+
+    :param name: of the agent, for the message
+    :raises ValueError: it does not say these
+    """
+    info = {"task": None, "options": {}, "episodes": None, **agent.info}
+    if info["task"] is None or info["episodes"] is None:
+        raise ValueError(
+            f"{name} does not say what it was trained on: save it with "
+            'model.save_agent(path, task="bandit", options={"arms": 5}).'
+        )
+    return info
+
+
+def evaluation_tasks(info: dict[str, Any], changed: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+    """What a trained agent is evaluated on.
+
+    :param info: from :func:`trained_on`
+    :param changed: options of the task in place of those of training, such as "split=train"; if
+        none are, the task distribution may hold out other tasks than those of training
+    :return: the tasks, and their options
+    :raises ValueError: an unknown or malformed option
+    """
+    options = dict(info["options"])
+    for pair in changed:
+        key, sign, text = pair.partition("=")
+        if not sign:
+            raise ValueError(f"--options {pair}: write name=value, such as split=train.")
+        options[key] = literal(text)
+    tasks = make_tasks(info["task"], **options)
+    if isinstance(tasks, GymTasks) and not changed:
+        tasks = tasks.held_out()
+        options = {key: getattr(tasks, key, value) for key, value in options.items()}
+    return tasks, options

@@ -15,6 +15,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 from rich.table import Table
+from tqdm import tqdm
 
 from rl2_sb3.registry import literal
 from rl2_sb3.scoring import check_score, score
@@ -75,7 +76,9 @@ def _run(plan: Sweep, config: Sweeps, pool: Executor) -> None:
     best = best_points(plan, study)
     tested = [{**point, "split": "test", "trials": config.test_trials} for point in best]
     rows = []
-    for point, result in zip(best, pool.map(score, repeat(plan.baseline), tested), strict=True):
+    results = pool.map(score, repeat(plan.baseline), tested)
+    shown = tqdm(results, f"{plan.name}, test split", total=len(best), leave=False)
+    for point, result in zip(best, shown, strict=True):
         row = [str(point[name]) for name in names]
         rows.append([*row, f"{result.mean:.6g}", f"{result.standard_error:.3g}"])
         table.add_row(*row, f"{result.mean:.3f}", f"{result.standard_error:.3f}")

@@ -1,0 +1,148 @@
+"""``rl2 watch``: a trial of an agent as an animation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import gymnasium as gym
+import numpy as np
+import torch as th
+import tyro
+from PIL import Image, ImageDraw
+
+from rl2_sb3.agent import Agent, agent_file, load_agent
+from rl2_sb3.cli.options import evaluation_tasks, trained_on
+from rl2_sb3.presets import run_folder
+from rl2_sb3.tasks.base import GymTasks
+from rl2_sb3.trials.wrapper import TrialWrapper
+
+HOLD = 1000
+"""Milliseconds that an episode's last picture stays."""
+MARGIN = 16
+"""Height of the line above the picture, in pixels."""
+
+
+class Film(gym.Wrapper[Any, Any, Any, Any]):
+    """Keeps a picture of each state of an environment, with the episode and its return so far."""
+
+    def __init__(self, env: gym.Env[Any, Any], width: int):
+        super().__init__(env)
+        self.width = width
+        self.pictures: list[Image.Image] = []
+        self.ends: list[int] = []
+        """Numbers of the pictures that are their episode's last."""
+
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode, and draw."""
+        observation, info = self.env.reset(**options)
+        self._sum = 0.0
+        self._draw()
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Step, and draw."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._sum += float(reward)
+        self._draw()
+        if terminated or truncated:
+            self.ends.append(len(self.pictures) - 1)
+        return observation, reward, terminated, truncated, info
+
+    def _draw(self) -> None:
+        picture = Image.fromarray(np.asarray(self.env.render(), np.uint8))
+        factor = -(-self.width // picture.width)
+        picture = picture.resize(
+            (factor * picture.width, factor * picture.height), Image.Resampling.NEAREST
+        )
+        framed = Image.new("RGB", (picture.width, picture.height + MARGIN), "white")
+        framed.paste(picture, (0, MARGIN))
+        words = f"episode {len(self.ends) + 1}   return {self._sum:.2f}"
+        ImageDraw.Draw(framed).text((4, 2), words, fill="black")
+        self.pictures.append(framed.quantize())  # each with its own 256 colours
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """Write a trial of an agent as an animated GIF: what its environment draws, step by step.
+
+    The environment is one that draws itself (`render_mode="rgb_array"`). Above the picture stand
+    the episode's number and its return so far.
+    """
+
+    agent: Annotated[str, tyro.conf.Positional]
+    """A run's folder, an agent's file, or a checkpoint's name."""
+    trial: int = 0
+    """Number of the trial: of the task, where evaluation goes through a list of them."""
+    episodes: int | None = None
+    """Episodes of the trial; by default as many as the agent was trained for."""
+    options: list[str] = field(default_factory=list)
+    """The task's options, as in `rl2 evaluate`."""
+    seed: int = 0
+    """Of the tasks and actions."""
+    deterministic: bool = False
+    """Take the likeliest action instead of sampling."""
+    fps: int = 10
+    """Steps a second."""
+    width: int = 480
+    """Of the pictures, in pixels, at least; they are enlarged by whole factors."""
+    out: Path | None = None
+    """The animation; by default watch.gif in the agent's folder, or in runs/NAME."""
+
+
+def watch(args: Sequence[str]) -> None:
+    """Parse the options, play and write."""
+    config = tyro.cli(Watch, args=list(args), prog="rl2 watch")
+    if min(config.fps, config.width) < 1 or config.trial < 0:
+        raise ValueError(
+            f"fps={config.fps}, width={config.width}, trial={config.trial}: at least 1, 1 and 0."
+        )
+    agent = load_agent(config.agent)
+    info = trained_on(agent, config.agent)
+    tasks, _ = evaluation_tasks(info, config.options)
+    by_name = not Path(config.agent).exists()
+    out = config.out or (
+        (run_folder(config.agent) if by_name else agent_file(config.agent).parent) / "watch.gif"
+    )
+    if out.suffix != ".gif":
+        raise ValueError(f"--out {out}: the animation is a .gif.")
+    episodes = config.episodes or info["episodes"]
+    film = _play(agent, tasks, info["task"], episodes, config)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    first, *others = film.pictures
+    durations = [1000 // config.fps] * len(film.pictures)
+    for end in film.ends:
+        durations[end] += HOLD
+    first.save(out, save_all=True, append_images=others, duration=durations, loop=0)
+    print(f"{out}: {episodes} episodes, {len(film.pictures) - episodes} steps.")
+
+
+def _play(agent: Agent, tasks: Any, name: str, episodes: int, config: Watch) -> Film:
+    """Play a trial, and film it."""
+    order = None
+    if isinstance(tasks, GymTasks):
+        env, listed = tasks.make_env(), tasks.all_tasks()
+        order = listed and [listed[config.trial % len(listed)]]
+    elif callable(tasks):
+        env = tasks(render_mode="rgb_array")
+    else:
+        raise ValueError(f"{name} is played as arrays: there is nothing to see.")
+    try:
+        if env.render_mode != "rgb_array":
+            raise ValueError(f"{name} draws no pictures: its render_mode is {env.render_mode!r}.")
+        film = Film(env, config.width)
+        trial = TrialWrapper(film, episodes, tasks if isinstance(tasks, GymTasks) else None, order)
+        with th.random.fork_rng():
+            th.manual_seed(config.seed)
+            seed = np.random.SeedSequence([config.seed, config.trial]).generate_state(1)[0]
+            obs, _ = trial.reset(seed=int(seed))
+            state, over = None, False
+            while not over:
+                action, state = agent.predict(obs, state, deterministic=config.deterministic)
+                obs, _, terminated, lost, _ = trial.step(action)
+                over = terminated or lost
+    finally:
+        env.close()
+    return film

@@ -1,0 +1,99 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from numpy.typing import NDArray
+from PIL import Image
+
+from rl2_sb3 import RL2PPO, make_trials
+from rl2_sb3.cli import main
+from rl2_sb3.registry import TASKS
+from rl2_sb3.tasks import GymTasks
+from tests.envs import SmallEnv
+
+COLOURS = [(250, 0, 0), (0, 250, 0), (0, 0, 250)]
+
+
+class Colours(SmallEnv):
+    """Episodes of four steps; a picture of 3x2 in the task's colour, darker with each step."""
+
+    render_mode = "rgb_array"
+
+    def __init__(self) -> None:
+        super().__init__(spaces.Discrete(2), spaces.Discrete(2), length=4)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.task = options["task"]
+        return super().reset(seed=seed)
+
+    def reward(self, action: Any, over: bool) -> float:
+        return 1.25
+
+    def render(self) -> NDArray[np.uint8]:
+        return np.full((2, 3, 3), np.array(COLOURS[self.task]) * (5 - self.elapsed) // 5, np.uint8)
+
+
+class ColourTasks(GymTasks):
+    def sample(self, rng: np.random.Generator) -> int:
+        return int(rng.integers(3))
+
+    def all_tasks(self) -> list[int]:
+        return [0, 1, 2]
+
+    def make_env(self) -> Colours:
+        return Colours()
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(TASKS, "names", lambda: ["colours"])
+    monkeypatch.setattr(TASKS, "load", lambda name: ColourTasks)
+    model = RL2PPO("GRUPolicy", make_trials(ColourTasks(), 1), policy_kwargs={"hidden_size": 4})
+    model.save_agent("agent.safetensors", task="colours", options={})
+    return Path("agent.safetensors")
+
+
+def test_every_state_of_the_trial_is_seen(agent: Path) -> None:
+    main(["watch", str(agent), "--trial", "1", "--episodes", "3", "--width", "100", "--fps", "20"])
+    with Image.open("watch.gif") as film:
+        assert film.n_frames == 3 * (1 + 4)  # type: ignore[attr-defined]
+        assert film.size == (102, 68 + 16)  # 34 times 3x2, and the line above
+        shown, durations = [], []
+        for frame in range(15):
+            film.seek(frame)
+            shown.append(film.convert("RGB").getpixel((50, 50)))
+            durations.append(film.info["duration"])
+    assert durations == 3 * [*4 * [50], 1050]
+    green = [250, 200, 150, 100, 50]
+    assert [max(colour) for colour in shown] == 3 * green  # type: ignore[arg-type]
+    assert all(colour[1] == max(colour) for colour in shown)  # type: ignore[index, arg-type]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--out", "x.mp4"], r"--out x.mp4: the animation is a .gif"),
+        (["--fps", "0"], "fps=0"),
+        (["--trial", "-1"], "trial=-1"),
+    ],
+)
+def test_what_cannot_be_written(agent: Path, args: list[str], message: str) -> None:
+    with pytest.raises(SystemExit, match=message):
+        main(["watch", str(agent), *args])
+
+
+def test_what_cannot_be_seen(
+    agent: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Colours, "render_mode", None)
+    with pytest.raises(SystemExit, match="colours draws no pictures: its render_mode is None"):
+        main(["watch", str(agent)])
+    monkeypatch.undo()
+    env: Any = "bandit"
+    model = RL2PPO("GRUPolicy", env, policy_kwargs={"hidden_size": 4})
+    model.save_agent(agent.absolute(), task="bandit", options={"arms": 5})
+    with pytest.raises(SystemExit, match="bandit is played as arrays"):
+        main(["watch", str(agent)])
