@@ -7,7 +7,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from PIL import Image
 
-from rl2_sb3 import RL2PPO, make_trials
+from rl2_sb3 import RL2PPO, BernoulliBandit, make_trials
 from rl2_sb3.cli import main
 from rl2_sb3.registry import TASKS
 from rl2_sb3.tasks import GymTasks
@@ -88,12 +88,13 @@ def test_what_cannot_be_written(agent: Path, args: list[str], message: str) -> N
 def test_what_cannot_be_seen(
     agent: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Colours, "render_mode", None)
-    with pytest.raises(SystemExit, match="colours draws no pictures: its render_mode is None"):
-        main(["watch", str(agent)])
-    monkeypatch.undo()
     env: Any = "bandit"
     model = RL2PPO("GRUPolicy", env, policy_kwargs={"hidden_size": 4})
-    model.save_agent(agent.absolute(), task="bandit", options={"arms": 5})
-    with pytest.raises(SystemExit, match="bandit is played as arrays"):
+    model.save_agent("bandit.safetensors", task="colours", options={})
+    monkeypatch.setattr(TASKS, "load", lambda name: BernoulliBandit)
+    with pytest.raises(SystemExit, match="colours is played as arrays"):
+        main(["watch", "bandit.safetensors"])
+    monkeypatch.setattr(TASKS, "load", lambda name: ColourTasks)
+    monkeypatch.setattr(Colours, "render_mode", None)
+    with pytest.raises(SystemExit, match="colours draws no pictures: its render_mode is None"):
         main(["watch", str(agent)])

@@ -1,0 +1,102 @@
+"""The distribution: its contract, its options, and that it is found by its name."""
+
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rl2_vizdoom")
+
+from rl2_vizdoom import VizdoomMaze
+from rl2_vizdoom.env import MazeEnv
+
+from rl2_sb3 import check_tasks, make_trials
+from rl2_sb3.registry import TASKS
+
+
+@pytest.mark.parametrize("movement", ["engine", "exact"])
+def test_contract(movement: Any) -> None:
+    check_tasks(VizdoomMaze(horizon=40, movement=movement), episodes=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "horizon"),
+    [
+        ({}, 250),
+        ({"split": "test"}, 250),
+        ({"size": "large"}, 250),
+        ({"size": "large", "split": "test"}, 1000),
+        ({"size": 5, "split": "test"}, 1000),
+        ({"size": "large", "split": "test", "horizon": 7}, 7),
+    ],
+)
+def test_the_horizon_is_the_papers(options: dict[str, Any], horizon: int) -> None:
+    env = VizdoomMaze(mazes=3, **options).make_env()
+    assert env.horizon == horizon
+    assert len(env.mazes) == 3
+    assert env.mazes[0].walls.shape == ((11, 11) if "size" in options else (7, 7))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"size": "tiny"}, "size='tiny': use small, large, or 2 or more"),
+        ({"size": 1}, "size=1: use small, large"),
+        ({"split": "validation"}, "split='validation': use one of train, test"),
+        ({"movement": "slow"}, "movement='slow': use one of engine, exact"),
+        ({"mazes": 0}, "mazes=0: at least 1"),
+        ({"horizon": 0}, "horizon=0: at least 1"),
+        ({"frame_skip": -1}, "frame_skip=-1: at least 1"),
+        ({"size": 2, "mazes": 40}, "mazes=40: only"),
+    ],
+)
+def test_bad_options_are_refused_at_once(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        VizdoomMaze(**options)
+
+
+def test_tasks_are_uniform_numbers_of_mazes() -> None:
+    tasks = VizdoomMaze(mazes=5)
+    rng = np.random.default_rng(0)
+    drawn = [tasks.sample(rng) for _ in range(500)]
+    assert pickle.loads(pickle.dumps(drawn)) == drawn
+    assert np.bincount(drawn, minlength=5).min() > 60
+    assert set(drawn) == set(range(5))
+    assert pickle.loads(pickle.dumps(tasks)) == tasks
+
+
+def test_options_reach_the_environment() -> None:
+    env = VizdoomMaze(movement="exact", frame_skip=2, mazes=2).make_env()
+    env.reset(options={"task": 0})
+    *_, reward, terminated, _, info = env.step(1)
+    assert not terminated
+    assert reward == pytest.approx(-0.02)
+    assert info["position"][2] == pytest.approx(360 - 2 * 5.625, abs=1e-4)
+    env.close()
+
+
+def test_trials_are_made_by_name() -> None:
+    trials = make_trials("vizdoom-maze", 2, episodes=2, seed=0, horizon=3, mazes=4)
+    observation = trials.reset()
+    assert isinstance(observation, dict)
+    assert observation["observation"].shape == (2, 3, 30, 40) or (
+        observation["observation"].shape == (2, 30, 40, 3)
+    )
+    dones = [trials.step(np.array([0, 1]))[2].tolist() for _ in range(6)]
+    assert dones == [[False, False]] * 5 + [[True, True]]
+    trials.close()
+
+
+def test_vizdoom_is_imported_with_the_first_environment() -> None:
+    code = (
+        "import sys; from rl2_sb3.registry import TASKS; tasks = TASKS.load('vizdoom-maze')();"
+        "tasks.sample; print('vizdoom' in sys.modules); tasks.make_env();"
+        "print('vizdoom' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+    assert TASKS.distribution("vizdoom-maze").startswith("rl2-vizdoom ")
+    assert isinstance(VizdoomMaze().make_env(), MazeEnv)
