@@ -88,8 +88,7 @@ def test_what_cannot_be_written(agent: Path, args: list[str], message: str) -> N
 def test_what_cannot_be_seen(
     agent: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    env: Any = "bandit"
-    model = RL2PPO("GRUPolicy", env, policy_kwargs={"hidden_size": 4})
+    model = RL2PPO("GRUPolicy", make_trials(BernoulliBandit(), 4), policy_kwargs={"hidden_size": 4})
     model.save_agent("bandit.safetensors", task="colours", options={})
     monkeypatch.setattr(TASKS, "load", lambda name: BernoulliBandit)
     with pytest.raises(SystemExit, match="colours is played as arrays"):
