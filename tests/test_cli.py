@@ -51,6 +51,11 @@ def test_train_evaluate_plot(out: Any, capsys: Any, monkeypatch: pytest.MonkeyPa
     rl2("evaluate", str(out), "--trials", "20", "--name", "mine", "--append-to", "rows.csv")
     (line,) = csv.DictReader(Path("rows.csv").read_text().splitlines())
     assert line["agent"] == "mine"
+    again = ("--name", "mine", "--append-to", "rows.csv", "--against", "random")
+    rl2("evaluate", str(out), "--trials", "20", *again)
+    lines = list(csv.DictReader(Path("rows.csv").read_text().splitlines()))
+    assert [each["agent"] for each in lines] == ["mine", "random"]
+    assert lines[0] == line
     monkeypatch.setattr(CHECKPOINTS, "load", lambda name: out / "agent.safetensors")
     rl2("evaluate", "by-name", "--trials", "20")  # not beside a file that is installed
     assert Path("runs/by-name/evaluation.csv").exists()

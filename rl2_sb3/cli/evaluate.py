@@ -21,6 +21,7 @@ from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_
 from rl2_sb3.presets import run_folder
 from rl2_sb3.provenance import version
 from rl2_sb3.reports import adaptation_curve
+from rl2_sb3.reports.tables import merge_table
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.make import Workers
 
@@ -33,6 +34,7 @@ SUCCESSES = (
     *("improved_on_first", "trials"),
 )
 TRIALS = 10_000
+PLAYED = ("task", "options", "episodes", "agent", "trials", "deterministic", "seed")
 TRAINING = ("steps", "seconds", "hardware", "teacher")
 
 
@@ -71,7 +73,8 @@ class Evaluate:
     workers: Workers = "in-process"
     """Where Gymnasium environments run."""
     append_to: Path | None = None
-    """Table to append the rows to as well, such as results/outer_loop.csv."""
+    """Table to append the rows to as well, such as results/outer_loop.csv; those of the same agent,
+    trials and seed are replaced."""
 
 
 def evaluate(args: Sequence[str]) -> None:
@@ -204,10 +207,8 @@ def _write(
     with (out / "evaluation.csv").open("w", newline="") as file:
         csv.writer(file).writerows([SUMMARY, *rows])
     if config.append_to is not None:
-        config.append_to.parent.mkdir(parents=True, exist_ok=True)
-        new = not config.append_to.exists()
-        with config.append_to.open("a", newline="") as file:
-            csv.writer(file).writerows([SUMMARY, *rows] if new else rows)
+        named = [dict(zip(SUMMARY, row, strict=True)) for row in rows]
+        merge_table(config.append_to, named, PLAYED, order=lambda _: 0)
     with (out / "adaptation.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["agent", "episode", "mean", "standard_error", "trials"])
