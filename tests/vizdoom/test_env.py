@@ -13,6 +13,7 @@ import gymnasium as gym
 from rl2_vizdoom.env import FORWARD, TURN_LEFT, TURN_RIGHT, MazeEnv, free_movement
 from rl2_vizdoom.mazes import Maze, split_mazes
 from rl2_vizdoom.oracle import plan, play
+from rl2_vizdoom.picture import EARLIER, GOAL, NOW
 from rl2_vizdoom.wad import BLOCK, centre
 
 from rl2_sb3 import TrialWrapper
@@ -183,6 +184,27 @@ def test_step_before_reset_is_refused() -> None:
         _ = env.maze
     assert env.reset(seed=0)[1]["length"] == 0
     env.close()
+
+
+def test_the_picture_has_the_view_and_the_ways_in_this_maze(env: MazeEnv) -> None:
+    """CORNER is 5x5 blocks of 48 pixels, to the right of the view."""
+    steps(env, 0, [FORWARD] * 3)
+    steps(env, 1, [FORWARD] * 20)
+    alone = env.render()
+    assert alone.shape == (240, 320 + 240, 3)
+    seen = steps(env, 1, [FORWARD])[-1][0]
+    both = env.render()
+    np.testing.assert_array_equal(both[::8, :320:8], seen)
+    row, way = 3 * 48 + 24, slice(320 + 90, 320 + 150)  # west to east, along the corridor's middle
+
+    def is_way(picture: Any, colour: tuple[int, int, int]) -> Any:
+        return (picture[row, way] == colour).all(axis=1).mean() > 0.9
+
+    assert is_way(alone, NOW)
+    assert is_way(both, EARLIER)
+    assert (both[50:90, 320 + 168] == GOAL).all(axis=1).mean() > 0.9
+    steps(env, 0, [])
+    assert not is_way(env.render(), EARLIER)
 
 
 def test_trials_go_on_in_one_maze(env: MazeEnv) -> None:

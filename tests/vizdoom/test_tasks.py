@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("rl2_vizdoom")
 
 from rl2_vizdoom import VizdoomMaze
+from rl2_vizdoom.__main__ import main
 from rl2_vizdoom.env import MazeEnv
 
 from rl2_sb3 import check_tasks, make_trials
@@ -68,6 +69,14 @@ def test_tasks_are_uniform_numbers_of_mazes() -> None:
     assert pickle.loads(pickle.dumps(tasks)) == tasks
 
 
+def test_evaluation_goes_through_the_test_mazes() -> None:
+    held_out = VizdoomMaze(mazes=5, size="large", frame_skip=2).held_out()
+    assert held_out == VizdoomMaze(mazes=5, size="large", frame_skip=2, split="test")
+    assert held_out.held_out() == held_out
+    assert list(held_out.all_tasks()) == [0, 1, 2, 3, 4]
+    assert held_out.make_env().horizon == 1000
+
+
 def test_options_reach_the_environment() -> None:
     env = VizdoomMaze(movement="exact", frame_skip=2, mazes=2).make_env()
     env.reset(options={"task": 0})
@@ -88,6 +97,18 @@ def test_trials_are_made_by_name() -> None:
     dones = [trials.step(np.array([0, 1]))[2].tolist() for _ in range(6)]
     assert dones == [[False, False]] * 5 + [[True, True]]
     trials.close()
+
+
+def test_the_references_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = "--plans 2 --random 2 --mazes 2 --horizon 100 --movement exact"
+    monkeypatch.setattr(sys, "argv", ["rl2_vizdoom", *options.split()])
+    main()
+    plan, random = capsys.readouterr().out.splitlines()
+    assert plan.startswith("plan: 2 mazes, ")
+    assert plan.endswith(" steps, 100.0% reach the goal")
+    assert random.startswith("random: 2 mazes, ")
 
 
 def test_vizdoom_is_imported_with_the_first_environment() -> None:

@@ -1,0 +1,185 @@
+"""Steps per second of ViZDoom mazes with everything, on one core and on several.
+
+Trials of two episodes with random actions: engine, downscaling, rewards, maze changes and
+TrialWrapper. In rounds that take turns, so that a noisy machine troubles all alike:
+
+- one engine, then several in threads of one process, then as many in processes of their own;
+- the parts: the engine alone, with the screen fetched, MazeEnv, and MazeEnv in trials.
+
+"Python" and "engine" are processor time a step. Where other programs keep the cores busy, only the
+ratios mean something: to the engine alone, and to one engine in trials.
+
+    python -m benchmarks.vizdoom [--engines 2] [--steps 4000] [--rounds 3] [--size small]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+from rl2_vizdoom import VizdoomMaze
+from rl2_vizdoom.engine import Engine
+from rl2_vizdoom.env import MazeEnv, reduce
+
+from rl2_sb3 import TrialWrapper
+
+TICK = os.sysconf("SC_CLK_TCK")
+Step = Callable[[int], Any]
+
+
+class Cost(NamedTuple):
+    """What a number of steps took."""
+
+    begin: float  # seconds, of a clock that all processes share
+    end: float
+    python: float  # seconds of processor time in this thread
+    engine: float  # and in the engine's process
+
+
+def engine_seconds(pid: int) -> float:
+    """Processor time of an engine's process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def make(part: str, tasks: VizdoomMaze) -> tuple[Engine, Step]:
+    """An engine, and what takes a step with it as far as ``part`` goes."""
+    env = tasks.make_env()
+    engine = env._engine
+    if part == "engine":
+        engine.play(0)
+        game, actions = engine._game, engine._actions
+        assert game is not None
+        return engine, lambda action: game.make_action(actions[action], tasks.frame_skip)
+    if part == "+ screen":
+        engine.play(0)
+        return engine, engine.act
+    if part == "+ downscale":
+        engine.play(0)
+        return engine, lambda action: reduce(engine.act(action)[0])
+    if part == "MazeEnv":
+        return engine, episodes(env)
+    trial = TrialWrapper(env, 2, tasks)
+    trial.reset(seed=0)
+
+    def step(action: int) -> None:
+        if trial.step(action)[2]:
+            trial.reset()
+
+    return engine, step
+
+
+def episodes(env: MazeEnv) -> Step:
+    """Episodes in one maze after the other."""
+    env.reset(options={"task": 0})
+
+    def step(action: int) -> None:
+        _, _, terminated, truncated, _ = env.step(action)
+        if terminated or truncated:
+            env.reset(options={"task": int(env.np_random.integers(len(env.mazes)))})
+
+    return step
+
+
+def drive(part: str, tasks: VizdoomMaze, steps: int, ready: Callable[[], Any]) -> Cost:
+    """Take steps with an engine of one's own, when all are ready."""
+    engine, step = make(part, tasks)
+    actions = np.random.default_rng(0).integers(3, size=steps).tolist()
+    for action in actions[:200]:
+        step(action)
+    ready()
+    engine_before, python_before = engine_seconds(engine.pid), time.thread_time()
+    begin = time.monotonic()
+    for action in actions:
+        step(action)
+    end = time.monotonic()
+    python = time.thread_time() - python_before
+    cost = Cost(begin, end, python, engine_seconds(engine.pid) - engine_before)
+    engine.close()
+    return cost
+
+
+def drive_into(results: Any, *args: Any) -> None:
+    """:func:`drive` in a thread or a process."""
+    results.put(drive(*args))
+
+
+def together(kind: str, engines: int, tasks: VizdoomMaze, steps: int) -> list[Cost]:
+    """Several engines at once, in threads or in processes."""
+    if kind == "threads":
+        barrier, results = threading.Barrier(engines), queue.Queue[Cost]()
+        make_worker: Any = threading.Thread
+    else:
+        context: Any = multiprocessing.get_context("spawn")
+        barrier, results, make_worker = context.Barrier(engines), context.Queue(), context.Process
+    args = (results, "trials", tasks, steps, barrier.wait)
+    workers = [make_worker(target=drive_into, args=args) for _ in range(engines)]
+    for worker in workers:
+        worker.start()
+    costs = [results.get() for _ in workers]
+    for worker in workers:
+        worker.join()
+    return costs
+
+
+def reset_seconds(tasks: VizdoomMaze, resets: int) -> float:
+    """Median time in which a trial begins, nearly always with another maze."""
+    trial = TrialWrapper(tasks.make_env(), 2, tasks)
+    trial.reset(seed=0)
+    seconds = []
+    for _ in range(resets):
+        begin = time.perf_counter()
+        trial.reset()
+        seconds.append(time.perf_counter() - begin)
+    trial.close()
+    return median(seconds)
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--engines", type=int, default=2, help="engines at once (default: 2)")
+    parser.add_argument("--steps", type=int, default=4000, help="steps a round (default: 4000)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds (default: 3)")
+    parser.add_argument("--size", choices=["small", "large"], default="small", help="of the mazes")
+    args = parser.parse_args()
+    tasks, steps, engines = VizdoomMaze(size=args.size), args.steps, args.engines
+    parts = ("engine", "+ screen", "+ downscale", "MazeEnv", "trials")
+    costs: dict[str, list[list[Cost]]] = {}
+    resets = []
+    for _ in range(args.rounds):
+        for part in parts:
+            costs.setdefault(part, []).append([drive(part, tasks, steps, lambda: None)])
+        for kind in ("threads", "processes"):
+            name = f"{engines} engines in {kind}"
+            costs.setdefault(name, []).append(together(kind, engines, tasks, steps))
+        resets.append(reset_seconds(tasks, 200))
+    print("| | steps/s | to the engine | to one in trials | Python, µs | engine, µs |")
+    print("|---|--:|--:|--:|--:|--:|")
+    rates = {
+        name: median(
+            len(r) * steps / (max(c.end for c in r) - min(c.begin for c in r)) for r in rounds
+        )
+        for name, rounds in costs.items()
+    }
+    for name, rounds in costs.items():
+        used = [median(1e6 * sum(c[k] for c in r) / len(r) / steps for r in rounds) for k in (2, 3)]
+        ratios = [f"{rates[name] / rates[other]:.2f}" for other in ("engine", "trials")]
+        cells = [name, f"{rates[name]:.0f}", *ratios, *(f"{each:.1f}" for each in used)]
+        print("| " + " | ".join(cells) + " |")
+    print(f"\nA trial begins in {1e3 * median(resets):.2f} ms ({args.size} mazes).")
+
+
+if __name__ == "__main__":
+    main()
