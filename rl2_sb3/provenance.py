@@ -18,15 +18,20 @@ def hardware(device: th.device) -> str:
 
 
 def version() -> str:
-    """The version that computed it: the commit of a checkout, else that of the distribution."""
+    """The version that computed it: the commit of a checkout, else that of the distribution.
+
+    A commit is "-dirty" where this package's files are not those of the commit.
+    """
     here = Path(__file__)
-    git = ["git", "-C", str(here.parent)]
-    command = [*git, "describe", "--always", "--dirty"]
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(here.parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
         # Installed into an environment inside another repository, it is none of its files.
-        subprocess.run(
-            [*git, "ls-files", "--error-unmatch", here.name], capture_output=True, check=True
-        )
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        git("cat-file", "-e", f"HEAD:./{here.name}")
+        commit, changed = git("describe", "--always"), git("status", "--porcelain", "--", ".")
     except (OSError, subprocess.CalledProcessError):
         return metadata.version("rl2-sb3")
+    return f"{commit}-dirty" if changed else commit
