@@ -207,7 +207,7 @@ MDP_IMITATIONS: list[MDPRow] = [
         100,
         "mdp-n100-imitation-stage-1",
         IMITATE_MDP
-        | {"teacher": BEB.format(0.000631), "batches": 4000, "learning_rate": 1e-3}
+        | {"teacher": BEB.format(0.000631), "batches": 2400, "learning_rate": 1e-3}
         | {"trials_per_batch": 8},
     ),
 ]
