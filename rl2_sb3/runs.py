@@ -25,7 +25,7 @@ from rl2_sb3.transfer import take_weights
 from rl2_sb3.trials.make import Workers, make_tasks, make_trials, rollout_size
 
 FILES = (
-    *("config.json", "checkpoint.zip*", "agent.safetensors*", "learning_curve.png"),
+    *("config.json", "checkpoint.zip*", "agent.safetensors*", "learning_curve.png", "watch.gif"),
     *("progress*.csv", "events.out.tfevents.*", "evaluation.csv", "successes.csv", "adaptation.*"),
 )
 ALGORITHMS: dict[str, type[RL2PPO] | type[RL2TRPO]] = {"ppo": RL2PPO, "trpo": RL2TRPO}

@@ -98,9 +98,14 @@ def test_what_was_played_is_not_played_again(
     monkeypatch.setattr("rl2_sb3.matches.evaluate_trials", None)  # whoever plays now fails
     table1(*args)
     assert Path("results/table1.csv").read_text() == before
-    for changed in (("--seed", "1"), ("--trials", "200"), ("--overwrite",)):
-        with pytest.raises(TypeError):
+    for changed in (("--seed", "1"), ("--trials", "200")):
+        with pytest.raises(SystemExit, match=r"has k5-n10 with 300 trials of seed 0, .*--out"):
             table1(*args, *changed)
+        with pytest.raises(TypeError):
+            table1(*args, *changed, "--out", "mine")
+    with pytest.raises(TypeError):
+        table1(*args, "--overwrite")
+    assert Path("results/table1.csv").read_text() == before
 
 
 def test_the_report_is_of_the_tables_that_were_written(

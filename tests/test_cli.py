@@ -49,6 +49,13 @@ def test_train_evaluate_plot(out: Any, capsys: Any, monkeypatch: pytest.MonkeyPa
     assert sum(per_episode) == pytest.approx(float(rows[1]["mean"]), rel=1e-4)
 
     rl2("evaluate", str(out), "--trials", "20", "--name", "mine", "--append-to", "rows.csv")
+    for words, message in (
+        (["--append-to", "rows.csv"], "name the agent with --name"),
+        (["--name", "x", "--append-to", "config.json"], r"config.json lacks the columns task"),
+    ):
+        Path("config.json").write_text("{}\n")
+        with pytest.raises(SystemExit, match=message):
+            rl2("evaluate", str(out), "--trials", "2", *words)
     (line,) = csv.DictReader(Path("rows.csv").read_text().splitlines())
     assert line["agent"] == "mine"
     again = ("--name", "mine", "--append-to", "rows.csv", "--against", "random")
@@ -74,15 +81,23 @@ def test_evaluate_on_tasks_that_are_held_out(
     common = "--hidden-size", "8", "--episodes", "2", "--no-progress", "--workers", "threads"
     rl2("train", "goals", "--steps", "1500", "--out", str(out), *common)
     rl2("evaluate", str(out), "--workers", "threads")
-    assert "improved" in capsys.readouterr().out
+    assert "Episodes that succeed" in capsys.readouterr().out
     (row,) = csv.DictReader((out / "evaluation.csv").open())
     assert (row["options"], row["trials"]) == ("sign=-1 dies=0", "6")  # each of them once
     first, second = csv.DictReader((out / "successes.csv").open())
-    assert (first["episode"], first["improved_on_first"], second["trials"]) == ("1", "", "6")
+    assert (first["episode"], first["no_longer_than_first"], second["trials"]) == ("1", "", "6")
     assert 0 <= float(first["success"]) <= 1
-    rl2("evaluate", str(out), "--options", "sign=1", "dies=30", "--trials", "7")
-    (row,) = csv.DictReader((out / "evaluation.csv").open())
-    assert (row["options"], row["trials"]) == ("sign=1 dies=30", "7")
+    for changed, options in (
+        (["dies=30"], "sign=-1 dies=30"),  # it is still what is held out
+        (["sign=1", "dies=30"], "sign=1 dies=30"),
+    ):
+        rl2("evaluate", str(out), "--options", *changed, "--trials", "7")
+        (row,) = csv.DictReader((out / "evaluation.csv").open())
+        assert (row["options"], row["trials"]) == (options, "7")
+    with pytest.raises(SystemExit, match=r"--options sign=x: can't multiply"):
+        rl2("evaluate", str(out), "--options", "sign=x")
+    with pytest.raises(SystemExit, match="no option 'size'"):
+        rl2("evaluate", str(out), "--options", "size=2")
     with pytest.raises(SystemExit, match="--options sign: write name=value"):
         rl2("evaluate", str(out), "--options", "sign")
 

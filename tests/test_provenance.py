@@ -32,5 +32,9 @@ def test_a_version_is_dirty_where_the_code_is(
     (package / "new.py").touch()
     assert provenance.version() == f"{commit}-dirty"
     (package / "new.py").unlink()
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "env.py").touch()
+    assert provenance.version() == f"{commit}-dirty"
+    (tmp_path / "plugins" / "env.py").unlink()
     code.write_text("second\n")
     assert provenance.version() == f"{commit}-dirty"

@@ -72,6 +72,22 @@ def test_every_state_of_the_trial_is_seen(agent: Path) -> None:
     assert all(colour[1] == max(colour) for colour in shown)  # type: ignore[index, arg-type]
 
 
+def test_a_lost_trial_is_played_again(agent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulator dies in its third step: 8 more are those of two whole episodes."""
+    step, taken = Colours.step, 0
+
+    def dying(self: Colours, action: Any) -> Any:
+        nonlocal taken
+        taken += 1
+        return step(self, action) if taken != 3 else (0, 0.0, False, True, {"lost": True})
+
+    monkeypatch.setattr(Colours, "step", dying)
+    main(["watch", str(agent), "--episodes", "2"])
+    assert taken == 3 + 8
+    with Image.open("watch.gif") as film:
+        assert film.n_frames == 2 * (1 + 4)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -76,7 +76,7 @@ def benchmark(args: Sequence[str]) -> None:
     agents = config.agents or [each.name for each in table.lineup]
     cache = config.cache or Path("runs") / table.name
     lists = trials, config.seed, config.sweeps
-    standing = _standing(config.out / f"{table.name}.csv", table)
+    standing = _standing(config.out / f"{table.name}.csv", table, cells, trials, config.seed)
     matches, missing = find_matches(table, cells, agents, *lists, standing)
     if missing:
         print(f"Skipped, not installed ({HOW_TO_INSTALL}): {', '.join(missing)}")
@@ -100,13 +100,25 @@ def benchmark(args: Sequence[str]) -> None:
     print(f"Tables: {config.out}/{table.name}*.csv. The report: {report}")
 
 
-def _standing(path: Path, table: PaperTable) -> dict[tuple[str, str], str]:
-    """The spec of each agent that has a row in a cell, by the names of cell and agent.
+def _standing(
+    path: Path, table: PaperTable, cells: list[str], trials: int, seed: int
+) -> dict[tuple[str, str], str]:
+    """The spec of each agent that has a row in one of the cells, by the names of cell and agent.
 
-    :raises ValueError: a table with other columns
+    :raises ValueError: a table with other columns, or of other trials
     """
-    rows = own_table(path, [*table.columns, "agent", "spec"])
-    return {(table.cell_of(row).name, row["agent"]): row["spec"] for row in rows}
+    standing = {}
+    for row in own_table(path, [*table.columns, "agent", "spec", "instances", "seed"]):
+        cell = table.cell_of(row).name
+        if cell not in cells:
+            continue
+        if (row["instances"], row["seed"]) != (str(trials), str(seed)):
+            raise ValueError(
+                f"{path} has {cell} with {row['instances']} trials of seed {row['seed']}, not "
+                f"{trials} of {seed}: give the same, or --out FOLDER for tables of your own."
+            )
+        standing[cell, row["agent"]] = row["spec"]
+    return standing
 
 
 def _merge(path: Path, rows: list[Row], table: PaperTable) -> None:

@@ -21,7 +21,7 @@ from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_
 from rl2_sb3.presets import run_folder
 from rl2_sb3.provenance import version
 from rl2_sb3.reports import adaptation_curve
-from rl2_sb3.reports.tables import merge_table
+from rl2_sb3.reports.tables import merge_table, own_table
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.make import Workers
 
@@ -31,7 +31,7 @@ SUMMARY = (
 )
 SUCCESSES = (
     *("agent", "episode", "success", "length", "standard_error"),
-    *("improved_on_first", "trials"),
+    *("no_longer_than_first", "trials"),
 )
 TRIALS = 10_000
 PLAYED = ("task", "options", "episodes", "agent", "trials", "deterministic", "seed")
@@ -51,12 +51,12 @@ class Evaluate:
     """A run's folder, an agent's file, or a checkpoint's name."""
     against: list[str] = field(default_factory=list)
     """Baselines, with their parameters if need be: random greedy "ucb1(c=0.1)"."""
-    name: str = "RL2"
-    """What the tables call the agent."""
+    name: str | None = None
+    """What the tables call the agent, by default RL2."""
     trials: int | None = None
     """Trials of each agent; by default 10 000, or all tasks where they are a list."""
     options: list[str] = field(default_factory=list)
-    """The task's options, such as split=train; by default those of training, or what the task
+    """The task's options, such as size=large, in place of those of training, or of what the task
     distribution holds out for evaluation."""
     episodes: int | None = None
     """Episodes per trial; by default as many as the agent was trained for."""
@@ -81,6 +81,11 @@ def evaluate(args: Sequence[str]) -> None:
     """Parse the options and evaluate."""
     config = tyro.cli(Evaluate, args=list(args), prog="rl2 evaluate")
     th.set_num_threads(config.threads)
+    if config.append_to is not None:
+        if config.name is None:
+            raise ValueError("--append-to: name the agent with --name, which tells its rows.")
+        own_table(config.append_to, SUMMARY)
+    name = config.name or "RL2"
     agent = load_agent(config.agent, config.device)
     info = trained_on(agent, config.agent)
     episodes = config.episodes or info["episodes"]
@@ -95,31 +100,31 @@ def evaluate(args: Sequence[str]) -> None:
     baselines: dict[str, Baseline] = {
         spec: make_baseline(spec, tasks, episodes) for spec in config.against
     }
-    if config.name in baselines:
-        raise ValueError(f"--name {config.name}: that is a baseline beside it. Give another.")
-    agents: dict[str, Predictor] = {config.name: agent, **baselines}
+    if name in baselines:
+        raise ValueError(f"--name {name}: that is a baseline beside it. Give another.")
+    agents: dict[str, Predictor] = {name: agent, **baselines}
     results = {
-        name: evaluate_trials(
+        each: evaluate_trials(
             predictor,
             tasks,
             trials,
             seed=config.seed,
             episodes=episodes,
             deterministic=config.deterministic,
-            progress=name,
+            progress=each,
             workers=config.workers,
         )
-        for name, predictor in agents.items()
+        for each, predictor in agents.items()
     }
-    exact = {name: baseline.expected_return() for name, baseline in baselines.items()}
-    _print(results, exact, config)
+    exact = {each: baseline.expected_return() for each, baseline in baselines.items()}
+    _print(results, exact, name)
     successes = _successes(results)
     if successes:
         _print_successes(successes)
     by_name = not Path(config.agent).exists()
     out = config.out or (run_folder(config.agent) if by_name else agent_file(config.agent).parent)
     out.mkdir(parents=True, exist_ok=True)
-    _write(out, results, exact, config, info)
+    _write(out, results, exact, config, name, info)
     if successes:
         with (out / "successes.csv").open("w", newline="") as file:
             csv.writer(file).writerows([SUCCESSES, *successes])
@@ -128,10 +133,8 @@ def evaluate(args: Sequence[str]) -> None:
     print(f"Tables: {out / 'evaluation.csv'}, {out / 'adaptation.csv'}. Picture: {picture}")
 
 
-def _print(
-    results: dict[str, Evaluation], exact: dict[str, float | None], config: Evaluate
-) -> None:
-    trials = len(results[config.name].returns)
+def _print(results: dict[str, Evaluation], exact: dict[str, float | None], ours: str) -> None:
+    trials = len(results[ours].returns)
     table = Table(title=f"Return per trial, {trials:,} common trials")
     table.add_column("agent")
     for heading in ("mean", "± s.e.", "exact", "first episode", "last episode"):
@@ -145,7 +148,7 @@ def _print(
             "" if value is None else f"{value:.3f}",
             f"{result.returns[:, 0].mean():.3f}",
             f"{result.returns[:, -1].mean():.3f}",
-            style="bold" if name == config.name else None,
+            style="bold" if name == ours else None,
         )
     Console().print(table)
 
@@ -185,6 +188,7 @@ def _write(
     results: dict[str, Evaluation],
     exact: dict[str, float | None],
     config: Evaluate,
+    ours: str,
     info: dict[str, Any],
 ) -> None:
     rows = [
@@ -199,16 +203,13 @@ def _write(
             "" if exact.get(name) is None else f"{exact[name]:.6g}",
             config.deterministic,
             config.seed,
-            *(info.get(key, "") if name == config.name else "" for key in TRAINING),
+            *(info.get(key, "") if name == ours else "" for key in TRAINING),
             version(),
         ]
         for name, result in results.items()
     ]
     with (out / "evaluation.csv").open("w", newline="") as file:
         csv.writer(file).writerows([SUMMARY, *rows])
-    if config.append_to is not None:
-        named = [dict(zip(SUMMARY, row, strict=True)) for row in rows]
-        merge_table(config.append_to, named, PLAYED, order=lambda _: 0)
     with (out / "adaptation.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["agent", "episode", "mean", "standard_error", "trials"])
@@ -216,3 +217,6 @@ def _write(
             for episode, returns in enumerate(result.returns.T, start=1):
                 row = [f"{returns.mean():.6g}", f"{standard_error(returns):.3g}", len(returns)]
                 writer.writerow([name, episode, *row])
+    if config.append_to is not None:
+        named = [dict(zip(SUMMARY, row, strict=True)) for row in rows]
+        merge_table(config.append_to, named, PLAYED, order=lambda _: 0)

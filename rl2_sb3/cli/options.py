@@ -172,19 +172,24 @@ def evaluation_tasks(info: dict[str, Any], changed: Sequence[str]) -> tuple[Any,
     """What a trained agent is evaluated on.
 
     :param info: from :func:`trained_on`
-    :param changed: options of the task in place of those of training, such as "split=train"; if
-        none are, the task distribution may hold out other tasks than those of training
+    :param changed: options of the task, such as "size=large", in place of those of training and of
+        what the distribution holds out for evaluation
     :return: the tasks, and their options
-    :raises ValueError: an unknown or malformed option
+    :raises ValueError: an unknown, malformed or wrong option
     """
     options = dict(info["options"])
+    tasks = make_tasks(info["task"], **options)
+    if isinstance(tasks, GymTasks):
+        tasks = tasks.held_out()
+        options = {key: getattr(tasks, key, value) for key, value in options.items()}
+    if not changed:
+        return tasks, options
     for pair in changed:
         key, sign, text = pair.partition("=")
         if not sign:
             raise ValueError(f"--options {pair}: write name=value, such as split=train.")
         options[key] = literal(text)
-    tasks = make_tasks(info["task"], **options)
-    if isinstance(tasks, GymTasks) and not changed:
-        tasks = tasks.held_out()
-        options = {key: getattr(tasks, key, value) for key, value in options.items()}
-    return tasks, options
+    try:
+        return make_tasks(info["task"], **options), options
+    except TypeError as error:
+        raise ValueError(f"--options {' '.join(changed)}: {error}") from error

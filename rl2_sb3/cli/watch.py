@@ -124,7 +124,7 @@ def _play(agent: Agent, tasks: Any, name: str, episodes: int, config: Watch) -> 
     order = None
     if isinstance(tasks, GymTasks):
         env, listed = tasks.make_env(), tasks.all_tasks()
-        order = listed and [listed[config.trial % len(listed)]]
+        order = None if listed is None else [listed[config.trial % len(listed)]]
     elif callable(tasks):
         env = tasks(render_mode="rgb_array")
     else:
@@ -141,8 +141,11 @@ def _play(agent: Agent, tasks: Any, name: str, episodes: int, config: Watch) -> 
             state, over = None, False
             while not over:
                 action, state = agent.predict(obs, state, deterministic=config.deterministic)
-                obs, _, terminated, lost, _ = trial.step(action)
-                over = terminated or lost
+                obs, _, over, lost, _ = trial.step(action)
+                if lost:  # it is played again, from its beginning
+                    film.pictures.clear()
+                    film.ends.clear()
+                    (obs, _), state = trial.reset(), None
     finally:
         env.close()
     return film

@@ -135,6 +135,10 @@ def _check_gym(tasks: GymTasks, episodes: int, n: int, seed: int) -> None:
         ) from error
     equal = all(_equal(task, drawn[0]) for task in drawn)
     _check_draws(_equal(drawn, again), _equal(drawn, other), equal)
+    listed = tasks.all_tasks()
+    demand(listed is None or len(listed) > 0, "all_tasks gives no task: give None for no list.")
+    held = tasks.held_out()
+    demand(isinstance(held, GymTasks), f"held_out gives {held!r}: give a GymTasks.")
     env, twin = tasks.make_env(), tasks.make_env()
     demand(isinstance(env, gym.Env), f"make_env gives {env!r}: give a gymnasium.Env.")
     demand(env is not twin, "make_env gives one environment twice: make a new one each time.")

@@ -42,6 +42,7 @@ class TrialCallback(BaseCallback):
         self._returns = np.zeros((n, self.episodes))
         self._lengths = np.zeros(n, np.int64)
         self._position = np.zeros(n, np.int64)
+        self._told = np.full((n, self.episodes), np.nan)  # successes, 1 or 0
         self._whole = obs["start"][:, 0].astype(bool)  # those that began under our eyes
         self.recent: deque[float] = deque(maxlen=100)
         """Returns of the last hundred trials."""
@@ -50,7 +51,7 @@ class TrialCallback(BaseCallback):
     def _clear(self) -> None:
         self._ended_returns: list[NDArray[np.floating]] = []
         self._ended_lengths: list[NDArray[np.int64]] = []
-        self._successes: list[bool] = []
+        self._successes: list[NDArray[np.floating]] = []
         self._lost = 0
 
     def _on_step(self) -> bool:
@@ -77,9 +78,11 @@ class TrialCallback(BaseCallback):
         self._lost += int(lost.sum())
         self._ended_returns.append(self._returns[whole])
         self._ended_lengths.append(self._lengths[whole])
+        told = self._told[whole]
+        self._successes.append(told[np.isfinite(told)])
         self.recent.extend(self._returns[whole].sum(axis=1)[-100:].tolist())
         self._whole |= dones
-        self._returns[dones] = 0
+        self._returns[dones], self._told[dones] = 0, np.nan
         self._lengths[dones] = self._position[dones] = 0
         # SB3's own statistics, rollout/ep_rew_mean and ep_len_mean, over the same trials.
         buffer = self.model.ep_info_buffer
@@ -93,7 +96,7 @@ class TrialCallback(BaseCallback):
         for column in np.flatnonzero(ended):
             success = infos[column].get("is_success", infos[column].get("success"))
             if success is not None:
-                self._successes.append(bool(success))
+                self._told[column, self._position[column]] = bool(success)
 
     def _on_rollout_end(self) -> None:
         if self._ended_returns and sum(map(len, self._ended_returns)):
@@ -106,8 +109,9 @@ class TrialCallback(BaseCallback):
             width = len(str(self.episodes))
             for i in shown.round().astype(int):
                 self._log(f"return_episode_{i + 1:0{width}}", per_episode[i])
-            if self._successes:
-                self._log("success", np.mean(self._successes))
+            successes = np.concatenate(self._successes)
+            if len(successes):
+                self._log("success", successes.mean())
         if self._lost:
             self._log("lost", self._lost)
         self._clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,20 +13,28 @@ import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class ThreadedVecEnv(DummyVecEnv):
     """SB3's :class:`DummyVecEnv`, with the environments parted among threads.
 
-    Each thread steps its own part one after the other. It pays where an environment's step spends
-    its time outside of Python: nothing is pickled, and observations are written where they are
-    read. An environment's own ``infos`` are handed on without a copy: it makes a new one each step.
+    A thread steps the environments of a part one after the other. It pays where an environment's
+    step spends its time outside of Python: nothing is pickled, and observations are written where
+    they are read. An environment may meet another thread in each step, and its ``infos`` are handed
+    on without a copy: it makes a new one each time.
 
     :param env_fns: functions that make the environments
-    :param threads: by default the processors that this process may use
+    :param threads: by default as many as there are processors for this process
     """
 
     def __init__(self, env_fns: list[Callable[[], gym.Env[Any, Any]]], threads: int | None = None):
         super().__init__(env_fns)
-        threads = min(threads or os.cpu_count() or 1, len(env_fns))
+        threads = min(threads or processors(), len(env_fns))
         self._parts = np.array_split(np.arange(len(env_fns)), threads)
         self._pool = ThreadPoolExecutor(threads, "environments")
 

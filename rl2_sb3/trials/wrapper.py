@@ -16,6 +16,9 @@ from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.spaces import flatten, is_trial_space, no_action, trial_space
 
+LOSSES = 10
+"""Times in a row that a trial may be lost to its simulator's death."""
+
 TrialObs = dict[str, Any]
 
 
@@ -63,6 +66,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self.observation_space = trial_space(env.observation_space, env.action_space)
         self._seed = int(np.random.SeedSequence().generate_state(1)[0])
         self._trial = -1
+        self._losses = 0
         self._started = False
 
     def reset(
@@ -99,7 +103,10 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         return self.env.reset(seed=int(self._rng.integers(2**31)), options={"task": self._task})
 
     def step(self, action: Any) -> tuple[TrialObs, float, bool, bool, dict[str, Any]]:
-        """Advance by one step; ``terminated`` is the trial's end, ``truncated`` its loss."""
+        """Advance by one step; ``terminated`` is the trial's end, ``truncated`` its loss.
+
+        :raises RuntimeError: before :meth:`reset`, or a trial that was lost ten times in a row
+        """
         if not self._started:
             raise RuntimeError("Call reset() before step(), and after a trial's end.")
         own, reward, terminated, truncated, info = self.env.step(action)
@@ -109,12 +116,23 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self._episode += ended
         lost = bool(info.get("lost"))
         over = self._episode == self.episodes and not lost
-        if over or lost:
-            self._started = False
-            self._trial -= lost
+        if over:
+            self._started, self._losses = False, 0
+        elif lost:
+            self._lose()
         elif ended:
             own, _ = self._reset_episode()
-        return self._observe(own, action, reward, ended, start=False), reward, over, lost, info
+        done = ended and not lost  # a lost episode is not at its end
+        return self._observe(own, action, reward, done, start=False), reward, over, lost, info
+
+    def _lose(self) -> None:
+        self._started = False
+        self._trial -= 1
+        self._losses += 1
+        if self._losses == LOSSES:
+            raise RuntimeError(
+                f"The simulator died {LOSSES} times in a row in a trial of task {self._task!r}."
+            )
 
     def _observe(
         self, own: Any, action: Any, reward: float, ended: bool, start: bool
@@ -144,7 +162,8 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         if state["actions"] is not None:
             self._begin()
             for action in state["actions"]:
-                self.step(action)
+                if self.step(action)[3]:
+                    raise RuntimeError("The simulator died while a trial was taken up: try again.")
 
 
 def lost_trials(dones: NDArray[np.bool_], infos: Any) -> NDArray[np.bool_]:

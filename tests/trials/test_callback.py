@@ -68,8 +68,8 @@ def test_book_of_trials() -> None:
     second = [[5, 5], [1, 1, 1, 1, 2], [0, 7], [0] * 20]
     model, rollouts = learn(scripted(3, first, second), n_steps=6, rollouts=2)
 
-    # In the first six steps only the first trial ends, with the returns 1, 2, 9; of the four
-    # episodes that end, only the last of that trial is a success.
+    # In the first six steps only the first trial ends, with the returns 1, 2, 9; of its
+    # three episodes, only the last is a success.
     assert rollouts[0] == {
         "trial/return": 12,
         "trial/length": 5,
@@ -77,10 +77,10 @@ def test_book_of_trials() -> None:
         "trial/return_episode_1": 1,
         "trial/return_episode_2": 2,
         "trial/return_episode_3": 9,
-        "trial/success": 0.25,
+        "trial/success": 1 / 3,
         "trial/replay_error": pytest.approx(0, abs=1e-5),
     }
-    # Then those with 4, 3, 6 and with 10, 6, 7 end; of five episodes one is a success.
+    # Then those with 4, 3, 6 and with 10, 6, 7 end; of six episodes one is a success.
     assert rollouts[1] == {
         "trial/return": (13 + 23) / 2,
         "trial/length": (7 + 9) / 2,
@@ -88,7 +88,7 @@ def test_book_of_trials() -> None:
         "trial/return_episode_1": 7,
         "trial/return_episode_2": 4.5,
         "trial/return_episode_3": 6.5,
-        "trial/success": 0.2,
+        "trial/success": 1 / 6,
         "trial/replay_error": pytest.approx(0, abs=1e-5),
     }
     assert model.ep_info_buffer is not None
@@ -107,15 +107,24 @@ def test_trials_that_began_before_are_not_counted() -> None:
 
 
 def test_lost_trials_count_as_lost_alone() -> None:
-    """Of two columns one dies in its third step; each trial has one episode of 5 steps at most."""
+    """Of two columns one dies in its eighth step, in its trial's second episode.
+
+    Episodes have five steps, and all fail; the lost trial's first is told as a success.
+    """
 
     def make(dies: int) -> Any:
-        return lambda: TrialWrapper(FragileEnv(dies), 1, GoalTasks(), order=[9])
+        return lambda: TrialWrapper(Lucky(dies), 2, GoalTasks(), order=[9])
 
-    trials = DummyVecEnv([make(3), make(0)])
-    _, rollouts = learn(trials, n_steps=8, rollouts=1)
+    class Lucky(FragileEnv):
+        def step(self, action: Any) -> Any:
+            *step, info = super().step(action)
+            return (*step, {"success": True} if self.steps == 5 and self.dies else info)
+
+    trials = DummyVecEnv([make(8), make(0)])
+    _, rollouts = learn(trials, n_steps=12, rollouts=1)
     assert rollouts[0]["trial/lost"] == 1
-    assert rollouts[0]["trial/length"] == 5  # of the two that were not lost
+    assert rollouts[0]["trial/length"] == 10  # of the one that was not lost
+    assert rollouts[0]["trial/success"] == 0
     _, (again,) = learn(make_trials(GoalTasks(), 2, episodes=1), n_steps=8, rollouts=1)
     assert "trial/lost" not in again
 

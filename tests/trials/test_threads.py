@@ -32,7 +32,7 @@ def test_environments_of_two_threads_step_at_once() -> None:
     envs.close()
 
 
-def test_each_thread_has_its_part() -> None:
+def test_all_parts_are_stepped() -> None:
     envs = ThreadedVecEnv([GoalEnv] * 5, threads=3)
     envs.seed(0)
     first: Any = envs.reset()

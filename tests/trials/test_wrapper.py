@@ -231,12 +231,34 @@ def test_a_lost_trial_is_begun_anew() -> None:
     steps = [trial.step(1) for _ in range(3)]
     assert [truncated for _, _, _, truncated, _ in steps] == [False, False, True]
     assert not any(terminated for _, _, terminated, _, _ in steps)
-    assert steps[2][0]["done"] == [1]
+    assert steps[2][0]["done"] == [0]  # the episode is not at its end
     np.testing.assert_equal([step[:3] for step in steps[:2]], expected[1:3])
     with pytest.raises(RuntimeError, match=r"Call reset\(\)"):
         trial.step(1)
     np.testing.assert_equal(trial.reset()[0], expected[0])
     np.testing.assert_equal([trial.step(1)[:3] for _ in range(3)], expected[1:])
+
+
+def test_a_trial_that_is_always_lost_is_given_up() -> None:
+    env = FragileEnv(1)
+    trial = TrialWrapper(env, 3, GoalTasks())
+    trial.reset(seed=0)
+    for _ in range(9):
+        env.steps = 0
+        assert trial.step(1)[3]
+        trial.reset()
+    env.steps = 0
+    with pytest.raises(RuntimeError, match="simulator died 10 times in a row in a trial of task"):
+        trial.step(1)
+
+
+def test_a_simulator_that_dies_while_a_trial_is_taken_up_says_so() -> None:
+    trial = TrialWrapper(FragileEnv(0), 3, GoalTasks(width=20))
+    trial.reset(seed=1)
+    for _ in range(4):
+        trial.step(0)
+    with pytest.raises(RuntimeError, match="died while a trial was taken up"):
+        TrialWrapper(FragileEnv(2), 3, GoalTasks(width=20)).set_state(trial.get_state())
 
 
 def test_tasks_in_their_order() -> None:

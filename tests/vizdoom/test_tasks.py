@@ -102,13 +102,13 @@ def test_trials_are_made_by_name() -> None:
 def test_the_references_are_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = "--plans 2 --random 2 --mazes 2 --horizon 100 --movement exact"
+    options = "--plans 5 --random 3 --mazes 2 --horizon 100 --movement exact"
     monkeypatch.setattr(sys, "argv", ["rl2_vizdoom", *options.split()])
     main()
     plan, random = capsys.readouterr().out.splitlines()
     assert plan.startswith("plan: 2 mazes, ")
     assert plan.endswith(" steps, 100.0% reach the goal")
-    assert random.startswith("random: 2 mazes, ")
+    assert random.startswith("random: 3 mazes, ")
 
 
 def test_vizdoom_is_imported_with_the_first_environment() -> None:

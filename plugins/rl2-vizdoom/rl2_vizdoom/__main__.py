@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from rl2_sb3.evaluation import standard_error
 from rl2_vizdoom.oracle import BEAM, plan, play
 from rl2_vizdoom.tasks import VizdoomMaze
 
@@ -21,9 +22,9 @@ class Lengths:
     )
     """What is played."""
     plans: int = 100
-    """Mazes that are played by plan."""
+    """Mazes that are played by plan, at most."""
     random: int = 200
-    """Mazes that are played at random."""
+    """Episodes that are played at random."""
     beam: int = BEAM
     """Players that a plan follows at once."""
     seed: int = 0
@@ -38,17 +39,17 @@ def main() -> None:
     exact, frame_skip = config.tasks.movement == "exact", config.tasks.frame_skip
     planned = [
         play(env, task, plan(env.mazes[task], exact, frame_skip, config.beam))
-        for task in range(config.plans)
+        for task in range(min(config.plans, len(env.mazes)))
     ]
     drawn = [
         play(env, task, (int(rng.integers(3)) for _ in range(env.horizon)))
-        for task in range(config.random)
+        for task in (i % len(env.mazes) for i in range(config.random))
     ]
     env.close()
     for name, played in (("plan", planned), ("random", drawn)):
         if played:
             lengths, found = np.array(played).T
-            error = lengths.std(ddof=1) / len(lengths) ** 0.5
+            error = standard_error(lengths)
             print(
                 f"{name}: {len(lengths)} mazes, {lengths.mean():.1f} ± {error:.1f} steps, "
                 f"{found.mean():.1%} reach the goal"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from math import cos, radians, sin
 from typing import Any
@@ -27,6 +28,8 @@ THRUST, FRICTION = 0.78125, 0.90625
 """The engine's own movement: velocity won in a tic, and what is left of it after a tic."""
 REACH = BLOCK / 2 - INSET + RADIUS + 2
 """Units from the goal's centre, in x and in y, at which a player touches it, or almost."""
+WAYS = 10
+"""Episodes of which the ways are kept, to be drawn."""
 EXACT_MOVE = 4.8
 """Units a tic in exact movement."""
 
@@ -69,7 +72,7 @@ class MazeEnv(gym.Env[Image, Any]):
         self._coast, self._push = free_movement(exact, frame_skip)
         self._living = LIVING * frame_skip
         self._task: int | None = None
-        self._ways: list[list[tuple[float, float]]] = []
+        self._ways: deque[list[tuple[float, float]]] = deque(maxlen=WAYS)
         self._playing = False
 
     @property
@@ -97,7 +100,7 @@ class MazeEnv(gym.Env[Image, Any]):
             logger.warning("%s Another one is started.", lost)
             screen, self._place = self._engine.play(task)
         if task != self._task:
-            self._ways = []
+            self._ways.clear()
         self._ways.append([(self._place[0], self._place[1])])
         self._task, self._length, self._playing = task, 0, True
         self._goal = centre(self.mazes[task].goal)
@@ -133,8 +136,9 @@ class MazeEnv(gym.Env[Image, Any]):
         return self._observation, reward, found, late, info
 
     def render(self) -> Image:
-        """The player's view beside the plan, with the ways gone since the maze was entered."""
-        return draw(self._observation, self.maze, self._ways, self._place[2])
+        """The player's view beside the plan, with the last ways gone in this maze."""
+        maze = self.maze
+        return draw(self._observation, maze, list(self._ways), self._place[2])
 
     def close(self) -> None:
         """End the engine; a reset starts another."""

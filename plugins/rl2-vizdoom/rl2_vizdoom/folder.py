@@ -8,31 +8,40 @@ import tempfile
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
+from threading import Lock
 
 from rl2_vizdoom.mazes import Maze
 from rl2_vizdoom.wad import write_wad
 
 # An engine does not notice that its controller is gone: whether the process returns, is terminated
-# or is killed, its end of this pipe closes, and what it has left behind is cleaned up.
+# or is killed, its end of this pipe closes, and what it has left behind is cleaned up. An engine's
+# working directory tells it from a process that was given its number since.
 JANITOR = """\
 cat > /dev/null
 for pid in "$0"/*/pid; do
   [ -e "$pid" ] || continue
-  kill -9 "$(cat "$pid")"
-  rm -f /dev/shm/ViZDoom*"$(cat "${pid%pid}id")"
+  engine=$(cat "$pid") id=$(cat "${pid%pid}id")
+  [ "$(readlink "/proc/$engine/cwd")" = "${pid%/pid}" ] && kill -9 "$engine"
+  [ -n "$id" ] && rm -f /dev/shm/ViZDoom*"$id"
 done
 rm -rf "$0"
 """
 
 
+LOCK = Lock()  # environments may run in threads
+
+
 def process_folder() -> Path:
     """A temporary folder for as long as this process lives, the same at each call."""
-    return _folder(os.getpid())[0]
+    with LOCK:
+        return _folder(os.getpid())[0]
 
 
 def wad_file(mazes: Sequence[Maze], exact: bool) -> Path:
     """The WAD of these mazes, written once in a process."""
-    return _wad(process_folder(), tuple(mazes), exact)
+    folder = process_folder()
+    with LOCK:
+        return _wad(folder, tuple(mazes), exact)
 
 
 @lru_cache

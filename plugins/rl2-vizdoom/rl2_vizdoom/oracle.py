@@ -3,7 +3,7 @@
 A beam search over the player's movement, which is known exactly away from walls, plans an
 episode's actions; :func:`play` has the real engine execute them.
 
-    python -m rl2_vizdoom.oracle --help
+    python -m rl2_vizdoom --help
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class _Field:
 def play(env: MazeEnv, task: int, actions: Iterable[int]) -> tuple[int, bool]:
     """Play an episode with given actions, to its end or theirs.
 
-    :return: its length in steps, and whether it reached the goal
+    :return: its length in steps, the horizon where it did not reach the goal, and whether it did
     """
     env.reset(options={"task": task})
     info: dict[str, Any] = {}
@@ -213,4 +213,5 @@ def play(env: MazeEnv, task: int, actions: Iterable[int]) -> tuple[int, bool]:
         _, _, terminated, truncated, info = env.step(action)
         if terminated or truncated:
             break
-    return info["length"], info.get("is_success", False)
+    found = bool(info.get("is_success"))
+    return info["length"] if found else env.horizon, found
