@@ -201,6 +201,8 @@ class ListedGoals(GymTasks):
     """Six goals; those of evaluation are the negative ones."""
 
     def __init__(self, sign: int = 1, dies: int = 0):
+        if abs(sign) != 1:
+            raise ValueError(f"sign={sign}: 1 or -1.")
         self.sign = sign
         self.dies = dies
 
