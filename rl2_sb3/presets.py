@@ -76,6 +76,7 @@ THEN: Preset = (
     | {"memory_steps": 100, "steps": 20_000_000}
     | {"n_envs": 500, "trials_per_batch": 50, "learning_rate": 1e-3, "ent_coef": 0.02}
 )
+MORE: Preset = {"trials_per_batch": 25, "seed": 1}
 SHORTER: Preset = {"steps": 15_000_000}
 REHEATED: Preset = {"steps": 12_000_000, "ent_coef": 0.03}
 UNITS_64: Preset = {"hidden_size": 64, "layers_after": (64,)}
@@ -117,7 +118,8 @@ BANDITS: list[Row] = [
     ("bandit-k10-stage-30", 10, 30, "bandit-k10-stage-10", STAGE_30 | UNITS_128),
     ("bandit-k10-n100", 10, 100, "bandit-k10-stage-30", STAGE_100 | UNITS_128),
     ("bandit-k50-stage-100", 50, 100, None, NOW | UNITS_128),
-    ("bandit-k50-n100", 50, 100, "bandit-k50-stage-100", THEN | UNITS_128),
+    ("bandit-k50-stage-2-100", 50, 100, "bandit-k50-stage-100", THEN | UNITS_128),
+    ("bandit-k50-n100", 50, 100, "bandit-k50-stage-2-100", THEN | UNITS_128 | MORE),
     ("bandit-k5-n500", 5, 500, "bandit-k5-n100", STAGE_500 | UNITS_64),
     ("bandit-k10-n500", 10, 500, "bandit-k10-n100", STAGE_500 | UNITS_128),
     ("bandit-k50-n500", 50, 500, "bandit-k50-n100", STAGE_500 | UNITS_128),
