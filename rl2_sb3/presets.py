@@ -199,18 +199,10 @@ MDP_IMITATIONS: list[MDPRow] = [
         IMITATE_MDP | {"teacher": BEB.format(0.0002512), "batches": 4000, "learning_rate": 1e-3},
     ),
     (
-        "mdp-n100-imitation-stage-1",
+        "mdp-n100-imitation",
         100,
         "mdp-n25-imitation",
         IMITATE_MDP | {"teacher": BEB.format(0.000631), "batches": 1600, "learning_rate": 1e-3},
-    ),
-    (
-        "mdp-n100-imitation",
-        100,
-        "mdp-n100-imitation-stage-1",
-        IMITATE_MDP
-        | {"teacher": BEB.format(0.000631), "batches": 2400, "learning_rate": 1e-3}
-        | {"trials_per_batch": 8},
     ),
 ]
 
