@@ -66,6 +66,10 @@ def test_train_evaluate_plot(out: Any, capsys: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(CHECKPOINTS, "load", lambda name: out / "agent.safetensors")
     rl2("evaluate", "by-name", "--trials", "20")  # not beside a file that is installed
     assert Path("runs/by-name/evaluation.csv").exists()
+    with pytest.raises(
+        SystemExit, match=r"--options arms=2: .* with the action Discrete\(3\), not"
+    ):
+        rl2("evaluate", str(out), "--options", "arms=2")
     with pytest.raises(SystemExit, match="Give another"):
         rl2("evaluate", str(out), "--name", "random", "--against", "random")
 

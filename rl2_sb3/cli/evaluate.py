@@ -14,7 +14,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from rl2_sb3.agent import agent_file, load_agent
+from rl2_sb3.agent import Agent, agent_file, load_agent
 from rl2_sb3.baselines.base import Baseline, make_baseline
 from rl2_sb3.cli.options import evaluation_tasks, trained_on
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_error
@@ -22,8 +22,9 @@ from rl2_sb3.presets import run_folder
 from rl2_sb3.provenance import version
 from rl2_sb3.reports import adaptation_curve
 from rl2_sb3.reports.tables import merge_table, own_table
-from rl2_sb3.tasks.base import GymTasks
+from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.make import Workers
+from rl2_sb3.trials.spaces import trial_space
 
 SUMMARY = (
     *("task", "options", "episodes", "agent", "trials", "mean", "standard_error", "exact"),
@@ -92,6 +93,7 @@ def evaluate(args: Sequence[str]) -> None:
     if episodes != info["episodes"]:
         print(f"Note: trained on trials of {info['episodes']} episodes, evaluated on {episodes}.")
     tasks, options = evaluation_tasks(info, config.options)
+    _check_spaces(agent, tasks, config)
     info = {**info, "options": options}
     trials = config.trials
     if trials is None:
@@ -130,7 +132,21 @@ def evaluate(args: Sequence[str]) -> None:
             csv.writer(file).writerows([SUCCESSES, *successes])
     unit = "pull" if info["task"] == "bandit" else "episode"
     picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png", unit=unit)
-    print(f"Tables: {out / 'evaluation.csv'}, {out / 'adaptation.csv'}. Picture: {picture}")
+    tables = ["evaluation.csv", "adaptation.csv", *(["successes.csv"] if successes else [])]
+    print(f"Tables: {', '.join(str(out / name) for name in tables)}. Picture: {picture}")
+
+
+def _check_spaces(agent: Agent, tasks: Any, config: Evaluate) -> None:
+    """Raise a ValueError where the agent cannot see or act in the tasks."""
+    if isinstance(tasks, BatchedTasks):
+        space = trial_space(tasks.observation_space, tasks.action_space)
+        known: Any = agent.policy.observation_space
+        for key, part in space.items():
+            if known[key] != part:
+                raise ValueError(
+                    f"--options {' '.join(config.options)}: {config.agent} was trained with the "
+                    f"{key} {known[key]}, not {part}."
+                )
 
 
 def _print(results: dict[str, Evaluation], exact: dict[str, float | None], ours: str) -> None:
@@ -170,8 +186,8 @@ def _successes(results: dict[str, Evaluation]) -> list[list[str]]:
             name,
             str(episode),
             f"{rate:.4g}",
-            f"{length:.4g}",
-            f"{error:.2g}",
+            f"{length:.4g}" if rate else "",
+            f"{error:.2g}" if error else "",
             f"{result.improved:.4g}" if episode == 2 else "",
             str(len(result.returns)),
         ]
