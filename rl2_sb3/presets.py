@@ -76,11 +76,13 @@ THEN: Preset = (
     | {"memory_steps": 100, "steps": 20_000_000}
     | {"n_envs": 500, "trials_per_batch": 50, "learning_rate": 1e-3, "ent_coef": 0.02}
 )
-MORE: Preset = {"trials_per_batch": 25, "seed": 1}
+# The same again, in smaller steps.
+AGAIN: Preset = {"trials_per_batch": 25, "seed": 1}
 SHORTER: Preset = {"steps": 15_000_000}
 REHEATED: Preset = {"steps": 12_000_000, "ent_coef": 0.03}
 UNITS_64: Preset = {"hidden_size": 64, "layers_after": (64,)}
 UNITS_128: Preset = {"hidden_size": 128, "layers_after": (128,)}
+UNITS_256: Preset = {"hidden_size": 256, "layers_after": (256,)}
 
 TAUGHT = {"k5-n100": (5, 100), "k10-n100": (10, 100), "k50-n100": (50, 100), "k50-n500": (50, 500)}
 IMITATE: Preset = UNITS_128 | {
@@ -119,7 +121,7 @@ BANDITS: list[Row] = [
     ("bandit-k10-n100", 10, 100, "bandit-k10-stage-30", STAGE_100 | UNITS_128),
     ("bandit-k50-stage-100", 50, 100, None, NOW | UNITS_128),
     ("bandit-k50-stage-2-100", 50, 100, "bandit-k50-stage-100", THEN | UNITS_128),
-    ("bandit-k50-n100", 50, 100, "bandit-k50-stage-2-100", THEN | UNITS_128 | MORE),
+    ("bandit-k50-n100", 50, 100, "bandit-k50-stage-2-100", THEN | UNITS_128 | AGAIN),
     ("bandit-k5-n500", 5, 500, "bandit-k5-n100", STAGE_500 | UNITS_64),
     ("bandit-k10-n500", 10, 500, "bandit-k10-n100", STAGE_500 | UNITS_128),
     ("bandit-k50-n500", 50, 500, "bandit-k50-n100", STAGE_500 | UNITS_128),
@@ -149,12 +151,12 @@ IMITATIONS: list[Row] = [
 # In an MDP an agent learns what each action is worth in each state. The last state beside the last
 # action lets a unit be written to by one such pair, and ``skip`` lets the present state choose what
 # is read.
-UNITS_256: Preset = {"hidden_size": 256, "layers_after": (256,)}
-MDP_NETWORK: Preset = (
-    UNITS_256
-    | {"value_network": "sums"}
-    | {"state_action": True, "skip": True, "memory_steps": 100}
-)
+MDP_NETWORK: Preset = UNITS_256 | {
+    "value_network": "sums",
+    "state_action": True,
+    "skip": True,
+    "memory_steps": 100,
+}
 # An action counts for what it costs alone (gamma 0), which teaches what to write and to read; with
 # much entropy, until that is found.
 MDP: Preset = (

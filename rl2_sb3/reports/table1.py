@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from rl2_sb3.paper import TABLE1, Cell
+from rl2_sb3.registry import HOW_TO_INSTALL
 from rl2_sb3.reports.agents import look
 from rl2_sb3.reports.figures import Layout
 from rl2_sb3.reports.means import Table, best_exact, play_command, published
@@ -91,7 +92,7 @@ no part.""",
         *training(table),
         commands(
             "rl2 sweep sweeps/{ucb1,epsilon-greedy,ots-density,gittins}.yaml",
-            "pip install -c constraints.txt -e plugins/rl2-checkpoints",
+            HOW_TO_INSTALL,
             play_command(TABLE1),
             CURVES_COMMAND,
             "rl2 report table1 --readme README.md",

@@ -42,8 +42,7 @@ def children() -> set[int]:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-    while Path(f"/proc/{pid}/stat").exists() and _state(pid) != "Z":
-        time.sleep(0.001)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # dead, and left for its owner to find
 
 
 def _state(pid: int) -> str:

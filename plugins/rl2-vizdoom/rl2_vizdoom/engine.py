@@ -64,7 +64,7 @@ Sight = tuple[NDArray[np.uint8], list[float]]
 """The screen ``(120, 160, 3)``, and x, y (units), angle (degrees), velocity in x, y (units/tic)."""
 
 
-class EngineLost(RuntimeError):  # noqa: N818  # no fault of the caller's
+class EngineLostError(RuntimeError):
     """The engine's process has died; the next :meth:`Engine.play` starts another."""
 
 
@@ -90,7 +90,7 @@ class Engine:
     def play(self, index: int) -> Sight:
         """Begin an episode in a maze.
 
-        :raises EngineLost: the engine died meanwhile
+        :raises EngineLostError: the engine died meanwhile
         :raises RuntimeError: no engine can be started: see :func:`check_room`
         """
         if self._game is None or self._resets == RESETS:
@@ -111,7 +111,7 @@ class Engine:
     def act(self, action: int) -> Sight:
         """Turn left (0), turn right (1) or move forward (2), for ``frame_skip`` tics.
 
-        :raises EngineLost: the engine died meanwhile
+        :raises EngineLostError: the engine died meanwhile
         """
         assert self._game is not None
         try:
@@ -163,9 +163,9 @@ class Engine:
         self.pid = int((folder / "pid").read_text())
         self._game, self._resets = game, 0
 
-    def _lost(self, error: Exception) -> EngineLost:
+    def _lost(self, error: Exception) -> EngineLostError:
         self.close()
-        return EngineLost(f"The ViZDoom engine with process id {self.pid} was lost: {error}")
+        return EngineLostError(f"The ViZDoom engine with process id {self.pid} was lost: {error}")
 
 
 _TURNS = [Button.TURN_LEFT, Button.TURN_RIGHT]

@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rl2_vizdoom.engine import Engine, EngineLost
+from rl2_vizdoom.engine import Engine, EngineLostError
 from rl2_vizdoom.mazes import Maze
 from rl2_vizdoom.picture import draw
 from rl2_vizdoom.wad import BLOCK, INSET, centre
@@ -96,7 +96,7 @@ class MazeEnv(gym.Env[Image, Any]):
             )
         try:
             screen, self._place = self._engine.play(task)
-        except EngineLost as lost:  # between two episodes, so nothing is lost with it
+        except EngineLostError as lost:  # between two episodes, so nothing is lost with it
             logger.warning("%s Another one is started.", lost)
             screen, self._place = self._engine.play(task)
         if task != self._task:
@@ -114,7 +114,7 @@ class MazeEnv(gym.Env[Image, Any]):
         before = self._place
         try:
             screen, self._place = self._engine.act(action)
-        except EngineLost as lost:
+        except EngineLostError as lost:
             logger.warning("%s This episode ends; the next one gets another engine.", lost)
             self._playing = False
             lost_info = {"lost": True, "length": self._length}
@@ -178,4 +178,4 @@ def free_movement(exact: bool, tics: int) -> tuple[float, float]:
 def reduce(screen: Image) -> Image:
     """The observation: 160x120 to 40x30, by means of areas; two steps are faster than one."""
     half = cv2.resize(screen, (80, 60), interpolation=cv2.INTER_AREA)
-    return cv2.resize(half, (40, 30), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    return np.asarray(cv2.resize(half, (40, 30), interpolation=cv2.INTER_AREA), np.uint8)

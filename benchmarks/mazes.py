@@ -9,7 +9,7 @@ TrialWrapper. In rounds that take turns, so that a noisy machine troubles all al
 "Python" and "engine" are processor time a step. Where other programs keep the cores busy, only the
 ratios mean something: to the engine alone, and to one engine in trials.
 
-    python -m benchmarks.vizdoom [--engines 2] [--steps 4000] [--rounds 3] [--size small]
+    python benchmarks/mazes.py [--engines 2] [--steps 4000] [--rounds 3] [--size small]
 """
 
 from __future__ import annotations
