@@ -188,9 +188,8 @@ class TrialRollouts(OnPolicyAlgorithm):
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
-            learned_from = self._with_lost_values(rewards, dones, infos)
-            if isinstance(infos, TrialInfos) and infos.expected_reward is not None:
-                learned_from = infos.expected_reward
+            learned_from = _with_expected(rewards, infos)
+            learned_from = self._with_lost_values(learned_from, dones, infos)
             rollout_buffer.add(
                 obs,
                 actions,
@@ -340,6 +339,14 @@ class TrialRollouts(OnPolicyAlgorithm):
             if not force_reset:
                 model._set_resume_state(model.resume_state)
         return model
+
+
+def _with_expected(rewards: Any, infos: Any) -> Any:
+    """Rewards; where trials are privileged, what is told to learn from in their place."""
+    if isinstance(infos, TrialInfos):
+        return rewards if infos.expected_reward is None else infos.expected_reward
+    told = [info.get("expected_reward", reward) for info, reward in zip(infos, rewards)]
+    return np.array(told, np.float32)
 
 
 def _as_trials(env: GymEnv | str, episodes: int | None) -> VecEnv:

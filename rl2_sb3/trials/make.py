@@ -65,8 +65,8 @@ def make_trials(
     tasks = make_tasks(source, **options)
     if isinstance(tasks, BatchedTasks):
         return BatchedTrials(tasks, n_envs or BATCHED_ENVS, episodes, seed, privileged)
-    if privileged:
-        raise ValueError("privileged=True needs a distribution over arrays (BatchedTasks).")
+    if privileged and not isinstance(tasks, GymTasks):
+        raise ValueError("privileged=True needs a task distribution (BatchedTasks or GymTasks).")
     if isinstance(tasks, gym.Env):
         if n_envs not in (None, 1) or workers == "subprocess":
             raise ValueError(
@@ -74,7 +74,7 @@ def make_trials(
                 "function that makes it."
             )
         n_envs = 1
-    make: Callable[[], gym.Env[Any, Any]] = partial(_make_trial, tasks, episodes)
+    make: Callable[[], gym.Env[Any, Any]] = partial(_make_trial, tasks, episodes, privileged)
     envs = VEC_ENVS[workers]([make] * (n_envs or GYM_ENVS))
     if seed is not None:
         seed_trials(envs, seed)
@@ -145,9 +145,9 @@ def _make_registered(name: str, options: dict[str, Any]) -> BatchedTasks[Any, An
     return tasks
 
 
-def _make_trial(tasks: Any, episodes: int) -> TrialWrapper:
+def _make_trial(tasks: Any, episodes: int, privileged: bool = False) -> TrialWrapper:
     if isinstance(tasks, GymTasks):
-        return TrialWrapper(tasks.make_env(), episodes, tasks)
+        return TrialWrapper(tasks.make_env(), episodes, tasks, privileged=privileged)
     env = tasks if isinstance(tasks, gym.Env) else tasks()
     if not isinstance(env, gym.Env):
         raise ValueError(f"{tasks!r} gave {env!r}: it must make a Gymnasium environment.")

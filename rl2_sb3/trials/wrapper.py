@@ -44,6 +44,8 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     :param tasks: the distribution of tasks, if it has one
     :param order: tasks of the trials, one after the other and then from the first again, instead of
         drawn ones
+    :param privileged: training may learn from ``info["expected_reward"]`` in the reward's place,
+        which the environment tells in every step
     :raises ValueError: ``episodes`` below 1, spaces that SB3 cannot handle, trials within trials
     """
 
@@ -53,8 +55,11 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         episodes: int,
         tasks: GymTasks | None = None,
         order: Sequence[Any] | None = None,
+        privileged: bool = False,
     ):
-        RecordConstructorArgs.__init__(self, episodes=episodes, tasks=tasks, order=order)
+        RecordConstructorArgs.__init__(
+            self, episodes=episodes, tasks=tasks, order=order, privileged=privileged
+        )
         gym.Wrapper.__init__(self, env.env if isinstance(env, Monitor) else env)
         if episodes < 1:
             raise ValueError(f"episodes={episodes}: a trial has at least one.")
@@ -63,6 +68,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self.episodes = episodes
         self.tasks = tasks
         self.order = order
+        self.privileged = privileged
         self.observation_space = trial_space(env.observation_space, env.action_space)
         self._seed = int(np.random.SeedSequence().generate_state(1)[0])
         self._trial = -1
@@ -112,6 +118,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         own, reward, terminated, truncated, info = self.env.step(action)
         self._actions.append(deepcopy(action))
         reward = float(reward)
+        self._check_told(info)
         ended = bool(terminated or truncated)
         self._episode += ended
         lost = bool(info.get("lost"))
@@ -124,6 +131,15 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             own, _ = self._reset_episode()
         done = ended and not lost  # a lost episode is not at its end
         return self._observe(own, action, reward, done, start=False), reward, over, lost, info
+
+    def _check_told(self, info: dict[str, Any]) -> None:
+        if not self.privileged:
+            info.pop("expected_reward", None)
+        elif "expected_reward" not in info and not info.get("lost"):
+            raise RuntimeError(
+                f"privileged=True, but {self.env.unwrapped} tells nothing: let it put "
+                'info["expected_reward"] in every step, or leave it out.'
+            )
 
     def _lose(self) -> None:
         self._started = False

@@ -15,19 +15,18 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from rl2_vizdoom.engine import Engine, EngineLostError
+from rl2_vizdoom.field import REACH, guide
 from rl2_vizdoom.mazes import Maze
 from rl2_vizdoom.picture import draw
-from rl2_vizdoom.wad import BLOCK, INSET, centre
+from rl2_vizdoom.wad import centre
 
 TURN_LEFT, TURN_RIGHT, FORWARD = range(3)
 LIVING, CONTACT, FOUND = -0.01, -0.001, 1.0
 """Rewards: of a tic, of a step that a wall cuts short, and of the goal."""
-RADIUS = 16
-"""Half the side of the square that the player fills, in units."""
 THRUST, FRICTION = 0.78125, 0.90625
 """The engine's own movement: velocity won in a tic, and what is left of it after a tic."""
-REACH = BLOCK / 2 - INSET + RADIUS + 2
-"""Units from the goal's centre, in x and in y, at which a player touches it, or almost."""
+GUIDANCE = 2 * -LIVING
+"""What an estimated tic nearer to the goal is worth; plans take almost twice the estimate."""
 WAYS = 10
 """Episodes of which the ways are kept, to be drawn."""
 EXACT_MOVE = 4.8
@@ -44,6 +43,10 @@ class MazeEnv(gym.Env[Image, Any]):
     Without a task, the environment keeps the maze that it has; it begins with one that it draws.
     Observations are RGB images ``(30, 40, 3)``; actions turn left, turn right and move forward.
     An episode terminates at the goal and is truncated at the horizon.
+
+    ``info["expected_reward"]`` is what to learn from in the reward's place, if one may: the way
+    won or lost in the step counts too, at what the time is worth that it takes (potential-based
+    shaping, Ng et al. 1999; the estimate is :class:`rl2_vizdoom.field.Guide`'s).
 
     ``info`` holds ``position`` (x to the east and y to the north in units, angle in degrees
     counterclockwise from the east) and ``length``, the episode's steps so far; with the episode's
@@ -104,6 +107,8 @@ class MazeEnv(gym.Env[Image, Any]):
         self._ways.append([(self._place[0], self._place[1])])
         self._task, self._length, self._playing = task, 0, True
         self._goal = centre(self.mazes[task].goal)
+        self._guide = guide(self.mazes[task])
+        self._tics_left = self._guide.tics_left(*self._place)
         self._observation = reduce(screen)
         return self._observation, {"position": tuple(self._place[:3]), "length": 0}
 
@@ -128,7 +133,13 @@ class MazeEnv(gym.Env[Image, Any]):
         elif self._was_stopped(before, x, y, self._push if action == FORWARD else 0.0):
             reward += CONTACT
         late = self._length == self.horizon and not found
-        info: dict[str, Any] = {"position": (x, y, angle), "length": self._length}
+        left = 0.0 if found else self._guide.tics_left(*self._place)
+        info: dict[str, Any] = {
+            "position": (x, y, angle),
+            "length": self._length,
+            "expected_reward": reward + GUIDANCE * (self._tics_left - left),
+        }
+        self._tics_left = left
         if found or late:
             info["is_success"] = found
             self._playing = False

@@ -9,36 +9,21 @@ episode's actions; :func:`play` has the real engine execute them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
 
 from rl2_vizdoom.engine import TURN
-from rl2_vizdoom.env import EXACT_MOVE, FORWARD, FRICTION, RADIUS, REACH, THRUST, MazeEnv
+from rl2_vizdoom.env import EXACT_MOVE, FORWARD, FRICTION, THRUST, MazeEnv
+from rl2_vizdoom.field import Field, Floats
 from rl2_vizdoom.mazes import Maze
-from rl2_vizdoom.wad import BLOCK, centre
+from rl2_vizdoom.wad import centre
 
-GRID = 16
-"""Units between the places whose distance to the goal is computed."""
-MARGIN = 0.5
-"""Units that the plan keeps from walls, at least."""
 SLOW_TICS, SLOW, FAST = 5, 1.7578125, 3.515625
 """The engine's own turning: tics of it that are slow, degrees in one of them, and in the others."""
-AHEAD = 5
-"""Places ahead, on the way to the goal, that the player should face."""
-COAST = 9.0
-"""Tics of movement that velocity is worth; it would coast on for 10."""
-MOVE, TURNED = 28.0, 40.0
-"""Units and degrees that a step is worth in the beam's order; it turns and moves at once."""
-
 BEAM = 500
 """On 12 small mazes, six times as many found no shorter plan."""
-
-Floats = NDArray[np.float64]
 
 
 class Players(NamedTuple):
@@ -58,7 +43,7 @@ def plan(maze: Maze, exact: bool = False, frame_skip: int = 4, beam: int = BEAM)
     :param beam: players that are followed at once; more of them find shorter plans
     :raises ValueError: no way was found
     """
-    field = _Field(maze)
+    field = Field(maze)
     none = np.zeros(1, np.int64)
     players = Players(
         np.array([centre(maze.start)]), np.zeros(1), np.zeros((1, 2)), none, none, none
@@ -86,7 +71,7 @@ def plan(maze: Maze, exact: bool = False, frame_skip: int = 4, beam: int = BEAM)
         new = ~np.isin(keys, met)
         players = _take(players, rows[new])
         met = np.concatenate([met, keys[new]])
-        players = _take(players, np.argsort(field.steps_left(players), kind="stable")[:beam])
+        players = _take(players, np.argsort(field.tics_left(players.place, players.angle, players.velocity), kind="stable")[:beam])
         history.append(players)
     raise ValueError(f"No way was found through this maze; a wider beam may find one:\n{maze}")
 
@@ -133,73 +118,6 @@ def _move(players: Players, action: int, exact: bool, tics: int) -> tuple[Player
     rows = np.arange(len(angle))
     after = Players(place, angle % 360, velocity, turning, rows, np.full_like(rows, action))
     return after, np.stack(way, 1)
-
-
-class _Field:
-    """Where players fit, how far the goal is from there, and in which direction."""
-
-    def __init__(self, maze: Maze):
-        self._walls = maze.walls
-        self._goal = np.array(centre(maze.goal))
-        rows, columns = (ceil(side * BLOCK / GRID) for side in maze.walls.shape)
-        index = np.arange(rows * columns)
-        self._columns = columns
-        self._places = np.stack([index % columns + 0.5, -(index // columns) - 0.5], 1) * GRID
-        fits = self.free(self._places)
-        edges = []
-        for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-            here = index[: -down * columns - 1]
-            there = here + down * columns + right
-            both = fits[here] & fits[there]
-            edges.append(
-                np.stack([here[both], there[both], np.full(both.sum(), down + abs(right))])
-            )
-        here, there, length = np.concatenate(edges, 1)
-        weights = (np.sqrt(length) * GRID, (here, there))
-        graph = csr_array(weights, shape=(len(index), len(index)))
-        goals = np.flatnonzero(fits & self.reached(self._places[:, None]))
-        self._distance, towards, _ = dijkstra(
-            graph, directed=False, indices=goals, return_predecessors=True, min_only=True
-        )
-        towards = np.where(towards < 0, index, towards)
-        self._ahead = index
-        for _ in range(AHEAD):
-            self._ahead = towards[self._ahead]
-
-    def free(self, places: Floats) -> NDArray[np.bool_]:
-        """Whether a player at each of the places ``(..., 2)`` touches no wall."""
-        free = np.ones(places.shape[:-1], np.bool_)
-        half = RADIUS + MARGIN
-        for down in (-half, half):
-            for right in (-half, half):
-                column = ((places[..., 0] + right) // BLOCK).astype(np.int64)
-                row = ((-places[..., 1] + down) // BLOCK).astype(np.int64)
-                inside = (row >= 0) & (row < len(self._walls))
-                inside &= (column >= 0) & (column < self._walls.shape[1])
-                free &= inside
-                free[inside] &= ~self._walls[row[inside], column[inside]]
-        return free
-
-    def reached(self, way: Floats) -> NDArray[np.bool_]:
-        """Whether players that go a way ``(n, places, 2)`` touch the goal before any wall."""
-        near = (np.abs(way - self._goal) < REACH - 1).all(-1)
-        blocked = np.cumsum(~self.free(way), 1) > 0
-        return np.asarray((near & ~blocked).any(1))
-
-    def steps_left(self, players: Players) -> Floats:
-        """An estimate, from the distance, the velocity and the direction that they face."""
-        here = self._nearest(players.place)
-        coasted = players.place + COAST * players.velocity
-        there = np.where(self.free(coasted), self._nearest(coasted), here)
-        there = np.where(np.isfinite(self._distance[there]), there, here)
-        x, y = (self._places[self._ahead[there]] - self._places[there]).T
-        off = (np.degrees(np.arctan2(y, x)) - players.angle + 180) % 360 - 180
-        off = np.where((x == 0) & (y == 0), 0, off)
-        return np.asarray(self._distance[there] / MOVE + np.abs(off) / TURNED)
-
-    def _nearest(self, places: Floats) -> NDArray[np.int64]:
-        columns, rows = (places * (1, -1) // GRID).astype(np.int64).T
-        return np.asarray(np.clip(rows * self._columns + columns, 0, len(self._places) - 1))
 
 
 def play(env: MazeEnv, task: int, actions: Iterable[int]) -> tuple[int, bool]:
