@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from rl2_sb3.algorithms import RL2PPO
+from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.make import trial_length
 
 
@@ -39,22 +40,37 @@ class Played(NamedTuple):
     """The teacher's, of each action, ``(steps, columns, actions)``."""
     rewards: NDArray[np.floating]
     """``(steps, columns)``."""
+    by_student: NDArray[np.bool_]
+    """Who acted, ``(columns,)``."""
 
     def columns(self, some: slice) -> Played:
         """A part of the columns."""
         observations = {key: part[:, some] for key, part in self.observations.items()}
-        return Played(observations, self.probabilities[:, some], self.rewards[:, some])
+        return Played(
+            observations, self.probabilities[:, some], self.rewards[:, some], self.by_student[some]
+        )
 
 
 class Demonstrations:
-    """Fresh trials of a teacher, each round from new tasks.
+    """Fresh trials of a teacher and its student, each round from new tasks.
 
-    :param trials: where the teacher acts, all trials of one length
+    :param trials: where they act, all trials of one length
+    :param student: acts in a share of the columns, and the teacher says there what it would do
+    :param student_share: of the columns, 0 to 1, spread evenly
     :raises ValueError: trials of different lengths, actions that are not discrete, or a baseline
         that does not tell its action probabilities
     """
 
-    def __init__(self, trials: VecEnv, teacher: Teacher, seed: int):
+    def __init__(
+        self,
+        trials: VecEnv,
+        teacher: Teacher,
+        seed: int,
+        student: GRUPolicy | None = None,
+        student_share: float = 0.0,
+    ):
+        if not 0 <= student_share <= 1:
+            raise ValueError(f"student_share={student_share}: a share is from 0 to 1.")
         length = trial_length(trials)
         if length is None or trials.action_space.shape != ():
             raise ValueError("Imitation needs trials of one length and discrete actions.")
@@ -64,26 +80,50 @@ class Demonstrations:
                 "gittins, and for tabular MDPs beb, ucrl2 and greedy-mdp do."
             )
         self.trials, self.teacher, self.seed, self.length = trials, teacher, seed, length
+        self.student = student
+        columns = np.arange(trials.num_envs + 1) * student_share
+        self.by_student = np.diff(np.floor(columns + 1e-9)) > 0
 
     def play(self, number: int, obs: Any) -> tuple[Played, Any]:
         """One trial of each column.
 
-        :param number: of the round: it seeds the teacher's choices
+        :param number: of the round: it seeds the choices
         :param obs: the trials' first observation
         :return: the trials, and the next ones' first observation
         """
         rng = np.random.default_rng([self.seed, number])
         seen, probabilities, rewards, state = [], [], [], None
+        memory: Any = None
         for _ in range(self.length):
             chances, state = self.teacher.action_probabilities(obs, state)
-            draw = rng.random((len(chances), 1))
-            actions = np.minimum((chances.cumsum(axis=1) < draw).sum(axis=1), chances.shape[1] - 1)
+            taken = chances
+            if self.by_student.any():
+                taken = np.array(chances)
+                taken[self.by_student], memory = self._students_chances(obs, memory)
+            draw = rng.random((len(taken), 1))
+            actions = np.minimum((taken.cumsum(axis=1) < draw).sum(axis=1), taken.shape[1] - 1)
             seen.append(obs)
             probabilities.append(chances)
             obs, reward, _, _ = self.trials.step(actions)
             rewards.append(reward)
         observations = {key: np.stack([each[key] for each in seen]) for key in seen[0]}
-        return Played(observations, np.stack(probabilities), np.stack(rewards)), obs
+        played = Played(observations, np.stack(probabilities), np.stack(rewards), self.by_student)
+        return played, obs
+
+    def _students_chances(
+        self, obs: Any, memory: th.Tensor | None
+    ) -> tuple[NDArray[np.floating], th.Tensor]:
+        """The student's action probabilities in its columns, and its next memory."""
+        assert self.student is not None
+        own: Any = {
+            key: th.as_tensor(value[self.by_student], device=self.student.device)
+            for key, value in obs.items()
+        }
+        columns = int(self.by_student.sum())
+        own["memory"] = self.student.initial_memory(columns) if memory is None else memory
+        with th.no_grad():
+            memory = self.student.act(own).memory
+        return _distribution(self.student).probs.cpu().numpy(), memory
 
 
 def imitate(
@@ -93,6 +133,7 @@ def imitate(
     trials_per_batch: int | None = None,
     learning_rate: float = 2e-3,
     seed: int = 0,
+    student_share: float = 0.0,
     on_round: Any = None,
     progress: bool = True,
 ) -> RL2PPO:
@@ -105,11 +146,13 @@ def imitate(
     :param batches: minibatches in all
     :param trials_per_batch: trials of each, by default one of every column; with fewer, the trials
         of one round make several minibatches
+    :param student_share: share of the trials that the student acts in, with the teacher's choices
+        as its targets: it learns what to do where it gets itself to (DAgger, Ross et al. 2011)
     :param on_round: called after each round, with nothing
-    :raises ValueError: see :func:`batches_of_a_round`
+    :raises ValueError: see :func:`batches_of_a_round` and :class:`Demonstrations`
     """
     assert model.env is not None
-    demonstrations = Demonstrations(model.env, teacher, seed)
+    demonstrations = Demonstrations(model.env, teacher, seed, model.policy, student_share)
     size = model.n_envs if trials_per_batch is None else trials_per_batch
     parts = batches_of_a_round(model.n_envs, size, batches)
     steps = demonstrations.length * size
@@ -146,9 +189,10 @@ def imitate(
         divergence = cross_entropy.item() - entropy.item()
         model.logger.record_mean("imitation/kl", divergence)
         model.logger.record_mean("imitation/value_loss", value_loss.item())
-        model.logger.record_mean(
-            "imitation/teacher_return", float(batch.rewards.sum(axis=0).mean())
-        )
+        whole = batch.rewards.sum(axis=0)
+        for name, trials in (("teacher", ~batch.by_student), ("student", batch.by_student)):
+            if trials.any():
+                model.logger.record_mean(f"imitation/{name}_return", float(whole[trials].mean()))
         if (number + 1) % 25 == 0 or number + 1 == batches:
             bar.set_description(f"KL from teacher {divergence:.4f}")
             model.logger.record("time/total_timesteps", model.num_timesteps, exclude="tensorboard")
@@ -192,6 +236,11 @@ def _evaluate(model: RL2PPO, obs: dict[str, th.Tensor]) -> tuple[th.Tensor, th.T
     """Values and all actions' log-probabilities, for each row."""
     actions = th.zeros(len(obs["start"]), device=model.device)
     values, _, _ = model.policy.evaluate_actions(obs, actions)
-    distribution = model.policy.action_dist.distribution
+    return values, _distribution(model.policy).logits
+
+
+def _distribution(policy: GRUPolicy) -> Categorical:
+    """That of the actions which the policy evaluated last."""
+    distribution = policy.action_dist.distribution
     assert isinstance(distribution, Categorical)
-    return values, distribution.logits
+    return distribution

@@ -24,7 +24,7 @@ def test_demonstrations_are_the_teachers_trials() -> None:
     trials = make_trials("bandit", 400, 6, seed=0, arms=3)
     demonstrations = Demonstrations(trials, Greedy(arms=3), seed=0)
     played, following = demonstrations.play(0, trials.reset())
-    rows, chances, rewards = played
+    rows, chances, rewards, _ = played
     start = rows["start"].reshape(6, 400)
     assert start[0].all()
     assert not start[1:].any()

@@ -345,7 +345,9 @@ def _with_expected(rewards: Any, infos: Any) -> Any:
     """Rewards; where trials are privileged, what is told to learn from in their place."""
     if isinstance(infos, TrialInfos):
         return rewards if infos.expected_reward is None else infos.expected_reward
-    told = [info.get("expected_reward", reward) for info, reward in zip(infos, rewards)]
+    told = [
+        info.get("expected_reward", reward) for info, reward in zip(infos, rewards, strict=True)
+    ]
     return np.array(told, np.float32)
 
 

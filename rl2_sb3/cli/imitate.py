@@ -39,6 +39,9 @@ class Imitation(Setting):
     n_envs: int | None = None
     """Trials that the teacher plays at once, by default those of a minibatch. A slow teacher is
     faster with more."""
+    student_share: float = 0.0
+    """Share of the trials that the student plays itself while the teacher says what it would do
+    (DAgger): it learns what to do where its own mistakes lead."""
     learning_rate: float = 2e-3
     """Of Adam, falling to zero along a cosine."""
     gamma: float = 1.0
@@ -117,6 +120,7 @@ def imitate(args: Sequence[str]) -> None:
             given.trials_per_batch,
             given.learning_rate,
             given.seed,
+            given.student_share,
             on_round=save_sometimes,
             progress=given.progress,
         )

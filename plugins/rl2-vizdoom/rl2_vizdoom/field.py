@@ -100,9 +100,11 @@ class Field:
         return np.asarray(self._distance[there] / MOVE + np.abs(off) / TURN)
 
     def tables(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        """Distance to the goal in units, the direction towards it in degrees, and whether a player
-        fits, of all places, ``(rows, columns)``. Where none fits, distance and direction are those
-        of the nearest place where one does.
+        """What is known of all places, each table ``(rows, columns)``.
+
+        :return: distance to the goal in units, direction towards it in degrees (NaN at the goal),
+            and whether a player fits; where none does, distance and direction are those of the
+            nearest place where one does
         """
         known = np.isfinite(self._distance).reshape(-1, self._columns)
         rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)

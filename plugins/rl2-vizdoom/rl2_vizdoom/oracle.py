@@ -71,7 +71,12 @@ def plan(maze: Maze, exact: bool = False, frame_skip: int = 4, beam: int = BEAM)
         new = ~np.isin(keys, met)
         players = _take(players, rows[new])
         met = np.concatenate([met, keys[new]])
-        players = _take(players, np.argsort(field.tics_left(players.place, players.angle, players.velocity), kind="stable")[:beam])
+        players = _take(
+            players,
+            np.argsort(
+                field.tics_left(players.place, players.angle, players.velocity), kind="stable"
+            )[:beam],
+        )
         history.append(players)
     raise ValueError(f"No way was found through this maze; a wider beam may find one:\n{maze}")
 
