@@ -134,7 +134,6 @@ def imitate(
     learning_rate: float = 2e-3,
     seed: int = 0,
     student_share: float = 0.0,
-    any_of_best: bool = False,
     on_round: Any = None,
     progress: bool = True,
 ) -> RL2PPO:
@@ -149,7 +148,6 @@ def imitate(
         of one round make several minibatches
     :param student_share: share of the trials that the student acts in, with the teacher's choices
         as its targets: it learns what to do where it gets itself to (DAgger, Ross et al. 2011)
-    :param any_of_best: of actions that the teacher holds equally good, the student may prefer any
     :param on_round: called after each round, with nothing
     :raises ValueError: see :func:`batches_of_a_round` and :class:`Demonstrations`
     """
@@ -177,8 +175,6 @@ def imitate(
         obs["memory"] = policy.initial_memory(size)
         teacher_chances = rows(batch.probabilities, model.device).float()
         values, log_chances = _evaluate(model, obs)
-        if any_of_best:
-            teacher_chances = nearest_choice(teacher_chances, log_chances.detach())
         cross_entropy = -(teacher_chances * log_chances).sum(dim=1).mean()
         value_loss = F.mse_loss(values.flatten(), target)
         for group in policy.optimizer.param_groups:
@@ -204,19 +200,6 @@ def imitate(
         if on_round is not None and part + 1 == parts:
             on_round()
     return model
-
-
-def nearest_choice(chances: th.Tensor, log_chances: th.Tensor) -> th.Tensor:
-    """Among a teacher's most probable actions, the choice that a student is nearest to.
-
-    Its own choice, given that it is one of those. The cross-entropy with it has the gradient of the
-    negative logarithm of their probability.
-
-    :param chances: the teacher's probabilities, ``(rows, actions)``
-    :param log_chances: logarithms of the student's
-    """
-    best = chances >= chances.amax(dim=1, keepdim=True)
-    return log_chances.masked_fill(~best, -math.inf).softmax(dim=1)
 
 
 def batches_of_a_round(columns: int, size: int, batches: int) -> int:

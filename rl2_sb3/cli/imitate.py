@@ -42,9 +42,6 @@ class Imitation(Setting):
     student_share: float = 0.0
     """Share of the trials that the student plays itself while the teacher says what it would do
     (DAgger): it learns what to do where its own mistakes lead."""
-    any_of_best: bool = False
-    """Of actions that the teacher holds equally good, such as arms not yet pulled, let the student
-    prefer any; else it learns to choose with the teacher's probabilities."""
     learning_rate: float = 2e-3
     """Of Adam, falling to zero along a cosine."""
     gamma: float = 1.0
@@ -124,7 +121,6 @@ def imitate(args: Sequence[str]) -> None:
             given.learning_rate,
             given.seed,
             given.student_share,
-            given.any_of_best,
             on_round=save_sometimes,
             progress=given.progress,
         )
