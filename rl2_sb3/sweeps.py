@@ -302,9 +302,7 @@ def _ask(
         elsewhere = {_key(trial.params) for trial in running}
 
         def place(point: dict[str, Any]) -> tuple[bool, int]:
-            # The longest first, so that at the end no process is left alone with a long one.
-            values = {**sweep.fixed, **point}
-            return _key(point) in elsewhere, -math.prod(values.get(name, 1) for name in SIZES)
+            return _key(point) in elsewhere, -work({**sweep.fixed, **point})
 
         study.enqueue_trial(min(missing, key=place))
     elif len(_done(study)) + len(ours) >= total:
@@ -315,6 +313,11 @@ def _ask(
     )
     study.sampler = sampler(seed=len(study.get_trials(deepcopy=False)))
     return study.ask(sweep.varied)
+
+
+def work(point: dict[str, Any]) -> int:
+    """How much there is to do for a point: the longest go first, lest one be left at the end."""
+    return math.prod(point.get(name, 1) for name in SIZES)
 
 
 def _key(params: dict[str, Any]) -> frozenset[tuple[str, Any]]:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,15 @@ from tqdm import tqdm
 
 from rl2_sb3.registry import literal
 from rl2_sb3.scoring import check_score, score
-from rl2_sb3.sweeps import Sweep, best_points, load_sweep, processes, run_sweep, write_points
+from rl2_sb3.sweeps import (
+    Sweep,
+    best_points,
+    load_sweep,
+    processes,
+    run_sweep,
+    work,
+    write_points,
+)
 
 BASELINE_HELP = """usage: rl2 baseline NAME [--task bandit] [--episodes N] [--trials N]
                          [--split test] [--<option of the task> VALUE]
@@ -76,9 +83,11 @@ def _run(plan: Sweep, config: Sweeps, pool: Executor) -> None:
     best = best_points(plan, study)
     tested = [{**point, "split": "test", "trials": config.test_trials} for point in best]
     rows = []
-    results = pool.map(score, repeat(plan.baseline), tested)
-    shown = tqdm(results, f"{plan.name}, test split", total=len(best), leave=False)
-    for point, result in zip(best, shown, strict=True):
+    order = sorted(range(len(tested)), key=lambda i: -work(tested[i]))
+    asked = {i: pool.submit(score, plan.baseline, tested[i]) for i in order}
+    shown = tqdm(range(len(best)), f"{plan.name}, test split", leave=False)
+    for i in shown:
+        point, result = best[i], asked[i].result()
         row = [str(point[name]) for name in names]
         rows.append([*row, f"{result.mean:.6g}", f"{result.standard_error:.3g}"])
         table.add_row(*row, f"{result.mean:.3f}", f"{result.standard_error:.3f}")
