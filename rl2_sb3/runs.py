@@ -120,8 +120,8 @@ class Run(Setting):
     value_lambda: float | None = None
     """The same for the returns that the value network learns from; by default --gae-lambda."""
     privileged: bool = False
-    """Let the value network see the task, and learn from what the task distribution tells in the
-    reward's place, such as its expectation. The agent itself sees neither."""
+    """Learn from what the task distribution tells in the reward's place, such as its expectation;
+    with tasks as arrays, the value network sees the task as well. The agent sees neither."""
     clip_range: float = 0.2
     """Of the surrogate's ratio."""
     n_epochs: int = 5

@@ -91,6 +91,14 @@ def test_evaluate_on_tasks_that_are_held_out(
     first, second = csv.DictReader((out / "successes.csv").open())
     assert (first["episode"], first["no_longer_than_first"], second["trials"]) == ("1", "", "6")
     assert 0 <= float(first["success"]) <= 1
+    keep = "--name", "mine", "--append-to", str(out / "table.csv"), "--against", "random"
+    for seed in ("0", "1", "1"):  # the last replaces what was there
+        rl2("evaluate", str(out), "--seed", seed, *keep)
+    kept = list(csv.DictReader((out / "table-successes.csv").open()))
+    told = [(row["agent"], row["episode"], row["seed"]) for row in kept]
+    agents = [(agent, episode) for agent in ("mine", "random") for episode in ("1", "2")]
+    assert told == [(*each, seed) for seed in ("0", "1") for each in agents]
+    assert kept[0]["options"] == "sign=-1 dies=0"
     for changed, options in (
         (["dies=30"], "sign=-1 dies=30"),  # it is still what is held out
         (["sign=1", "dies=30"], "sign=1 dies=30"),

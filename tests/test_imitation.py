@@ -44,6 +44,29 @@ def test_demonstrations_are_the_teachers_trials() -> None:
     np.testing.assert_array_equal(part.rewards, rewards[:, 10:30])
 
 
+def test_the_student_plays_and_the_teacher_says_what_it_would_do() -> None:
+    trials = make_trials("bandit", 40, 6, seed=0, arms=3)
+    model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8}, seed=0)
+    head: Any = model.policy.action_net
+    with th.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(th.tensor([0.0, 0.0, 50.0]))  # it pulls the last arm
+    demonstrations = Demonstrations(trials, Greedy(arms=3), 0, model.policy, student_share=0.25)
+    rows, chances, rewards, by_student = demonstrations.play(0, trials.reset())[0]
+    assert by_student.nonzero()[0].tolist() == list(range(3, 40, 4))
+    actions = rows["action"].reshape(6, 40)[1:]
+    assert (actions[:, by_student] == 2).all()
+    assert (actions[:, ~by_student] != 2).any()
+    failed = by_student & (rewards[0] == 0)
+    np.testing.assert_allclose(chances[1, failed], [[0.5, 0.5, 0]] * failed.sum())
+    paid = by_student & (rewards[0] == 1)
+    np.testing.assert_allclose(chances[1, paid], [[0, 0, 1]] * paid.sum())
+    assert failed.any()
+    assert paid.any()
+    with pytest.raises(ValueError, match=r"student_share=1\.5: a share is from 0 to 1"):
+        Demonstrations(trials, Greedy(arms=3), 0, model.policy, student_share=1.5)
+
+
 def test_a_policy_learns_its_teacher() -> None:
     bandit = BernoulliBandit(arms=2)
     trials = make_trials(bandit, 128, 5, seed=0)

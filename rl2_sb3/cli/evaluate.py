@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch as th
 import tyro
 from rich.console import Console
@@ -21,6 +20,14 @@ from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_
 from rl2_sb3.presets import run_folder
 from rl2_sb3.provenance import version
 from rl2_sb3.reports import adaptation_curve
+from rl2_sb3.reports.successes import (
+    KEPT,
+    SUCCESSES,
+    in_words,
+    keep_successes,
+    success_rows,
+    successes_table,
+)
 from rl2_sb3.reports.tables import merge_table, own_table
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.make import Workers
@@ -29,10 +36,6 @@ from rl2_sb3.trials.spaces import trial_space
 SUMMARY = (
     *("task", "options", "episodes", "agent", "trials", "mean", "standard_error", "exact"),
     *("deterministic", "seed", "steps_trained", "seconds", "hardware", "teacher", "version"),
-)
-SUCCESSES = (
-    *("agent", "episode", "success", "length", "standard_error"),
-    *("no_longer_than_first", "trials"),
 )
 TRIALS = 10_000
 PLAYED = ("task", "options", "episodes", "agent", "trials", "deterministic", "seed")
@@ -75,7 +78,7 @@ class Evaluate:
     """Where Gymnasium environments run."""
     append_to: Path | None = None
     """Table to append the rows to as well, such as results/outer_loop.csv; those of the same agent,
-    trials and seed are replaced."""
+    trials and seed are replaced. Successes go into outer_loop-successes.csv beside it."""
 
 
 def evaluate(args: Sequence[str]) -> None:
@@ -86,6 +89,7 @@ def evaluate(args: Sequence[str]) -> None:
         if config.name is None:
             raise ValueError("--append-to: name the agent with --name, which tells its rows.")
         own_table(config.append_to, SUMMARY)
+        own_table(successes_table(config.append_to), KEPT)
     name = config.name or "RL2"
     agent = load_agent(config.agent, config.device)
     info = trained_on(agent, config.agent)
@@ -120,7 +124,7 @@ def evaluate(args: Sequence[str]) -> None:
     }
     exact = {each: baseline.expected_return() for each, baseline in baselines.items()}
     _print(results, exact, name)
-    successes = _successes(results)
+    successes = success_rows(results)
     if successes:
         _print_successes(successes)
     by_name = not Path(config.agent).exists()
@@ -130,6 +134,15 @@ def evaluate(args: Sequence[str]) -> None:
     if successes:
         with (out / "successes.csv").open("w", newline="") as file:
             csv.writer(file).writerows([SUCCESSES, *successes])
+        if config.append_to is not None:
+            conditions = (
+                info["task"],
+                in_words(options),
+                episodes,
+                config.deterministic,
+                config.seed,
+            )
+            keep_successes(config.append_to, successes, conditions)
     unit = "pull" if info["task"] == "bandit" else "episode"
     picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png", unit=unit)
     tables = ["evaluation.csv", "adaptation.csv", *(["successes.csv"] if successes else [])]
@@ -179,26 +192,6 @@ def _print_successes(rows: list[list[str]]) -> None:
     Console().print(table)
 
 
-def _successes(results: dict[str, Evaluation]) -> list[list[str]]:
-    """Rows of who tells of successes: a line for each agent and episode."""
-    return [
-        [
-            name,
-            str(episode),
-            f"{rate:.4g}",
-            f"{length:.4g}" if rate else "",
-            f"{error:.2g}" if error else "",
-            f"{result.improved:.4g}" if episode == 2 else "",
-            str(len(result.returns)),
-        ]
-        for name, result in results.items()
-        if np.isfinite(result.successes).any()
-        for episode, (rate, (length, error)) in enumerate(
-            zip(result.success_rates, result.success_lengths, strict=True), start=1
-        )
-    ]
-
-
 def _write(
     out: Path,
     results: dict[str, Evaluation],
@@ -210,7 +203,7 @@ def _write(
     rows = [
         [
             info["task"],
-            " ".join(f"{key}={value}" for key, value in info["options"].items()),
+            in_words(info["options"]),
             result.returns.shape[1],
             name,
             len(result.returns),

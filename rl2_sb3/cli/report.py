@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,29 +12,36 @@ import tyro
 
 from rl2_sb3.reports import table1, table2
 from rl2_sb3.reports.report import write_report
+from rl2_sb3.reports.table3 import write_table3
 
-BOOKS = {book.paper.name: book for book in (table1.BOOK, table2.BOOK)}
+Write = Callable[[Path, Path, Path | None], list[Path]]
+REPORTS: dict[str, Write] = {
+    "table1": partial(write_report, table1.BOOK),
+    "table2": partial(write_report, table2.BOOK),
+    "table3": write_table3,
+}
 
 
 @dataclass(kw_only=True)
 class Report:
     """Write the report of a table of the paper: DOCS/table1.md and its pictures DOCS/table1*.png.
 
-    table1 is the bandits, table2 the random tabular MDPs.
+    table1 is the bandits, table2 the random tabular MDPs, table3 the mazes.
 
     Nothing is played or trained: every number comes from the tables that `rl2 benchmark table1`
-    and `rl2 plot RUN ... --save results/learning_curves.csv` wrote.
+    (for table3: `rl2 evaluate ... --append-to results/table3.csv`) and `rl2 plot RUN ... --save
+    results/learning_curves.csv` wrote.
     """
 
-    table: Annotated[Literal["table1", "table2"], tyro.conf.Positional]
+    table: Annotated[Literal["table1", "table2", "table3"], tyro.conf.Positional]
     """Of the paper."""
     results: Path = Path("results")
     """Folder of the tables."""
     docs: Path = Path("docs")
     """Folder to write into."""
     readme: Path | None = None
-    """File with the lines <!-- table1 --> and <!-- /table1 -->, or those of table2; what stands
-    between them is replaced by a short form of the table."""
+    """File with the lines <!-- table1 --> and <!-- /table1 -->, or the table's; what stands between
+    them is replaced by a short form of the table."""
 
 
 def report(args: Sequence[str]) -> None:
@@ -44,5 +52,5 @@ def report(args: Sequence[str]) -> None:
             f"There is no folder {config.results}: name that of the tables with --results, or go "
             "to a checkout of rl2-sb3."
         )
-    for path in write_report(BOOKS[config.table], config.results, config.docs, config.readme):
+    for path in REPORTS[config.table](config.results, config.docs, config.readme):
         print(path)

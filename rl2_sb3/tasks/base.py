@@ -82,7 +82,8 @@ class BatchedTasks(ABC, Generic[Params, State]):
         """What to learn from in the reward's place, ``(n,)``, with less noise.
 
         The mean of the reward that the action gets, given the state before it; or any other number
-        whose undiscounted sum over an episode has the rewards' expectation, whatever the policy.
+        whose undiscounted sum over an episode has the rewards' expectation, whatever the policy,
+        but for what no policy changes, such as the way that there was to go.
         By default None: not known.
         """
         return None
@@ -95,6 +96,10 @@ class GymTasks(ABC):
     another process, so tasks are picklable. Where its simulator may die in the middle of an
     episode, it starts another and ends the episode with ``truncated`` and ``info["lost"]`` true:
     the trial ends there, is not counted, and is played again.
+
+    It may tell in every step's ``info["expected_reward"]`` what training may learn from in the
+    reward's place, where that is asked for (``privileged``): see
+    :meth:`BatchedTasks.expected_reward`. What the agent sees is the reward.
     """
 
     @abstractmethod

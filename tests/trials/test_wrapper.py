@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import (
     VecTransposeImage,
 )
 
+from rl2_sb3 import RL2PPO, make_trials
 from rl2_sb3.trials import TrialWrapper
 from rl2_sb3.trials.spaces import flatten, no_action
 from tests.envs import (
@@ -220,6 +221,36 @@ def test_state_at_a_trial_s_end() -> None:
     with pytest.raises(RuntimeError, match=r"Call reset\(\) before step\(\), and after"):
         resumed.step(0)
     np.testing.assert_equal(resumed.reset(), trial.reset())
+
+
+class ToldEnv(GoalEnv):
+    """Tells what to learn from in the reward's place."""
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        obs, reward, terminated, truncated, info = super().step(action)
+        return obs, reward, terminated, truncated, {**info, "expected_reward": reward - 7}
+
+
+class ToldTasks(GoalTasks):
+    def make_env(self) -> GoalEnv:
+        return ToldEnv()
+
+
+def test_what_to_learn_from_is_told_where_it_is_asked_for() -> None:
+    for tasks, privileged in ((ToldTasks(), True), (ToldTasks(), False), (GoalTasks(), True)):
+        trials = make_trials(tasks, 2, seed=0, privileged=privileged)
+        model = RL2PPO("GRUPolicy", trials, n_steps=8, policy_kwargs={"hidden_size": 4})
+        if isinstance(tasks, ToldTasks):
+            model.learn(16)
+            shift = 7 if privileged else 0
+            rewards = model.rollout_buffer.rewards
+            assert set(np.unique(rewards) + shift) <= {0, 1}
+            assert set(np.unique(model.rollout_buffer.observations["reward"])) <= {0, 1}
+        else:
+            with pytest.raises(RuntimeError, match=r"GoalEnv.* tells nothing: let it put"):
+                model.learn(16)
+    with pytest.raises(ValueError, match="privileged=True needs a task distribution"):
+        make_trials("CartPole-v1", privileged=True)
 
 
 def test_a_lost_trial_is_begun_anew() -> None:

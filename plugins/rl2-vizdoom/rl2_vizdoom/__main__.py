@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
+from numpy.typing import NDArray
 
-from rl2_sb3.evaluation import standard_error
+from rl2_sb3.evaluation import Evaluation, standard_error
+from rl2_sb3.reports.successes import in_words, keep_successes, success_rows
 from rl2_vizdoom.oracle import BEAM, plan, play
 from rl2_vizdoom.tasks import VizdoomMaze
 
@@ -29,6 +32,9 @@ class Lengths:
     """Players that a plan follows at once."""
     seed: int = 0
     """Of the random actions."""
+    append_to: Path | None = None
+    """Table of results, such as results/table3.csv: beside it, in table3-successes.csv, the lengths
+    are kept as those of a first episode, of who is called plan and random."""
 
 
 def main() -> None:
@@ -50,10 +56,22 @@ def main() -> None:
         if played:
             lengths, found = np.array(played).T
             error = standard_error(lengths)
+            if config.append_to is not None:
+                _keep(config, name, lengths, found)
             print(
                 f"{name}: {len(lengths)} mazes, {lengths.mean():.1f} ± {error:.1f} steps, "
                 f"{found.mean():.1%} reach the goal"
             )
+
+
+def _keep(config: Lengths, name: str, lengths: NDArray[Any], found: NDArray[Any]) -> None:
+    """Write what was played beside a table of results."""
+    shape = len(lengths), 1
+    played = Evaluation(np.zeros(shape), lengths.reshape(shape), found.reshape(shape))
+    options = in_words(asdict(config.tasks))
+    assert config.append_to is not None
+    conditions = "vizdoom-maze", options, 1, False, config.seed
+    keep_successes(config.append_to, success_rows({name: played}), conditions)
 
 
 if __name__ == "__main__":

@@ -146,10 +146,15 @@ class MazeEnv(gym.Env[Image, Any]):
         self._observation = reduce(screen)
         return self._observation, reward, found, late, info
 
+    @property
+    def ways(self) -> list[list[tuple[float, float]]]:
+        """Where the player was in the last episodes in this maze, x and y in units."""
+        return list(self._ways)
+
     def render(self) -> Image:
         """The player's view beside the plan, with the last ways gone in this maze."""
         maze = self.maze
-        return draw(self._observation, maze, list(self._ways), self._place[2])
+        return draw(self._observation, maze, self.ways, self._place[2])
 
     def close(self) -> None:
         """End the engine; a reset starts another."""

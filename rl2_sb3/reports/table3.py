@@ -1,0 +1,216 @@
+"""The report of Table 3, visual navigation: whether the goal is found, and how soon."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from rl2_sb3.reports.history import COLUMNS
+from rl2_sb3.reports.style import GREY, PALETTE, drawing
+from rl2_sb3.reports.tables import read_table
+from rl2_sb3.reports.words import markdown_table, replace_between
+
+TASK, EPISODES = "vizdoom-maze", 5
+SIZES = {"small": "Small mazes, at most 250 steps", "large": "Large mazes, at most 1000 steps"}
+AGENTS = {
+    "snail-random": "Random play, as SNAIL's authors published",
+    "random": "Random play",
+    "paper-rl2": "RL² in the paper",
+    "snail": "SNAIL, as published",
+    "rl2": "**RL²**",
+    "plan": "Plan of who knows the maze",
+}
+COLUMNS_READ = ("task", "options", "agent", "episode", "success", "length", "standard_error")
+EVALUATE = (
+    "rl2 evaluate maze-small --name rl2 --against random --episodes 5 --workers threads "
+    "--append-to results/table3.csv"
+)
+COMMANDS = (
+    EVALUATE,
+    EVALUATE.replace("maze-small", "maze-small --options size=large"),
+    "python -m rl2_vizdoom --plans 1000 --random 0 --append-to results/table3.csv",
+    "python -m rl2_vizdoom.figures maze-small --out docs",
+    "rl2 plot runs/maze-* --save results/learning_curves.csv",
+    "rl2 report table3 --readme README.md",
+)
+PICTURES = {
+    "table3_mazes.png": "What the agent sees, and a small and a large maze (the paper's Figure 4)",
+    "table3_learning.png": "Learning, as in the paper's Figure 5",
+    "table3_ways.png": "Ways gone in the first episodes of a trial (the paper's Figure 6)",
+}
+
+
+class Played(NamedTuple):
+    """What an agent did in an episode of its trials; None where nobody has told."""
+
+    success: float | None
+    length: float | None
+    error: float | None
+    improved: float | None
+
+
+Table = Mapping[str, Mapping[str, Mapping[int, Played]]]
+"""By size, agent and episode."""
+
+
+def write_table3(results: Path, docs: Path, readme: Path | None = None) -> list[Path]:
+    """Write ``table3.md`` and the picture of learning; other pictures are shown if they are there.
+
+    :param results: folder of the tables
+    :param docs: folder to write into
+    :param readme: a file whose text between two markers is replaced by the short table
+    :return: what was written
+    :raises ValueError: a table that is missing or cannot be read
+    """
+    table = read_successes(results / "table3-successes.csv")
+    written = []
+    curves = results / "learning_curves.csv"
+    lines = read_lines(curves) if curves.exists() else {}
+    if lines:
+        written.append(learning(lines, docs / "table3_learning.png"))
+    pictures = {name: words for name, words in PICTURES.items() if (docs / name).exists()}
+    report = docs / "table3.md"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(document(table, pictures), encoding="utf-8")
+    written.insert(0, report)
+    if readme is not None:
+        replace_between(readme, "table3", short(table))
+        written.append(readme)
+    return written
+
+
+def read_successes(path: Path) -> Table:
+    """Our episodes and the published ones; of the paper's setting alone."""
+    table: dict[str, dict[str, dict[int, Played]]] = {size: {} for size in SIZES}
+    source = resources.files("rl2_sb3.reports").joinpath("table3.csv")
+    for row in csv.DictReader(source.read_text(encoding="utf-8").splitlines()):
+        _add(table[row["size"]], row)
+    for row in read_table(path, (*COLUMNS_READ, "no_longer_than_first"), EVALUATE):
+        options = dict(part.split("=") for part in row["options"].split())
+        paper = {"split": "test", "movement": "engine", "frame_skip": "4", "horizon": "None"}
+        as_in_paper = all(options.get(key, value) == value for key, value in paper.items())
+        if row["task"] == TASK and options.get("size") in table and as_in_paper:
+            _add(table[options["size"]], {**row, "improved": row["no_longer_than_first"]})
+    return table
+
+
+def _add(agents: dict[str, dict[int, Played]], row: Mapping[str, str]) -> None:
+    names = ("success", "length", "standard_error", "improved")
+    told = [float(row[name]) if row.get(name) else None for name in names]
+    agents.setdefault(row["agent"], {})[int(row["episode"])] = Played(*told)
+
+
+def document(table: Table, pictures: Mapping[str, str]) -> str:
+    """The report.
+
+    :param pictures: file names beside the report, and what they show
+    """
+    parts = [
+        "# Table 3: visual navigation",
+        "Written by `rl2 report table3` from the tables under `results/`: edit nothing here.",
+        "A player sees a maze in 40x30 pixels and looks for a red block, which stays where it is "
+        "through the five episodes of a trial. 1000 test mazes of each size, none of them met in "
+        "training, which has small ones alone and two episodes. A success reaches the goal before "
+        "the horizon; lengths are those of successes, in steps, ± their standard error; improved "
+        "are the mazes in which the second episode was no longer than the first, a failure being "
+        "as long as the horizon.",
+    ]
+    for size, words in SIZES.items():
+        parts += [f"## {words}", "### Success", successes(table[size])]
+        parts += ["### Steps of successes, and improved mazes", lengths(table[size])]
+    parts += [f"## {words}\n\n![{words}]({name})" for name, words in pictures.items()]
+    parts += ["## Commands", "```console\n" + "\n".join(COMMANDS) + "\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def successes(agents: Mapping[str, Mapping[int, Played]]) -> str:
+    """A row per agent, a column per episode."""
+    rows = []
+    for agent, episodes in _ordered(agents):
+        shares = [_percent(getattr(episodes.get(i), "success", None)) for i in _numbers()]
+        if any(shares):
+            rows.append([AGENTS.get(agent, agent), *shares])
+    return markdown_table(["episode", *map(str, _numbers())], rows)
+
+
+def lengths(agents: Mapping[str, Mapping[int, Played]]) -> str:
+    """The same of lengths, and how many mazes improved."""
+    rows = []
+    for agent, episodes in _ordered(agents):
+        steps = [_steps(episodes.get(i)) for i in _numbers()]
+        improved = _percent(episodes[2].improved if 2 in episodes else None)
+        rows.append([AGENTS.get(agent, agent), *steps, improved])
+    return markdown_table(["episode", *map(str, _numbers()), "improved"], rows)
+
+
+def short(table: Table) -> str:
+    """The first two episodes of both sizes."""
+    head = [""]
+    for size in SIZES:
+        head += [f"{size}: success", "steps, episode 1", "episode 2"]
+    rows = []
+    for agent in AGENTS:
+        row = [AGENTS[agent]]
+        for size in SIZES:
+            episodes = table[size].get(agent, {})
+            found = episodes.get(1)
+            row += [_percent(found.success if found else None)]
+            row += [_steps(episodes.get(i)) for i in (1, 2)]
+        if any(row[1:]):
+            rows.append(row)
+    return markdown_table(head, rows)
+
+
+def _numbers() -> range:
+    return range(1, EPISODES + 1)
+
+
+def _ordered(
+    agents: Mapping[str, Mapping[int, Played]],
+) -> list[tuple[str, Mapping[int, Played]]]:
+    known = list(AGENTS)
+    return sorted(agents.items(), key=lambda each: (each[0] not in known, *_place(each[0], known)))
+
+
+def _place(agent: str, known: Sequence[str]) -> tuple[int, str]:
+    return known.index(agent) if agent in known else len(known), agent
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _steps(played: Played | None) -> str:
+    if played is None or played.length is None:
+        return ""
+    return f"{played.length:.1f}" + (f" ± {played.error:.1f}" if played.error else "")
+
+
+Line = list[tuple[float, float]]
+
+
+def read_lines(path: Path) -> dict[str, Line]:
+    """The learning curves of runs in mazes, as steps and returns."""
+    lines: dict[str, Line] = {}
+    for row in read_table(path, COLUMNS, COMMANDS[-2]):
+        if row["task"] == TASK:
+            lines.setdefault(row["run"], []).append((float(row["steps"]), float(row["return"])))
+    return lines
+
+
+def learning(lines: Mapping[str, Line], out: Path) -> Path:
+    """Draw the return of a trial over training, a line per run."""
+    with drawing(out, 7, 3.9) as figure:
+        axes = figure.subplots()
+        for i, (run, points) in enumerate(lines.items()):
+            x, y = zip(*points, strict=True)
+            axes.plot([steps / 1e6 for steps in x], y, label=run, color=PALETTE[i % len(PALETTE)])
+        axes.axhline(-1, color=GREY, lw=1, ls="--", label="the paper's at its end, about")
+        axes.set_xlim(left=0)
+        axes.set_xlabel("Environment steps (millions)")
+        axes.set_ylabel("Return of a trial of two episodes")
+        figure.legend(loc="outside upper center", ncols=3)
+    return out
