@@ -10,6 +10,11 @@ TrialWrapper. In rounds that take turns, so that a noisy machine troubles all al
 ratios mean something: to the engine alone, and to one engine in trials.
 
     python benchmarks/mazes.py [--engines 2] [--steps 4000] [--rounds 3] [--size small]
+
+With ``--soak CHANGES`` one engine plays so many trials of 42 steps, each in another maze: whether
+its memory grows, whether it lives, and which files it leaves.
+
+    python benchmarks/mazes.py --soak 5000
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ import argparse
 import multiprocessing
 import os
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +35,8 @@ import numpy as np
 from rl2_vizdoom import VizdoomMaze
 from rl2_vizdoom.engine import Engine
 from rl2_vizdoom.env import MazeEnv, reduce
+from rl2_vizdoom.folder import process_folder
+from tqdm import tqdm
 
 from rl2_sb3 import TrialWrapper
 
@@ -144,6 +152,41 @@ def reset_seconds(tasks: VizdoomMaze, resets: int) -> float:
     return median(seconds)
 
 
+def soak(size: str, changes: int) -> None:
+    """Play trials of two episodes of 21 steps, and print what they cost."""
+    places = Path.cwd(), Path(tempfile.gettempdir()), Path("/dev/shm"), Path.home()
+    before = {path for place in places for path in place.glob("*")}
+    tasks = VizdoomMaze(size=size, horizon=21)  # type: ignore[arg-type]
+    env = tasks.make_env()
+    trial = TrialWrapper(env, 2, tasks)
+    trial.reset(seed=0)
+    pid, memory, steps = env._engine.pid, [], 0
+    actions = np.random.default_rng(0).integers(3, size=42 * changes).tolist()
+    for _ in tqdm(range(changes), "trials"):
+        over = False
+        while not over:
+            over = trial.step(actions[steps])[2]
+            steps += 1
+        trial.reset()
+        memory.append(resident(pid))
+    lives = env._engine.pid == pid
+    trial.close()
+    after = {path for place in places for path in place.glob("*")}
+    left = sorted(str(path) for path in after - before if path != process_folder())
+    tenth = changes // 10
+    grown = (memory[-1] - memory[tenth]) / (changes - 1 - tenth)
+    print(
+        f"{steps:,} steps, {changes:,} changes of the maze, two resets in each: the engine's "
+        f"memory grew by {grown:.2f} kB a change after the first tenth, to {memory[-1]:,.0f} kB. "
+        f"{'It is the same engine.' if lives else 'It died.'} Files left: {left or 'none'}."
+    )
+
+
+def resident(pid: int) -> float:
+    """Memory of a process, kB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e3
+
+
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(
@@ -153,7 +196,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000, help="steps a round (default: 4000)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: 3)")
     parser.add_argument("--size", choices=["small", "large"], default="small", help="of the mazes")
+    parser.add_argument("--soak", type=int, metavar="CHANGES", help="of the maze, in one engine")
     args = parser.parse_args()
+    if args.soak is not None:
+        soak(args.size, args.soak)
+        return
     tasks, steps, engines = VizdoomMaze(size=args.size), args.steps, args.engines
     parts = ("engine", "+ screen", "+ downscale", "MazeEnv", "trials")
     costs: dict[str, list[list[Cost]]] = {}

@@ -1,8 +1,11 @@
 """The distribution: its contract, its options, and that it is found by its name."""
 
+import os
 import pickle
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from rl2_vizdoom import VizdoomMaze
 from rl2_vizdoom.__main__ import main
 from rl2_vizdoom.env import MazeEnv
 
-from rl2_sb3 import check_tasks, make_trials
+from rl2_sb3 import RL2PPO, check_tasks, make_trials
 from rl2_sb3.registry import TASKS
 
 
@@ -97,6 +100,40 @@ def test_trials_are_made_by_name() -> None:
     dones = [trials.step(np.array([0, 1]))[2].tolist() for _ in range(6)]
     assert dones == [[False, False]] * 5 + [[True, True]]
     trials.close()
+
+
+def test_an_engine_killed_in_training_costs_its_trial_alone() -> None:
+    trials: Any = make_trials("vizdoom-maze", 2, episodes=1, seed=0, workers="threads", horizon=9)
+    network = {"hidden_size": 4, "shared": True}
+    model = RL2PPO("CnnGRUPolicy", trials, n_steps=20, n_epochs=1, policy_kwargs=network, seed=0)
+    wrappers = trials.envs
+    first = [0, 0]
+    ended: list[tuple[int, int]] = []
+
+    def watch(local: dict[str, Any], _: Any) -> bool:
+        engine = wrappers[1].env._engine
+        step = model.num_timesteps // 2
+        if step == 1:
+            first[:] = [wrapper.env._engine.pid for wrapper in wrappers]
+        if step == 3:
+            os.kill(engine.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):  # ViZDoom waits for it too, and may be first
+                os.waitid(os.P_PID, engine.pid, os.WEXITED | os.WNOWAIT)
+        for column in local["dones"].nonzero()[0]:
+            lost = local["infos"][column]["TimeLimit.truncated"]
+            ended.append((-step if lost else step, int(column)))
+        return True
+
+    try:
+        model.learn(80, callback=watch)
+        assert (-4, 1) in ended  # the step after
+        assert sum(step < 0 for step, _ in ended) == 1
+        assert sorted(step for step, column in ended if column == 0)[:2] == [9, 18]
+        assert (13, 1) in ended  # it was begun anew, from its beginning
+        assert wrappers[0].env._engine.pid == first[0]
+        assert wrappers[1].env._engine.pid != first[1]
+    finally:
+        trials.close()
 
 
 def test_the_references_are_printed(
