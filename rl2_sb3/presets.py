@@ -85,14 +85,22 @@ UNITS_128: Preset = {"hidden_size": 128, "layers_after": (128,)}
 UNITS_256: Preset = {"hidden_size": 256, "layers_after": (256,)}
 
 TAUGHT = {"k5-n100": (5, 100), "k10-n100": (10, 100), "k50-n100": (50, 100), "k50-n500": (50, 500)}
+LAST_TAUGHT = "bandit-k50-n500-imitation"
 IMITATE: Preset = UNITS_128 | {
     "teacher": "gittins(method='finite-horizon')",
     "value_network": "sums",
     "batches": 8000,
+    "trials_per_batch": 32,
 }
 # A teacher that goes through fresh arms in their order earns as much, and its pupil need not
 # remember a set of fifty.
 IN_ORDER: Preset = {"teacher": "gittins(method='finite-horizon', ties='first')"}
+# Bandits whose arms are poorer than the teacher is told: seldom otherwise is none of fifty good
+# enough to stay with, and that is where a pupil falls short.
+POORER: Preset = {
+    "options": {"arms": 50, "beta": 1.25},
+    "teacher": "gittins(method='finite-horizon', ties='first', prior_beta=1.0)",
+}
 
 # From its teacher on by small steps. With lambda below 1 the value network's errors bend the
 # gradient, and the agent falls back.
@@ -136,15 +144,27 @@ BANDITS: list[Row] = [
     ),
 ]
 IMITATIONS: list[Row] = [
-    (
-        f"bandit-{cell}-imitation",
-        *sizes,
-        None,
-        IMITATE
-        | (IN_ORDER if sizes[0] == 50 else {})
-        | {"trials_per_batch": 32 if sizes[1] == 100 else 16},
-    )
-    for cell, sizes in TAUGHT.items()
+    ("bandit-k5-n100-imitation", 5, 100, None, IMITATE),
+    ("bandit-k10-n100-imitation", 10, 100, None, IMITATE),
+    ("bandit-k50-n100-imitation", 50, 100, None, IMITATE | IN_ORDER),
+    *(
+        (
+            LAST_TAUGHT + (f"-stage-{stage}" if stage < 5 else ""),
+            *TAUGHT["k50-n500"],
+            f"{LAST_TAUGHT}-stage-{stage - 1}" if stage > 1 else None,
+            IMITATE
+            | (POORER if stage == 4 else IN_ORDER)
+            | {"trials_per_batch": 16, "batches": batches}
+            | {"learning_rate": learning_rate, "seed": stage - 1},
+        )
+        for stage, batches, learning_rate in (
+            (1, 8000, 2e-3),
+            (2, 6000, 1e-3),
+            (3, 3600, 1e-3),
+            (4, 3600, 1e-3),
+            (5, 800, 3e-4),
+        )
+    ),
 ]
 
 
