@@ -14,6 +14,7 @@ import torch as th
 import tyro
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.utils import LinearSchedule
 
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
@@ -275,6 +276,13 @@ def _make_model(run: Run, trials: Any) -> RL2PPO | RL2TRPO:
     n_steps, batch_size = rollout_size(trials, run.n_steps, None)
     if run.trials_per_batch is not None:
         batch_size = run.trials_per_batch * n_steps
+    images = [key for key, part in trials.observation_space.items() if is_image_space(part)]
+    if images and run.policy == "GRUPolicy":
+        print(
+            f"Note: GRUPolicy flattens images ({', '.join(images)}); CnnGRUPolicy has convolutions "
+            "(--policy CnnGRUPolicy).",
+            file=sys.stderr,
+        )
     rate = run.learning_rate
     kwargs: dict[str, Any] = {} if run.target_kl is None else {"target_kl": run.target_kl}
     return kind(

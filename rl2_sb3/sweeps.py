@@ -95,6 +95,8 @@ def load_sweep(path: Path) -> Sweep:
     """
     try:
         tree = yaml.compose(path.read_text(), yaml.SafeLoader)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
     if tree is None:

@@ -309,7 +309,14 @@ def test_a_baseline_plays_from_the_command_line(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("args", [["--help"], ["ucb1", "--help"], ["ucb1", "-h"]])
 def test_a_baseline_prints_its_help(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     main(["baseline", *args])
-    assert capsys.readouterr().out.startswith("usage: rl2 baseline NAME")
+    out = capsys.readouterr().out
+    assert out.startswith("usage: rl2 baseline NAME")
+    assert "beb" in out.partition("Baselines:")[2]
+
+
+def test_a_sweep_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nothing\.yaml cannot be read: No such file"):
+        load_sweep(tmp_path / "nothing.yaml")
 
 
 def test_nobody_types_the_seed_of_the_validation_split() -> None:

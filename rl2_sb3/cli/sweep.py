@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from rl2_sb3.registry import literal
+from rl2_sb3.registry import BASELINES, literal
 from rl2_sb3.scoring import check_score, score
 from rl2_sb3.sweeps import (
     Sweep,
@@ -103,7 +103,7 @@ def _run(plan: Sweep, config: Sweeps, pool: Executor) -> None:
 def baseline(args: Sequence[str]) -> None:
     """Parse ``NAME --key=value ...`` and play."""
     if {"-h", "--help"} & set(args):
-        print(BASELINE_HELP)
+        print(f"{BASELINE_HELP}\n\nBaselines: {', '.join(BASELINES.names())}.")
         return
     if not args or args[0].startswith("-"):
         sys.exit(BASELINE_HELP)

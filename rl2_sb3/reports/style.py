@@ -48,4 +48,6 @@ def drawing(out: Path, width: float, height: float) -> Iterator[Figure]:
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out)
+        part = out.with_name(f"part-{out.name}")  # a kill leaves the last whole one
+        figure.savefig(part)
+        part.replace(out)
