@@ -198,8 +198,14 @@ class MDPAgent(SeededAgent, ABC):
 
     def best(self, memory: Memory) -> NDArray[np.bool_]:
         """The actions to choose among, (N, actions)."""
-        values = memory.values[np.arange(len(memory.step)), memory.step, memory.place]
+        values = self.worth(memory)
         return np.asarray(values == values.max(axis=1, keepdims=True))
+
+    def worth(self, memory: Memory) -> Floats:
+        """What the plan holds of each action now, (N, actions)."""
+        return np.asarray(
+            memory.values[np.arange(len(memory.step)), memory.step, memory.place], np.float64
+        )
 
     def choose(self, memory: Memory) -> NDArray[np.int64]:
         """Choose an action (N,), with the agent's randomness."""
@@ -209,6 +215,21 @@ class MDPAgent(SeededAgent, ABC):
 @dataclass(frozen=True, kw_only=True)
 class CertainPlanner(MDPAgent):
     """Plans without chance: the probabilities of its choices are known."""
+
+    temperature: float = 0.0
+    """Above 0, an action's probability is proportional to exp(its worth / temperature): a teacher
+    who tells how near the others are to the best."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature={self.temperature}: 0 or more.")
+
+    def choose(self, memory: Memory) -> NDArray[np.int64]:
+        if not self.temperature:
+            return super().choose(memory)
+        below = self.softened(memory).cumsum(axis=1) < self.rng.random((len(memory.step), 1))
+        return np.asarray(np.minimum(below.sum(axis=1), self.tasks.actions - 1))
 
     def action_probabilities(
         self,
@@ -225,4 +246,10 @@ class CertainPlanner(MDPAgent):
 
     def probabilities(self, memory: Memory) -> Floats:
         """The probability (N, actions) with which :meth:`choose` chooses each action."""
-        return shared(self.best(memory))
+        return self.softened(memory) if self.temperature else shared(self.best(memory))
+
+    def softened(self, memory: Memory) -> Floats:
+        """Probabilities (N, actions) by temperature."""
+        worth = self.worth(memory)
+        chances = np.exp((worth - worth.max(axis=1, keepdims=True)) / self.temperature)
+        return np.asarray(chances / chances.sum(axis=1, keepdims=True))

@@ -235,6 +235,25 @@ def test_predict_draws_from_action_probabilities(kind: type[CertainPlanner], pla
     assert share == pytest.approx(probabilities[0], abs=5 * 0.5 / math.sqrt(trials))
 
 
+def test_a_temperature_tells_how_near_the_others_are_to_the_best() -> None:
+    """In state 0, where action 1 paid, by the plan's values; and predict draws from it."""
+    trials = 20_000
+    agent = BEB(tasks=SMALL, prior="paper", temperature=0.5)
+    _, memory = agent.predict(first(trials))
+    _, memory = agent.predict(after(np.ones(trials), np.ones(trials), np.zeros(trials)), memory)
+    memory = memory._replace(values=agent.plan(memory))
+    observation = after(np.ones(trials), np.ones(trials), np.zeros(trials))
+    action, last = agent.predict(observation, memory)
+    probabilities, _ = agent.action_probabilities(observation, memory)
+    values = last.values[0, last.step[0], 0]
+    assert np.diff(np.log(probabilities[0])) == pytest.approx(np.diff(values) / 0.5)
+    share = np.bincount(action, minlength=2) / trials
+    assert share == pytest.approx(probabilities[0], abs=5 * 0.5 / math.sqrt(trials))
+    assert 0.01 < probabilities[0].min() < 0.49
+    with pytest.raises(ValueError, match="temperature=-1: 0 or more"):
+        BEB(tasks=SMALL, temperature=-1)
+
+
 def test_no_state_is_a_start() -> None:
     _, memory = GreedyMDP(tasks=SMALL).predict(after([1, 0], [1, 1], [2, 0]), None)
     assert not memory.visits.any()
