@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from rl2_sb3.paper import TABLE1, Cell
@@ -33,6 +34,7 @@ CURVES_COMMAND = (
 )
 TAUGHT = ("imitation", "RL after imitation")
 TUNED = ("ucb1", "epsilon-greedy", "ots-density", "gittins")
+COMPARED, PAPER_BANDITS = ("greedy", "thompson", "ucb1"), 1000
 SHOWN = ("greedy", "ucb1", "thompson", "ots-density", "gittins", "gittins-finite-horizon")
 """The baselines of the figures with lines: the paper's, one of each pair that looks alike."""
 SHORT = [
@@ -65,6 +67,7 @@ def document(table: Table, pictures: Mapping[str, str], notes: Sequence[str]) ->
         "## Learning from reward, and knowing the problem",
         "Mean return of a trial ± its standard error, and beside it the paper's number.",
         *_means(table, {entry.group for _, entry in in_order(table)} - set(TAUGHT)),
+        agreement(table),
         LEGEND.format(tasks="bandits")
         + """ Both are against the best of all agents that one could deploy in any
 setting, trained ones included; the exact optimum, where it can be computed, is the limit and takes
@@ -99,6 +102,26 @@ no part.""",
         ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def agreement(table: Table) -> str:
+    """How well the published means of some baselines agree with ours, in a sentence."""
+    numbers = published(TABLE1)
+    apart, compared = [], 0
+    for cell, entry in in_order(table):
+        if entry.agent in COMPARED and entry.agent in numbers.get(cell, {}):
+            error = entry.standard_error * math.sqrt(entry.instances / PAPER_BANDITS)
+            errors = abs(entry.mean - numbers[cell][entry.agent]) / error
+            compared += 1
+            if errors > 3:
+                apart.append(f"{look(entry.agent).name} at {cell.words} ({errors:.1f})")
+    if not compared:
+        return ""
+    left = f"; further off: {', '.join(apart)}" if apart else ""
+    return (
+        f"Of the paper's means of greedy play, Thompson sampling and UCB1, {compared - len(apart)} "
+        f"of {compared} lie within three of their standard errors of ours{left}."
+    )
 
 
 def _means(table: Table, groups: Iterable[str], paper: bool = True) -> list[str]:

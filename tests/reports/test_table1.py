@@ -112,6 +112,13 @@ def test_signs_follow_the_p_values(tmp_path: Path) -> None:
     assert "RL² is best, or not significantly worse, in 0 of 1 settings" in text
     assert "| RL², k = 5, n = 10 | 25,000,000 | 1:31 | 7 | abacus | `greedy` |" in text
     assert "| 10, 5 | c=0.1 |  |  | method=whittle |" in text
+    assert "and UCB1, 1 of 1 lie within three" in text  # 6.65 for 6.7, ± 0.02
+    far = write(tmp_path, row("ucb1", 6.63), row("greedy", 6.7, trials=4000))  # for 6.7 and 6.6
+    words = (
+        "UCB1, 1 of 2 lie within three of their standard errors of ours; further off: UCB1 at k ="
+    )
+    far_text = document(read_means(far / "table1.csv", TABLE1), {}, [])
+    assert f"{words} 5, n = 10 (3.5)." in far_text  # greedy: 0.1 of 0.04
 
 
 def test_the_short_table(tmp_path: Path) -> None:
