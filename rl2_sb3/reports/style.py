@@ -48,6 +48,4 @@ def drawing(out: Path, width: float, height: float) -> Iterator[Figure]:
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         out.parent.mkdir(parents=True, exist_ok=True)
-        part = out.with_name(f"part-{out.name}")  # a kill leaves the last whole one
-        figure.savefig(part)
-        part.replace(out)
+        figure.savefig(out)
