@@ -18,9 +18,6 @@ GRID = 1024
 CHUNK = 1 << 16
 """Numbers held at once while many trials are gone through; it fits the cache."""
 
-DRAWS = 1 << 18
-"""The same for joint draws, at most: fewer where fresh arms need none."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class PosteriorAgent(BanditAgent):
@@ -99,23 +96,15 @@ class OptimisticThompsonDensity(PosteriorAgent):
 
     def choose(self, successes: Counts, failures: Counts) -> NDArray[np.int64]:
         alpha, beta = self.posterior(successes, failures)
-        work = None
-        if min(self.prior_alpha, self.prior_beta) >= 1:
-            work = np.empty((9, max(DRAWS, self.arms * self.samples)), np.float32)
+        draw = beta_draws if min(self.prior_alpha, self.prior_beta) >= 1 else ratios_of_gammas
         kept = self.rng.random(alpha.shape)
-        for rows in chunks(len(alpha), self.arms * self.samples, DRAWS):
+        for rows in chunks(len(alpha), self.arms * self.samples):
             a, b = alpha[rows], beta[rows]
             # The draws of an arm with a flat density do not decide which joint draw is kept.
             trial, arm = np.nonzero((a != 1) | (b != 1))
             if len(trial) == 0:
                 continue
-            shape = a[trial, arm], b[trial, arm]
-            draws: NDArray[np.floating]
-            log_density: NDArray[np.floating]
-            if work is None:
-                draws, log_density = ratios_of_gammas(*shape, self.samples, self.rng)
-            else:
-                draws, log_density = beta_draws(*shape, self.samples, self.rng, work)
+            draws, log_density = draw(a[trial, arm], b[trial, arm], self.samples, self.rng)
             begins = np.diff(trial, prepend=-1) > 0
             joint = np.add.reduceat(log_density, np.flatnonzero(begins), axis=1)
             best = np.argmax(joint, axis=0)[np.cumsum(begins) - 1]
@@ -133,18 +122,14 @@ class OptimisticThompsonDensity(PosteriorAgent):
         )
 
 
-def chunks(rows: int, numbers_a_row: int, numbers: int = CHUNK) -> Iterator[slice]:
-    """Slices of rows, of about so many numbers each."""
-    step = max(1, numbers // numbers_a_row)
+def chunks(rows: int, numbers_a_row: int) -> Iterator[slice]:
+    """Slices of rows, of about ``CHUNK`` numbers each."""
+    step = max(1, CHUNK // numbers_a_row)
     return (slice(at, at + step) for at in range(0, rows, step))
 
 
 def beta_draws(
-    alpha: Floats,
-    beta: Floats,
-    samples: int,
-    rng: np.random.Generator,
-    work: NDArray[np.float32] | None = None,
+    alpha: Floats, beta: Floats, samples: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Draws of Beta(alpha, beta), and their log densities but for a constant of each distribution.
 
@@ -152,56 +137,33 @@ def beta_draws(
     rejected now and then. Arrays in single precision are three times as fast as NumPy's gammas.
 
     :param alpha: (M,), and so ``beta``: 1 at least
-    :param work: (9, samples x M) or more, to compute in: what is returned lies there
     :return: (samples, M) and (samples, M)
     """
     shape = np.stack([alpha, beta])
     d = shape - 1 / 3
     scale = single(d)
-    size = (samples, len(alpha))
-    # All of it is computed in place: fresh memory would cost more than the arithmetic.
-    work = np.empty((9, *size), np.float32) if work is None else work[:, : math.prod(size)]
-    work = work.reshape(9, *size)
-    root, log_root, cube = work[:2], work[2:4], work[4:6]  # of the two gammas
-    log_radius, radius, uniform = work[6:]
-    np.log(uniforms(log_radius, rng), out=log_radius)  # Box & Muller's: -r² / 2
-    angle = uniforms(uniform, rng)
-    angle *= np.float32(2 * np.pi)
-    np.cos(angle, out=root[0])
-    np.sin(angle, out=root[1])
-    np.multiply(log_radius, -2, out=radius)
-    root *= np.sqrt(radius, out=radius)
-    root *= single(1 / np.sqrt(9 * d))
+    log_radius = np.log(uniforms((samples, len(alpha)), rng))  # Box & Muller's: -r² / 2
+    angle = uniforms(log_radius.shape, rng) * np.float32(2 * np.pi)
+    root = np.stack([np.cos(angle), np.sin(angle)])  # of the gammas, the cubic one
+    root *= np.sqrt(-2 * log_radius) * single(1 / np.sqrt(9 * d))
     root += 1
     with np.errstate(invalid="ignore", divide="ignore"):  # a normal too low is rejected
-        np.log(root, out=log_root)
-    np.multiply(root, root, out=cube)
-    cube *= root
-    terms = np.multiply(log_root, 3, out=root)
-    terms -= cube
-    terms += 1
-    terms *= scale
-    log_ratio = np.add(terms[0], terms[1], out=terms[0])
-    log_ratio -= log_radius
-    excess = uniforms(uniform, rng)
-    excess -= 1
-    rejected = np.flatnonzero(~(excess <= log_ratio))  # few, and most of these are not, since
-    draw = excess.flat[rejected] + 1
-    again = rejected[~(np.log(draw) <= log_ratio.flat[rejected])]  # 1 + x <= e^x
+        log_root = np.log(root)
+    cube = root * root * root
+    log_ratio = (scale * (1 - cube + 3 * log_root)).sum(axis=0) - log_radius
+    uniform = uniforms(log_radius.shape, rng)
+    rejected = np.flatnonzero(~(uniform <= 1 + log_ratio))  # few, and most of these are not, since
+    again = rejected[~(np.log(uniform.flat[rejected]) <= log_ratio.flat[rejected])]  # 1 + x <= e^x
     column = again % len(alpha)
     for k in range(2):
         fresh = rng.standard_gamma(shape[k, column]) / d[k, column]
         cube[k].flat[again] = fresh
         log_root[k].flat[again] = np.log(fresh) / 3
     cube *= single(d / d.sum(axis=0))
-    total = np.add(cube[0], cube[1], out=radius)
-    log_root *= single(3 * (shape - 1))
-    log_density = np.add(log_root[0], log_root[1], out=log_root[0])
-    draws = np.divide(cube[0], total, out=cube[0])
-    total = np.log(total, out=total)
-    total *= single(alpha + beta - 2)[0]
-    log_density -= total
-    return draws, log_density
+    total = cube.sum(axis=0)
+    log_density = (single(3 * (shape - 1)) * log_root).sum(axis=0)
+    log_density -= single(alpha + beta - 2)[0] * np.log(total)
+    return cube[0] / total, log_density
 
 
 def single(x: Floats) -> NDArray[np.float32]:
@@ -209,11 +171,12 @@ def single(x: Floats) -> NDArray[np.float32]:
     return x[..., None, :].astype(np.float32)
 
 
-def uniforms(out: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Fill an array with uniform draws from (0, 1], never 0."""
-    rng.random(dtype=np.float32, out=out)  # multiples of 2^-24 from [0, 1)
-    np.subtract(1, out, out=out)
-    return out
+def uniforms(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Uniform draws from (0, 1], never 0, of 32 bits each."""
+    size = math.prod(shape)
+    words = rng.integers(2**64, size=-(-size // 2), dtype=np.uint64)  # cheaper than by halves
+    bits = words.view(np.uint32)[:size].reshape(shape)
+    return (bits.astype(np.float32) + np.float32(0.5)) * np.float32(2**-32)
 
 
 def ratios_of_gammas(
