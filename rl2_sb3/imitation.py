@@ -69,8 +69,6 @@ class Demonstrations:
         student: GRUPolicy | None = None,
         student_share: float = 0.0,
     ):
-        if not 0 <= student_share <= 1:
-            raise ValueError(f"student_share={student_share}: a share is from 0 to 1.")
         length = trial_length(trials)
         if length is None or trials.action_space.shape != ():
             raise ValueError("Imitation needs trials of one length and discrete actions.")
@@ -81,8 +79,7 @@ class Demonstrations:
             )
         self.trials, self.teacher, self.seed, self.length = trials, teacher, seed, length
         self.student = student
-        columns = np.arange(trials.num_envs + 1) * student_share
-        self.by_student = np.diff(np.floor(columns + 1e-9)) > 0
+        self.by_student = students_columns(trials.num_envs, student_share)
 
     def play(self, number: int, obs: Any) -> tuple[Played, Any]:
         """One trial of each column.
@@ -200,6 +197,19 @@ def imitate(
         if on_round is not None and part + 1 == parts:
             on_round()
     return model
+
+
+def students_columns(columns: int, share: float) -> NDArray[np.bool_]:
+    """In which columns the student acts, ``(columns,)``: a share of them, spread evenly.
+
+    :raises ValueError: no share, or less than a column's
+    """
+    by_student = np.diff(np.floor(np.arange(columns + 1) * share + 1e-9)) > 0
+    if not 0 <= share <= 1 or (share and not by_student.any()):
+        raise ValueError(
+            f"student_share={share}: use one from 0 to 1, and of {columns} columns one at least."
+        )
+    return np.asarray(by_student)
 
 
 def batches_of_a_round(columns: int, size: int, batches: int) -> int:

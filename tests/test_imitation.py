@@ -63,8 +63,10 @@ def test_the_student_plays_and_the_teacher_says_what_it_would_do() -> None:
     np.testing.assert_allclose(chances[1, paid], [[0, 0, 1]] * paid.sum())
     assert failed.any()
     assert paid.any()
-    with pytest.raises(ValueError, match=r"student_share=1\.5: a share is from 0 to 1"):
+    with pytest.raises(ValueError, match=r"student_share=1\.5: use one from 0 to 1"):
         Demonstrations(trials, Greedy(arms=3), 0, model.policy, student_share=1.5)
+    with pytest.raises(ValueError, match="of 40 columns one at least"):
+        Demonstrations(trials, Greedy(arms=3), 0, model.policy, student_share=0.01)
 
 
 def test_a_policy_learns_its_teacher() -> None:

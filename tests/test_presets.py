@@ -54,6 +54,22 @@ def test_a_preset_trains_what_it_goes_on_from(
     assert json.loads(Path("runs/bandit-k10-stage-10/config.json").read_text())["seed"] == 3
 
 
+def test_a_presets_stages_have_their_own_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each would learn from the trials of the one before."""
+    monkeypatch.chdir(tmp_path)
+    last = "bandit-k50-n500-imitation"
+    names = [f"{last}-stage-{stage}" for stage in range(1, 5)] + [last]
+    tiny = {"hidden_size": 4, "layers_after": (), "batches": 1, "trials_per_batch": 2}
+    for name in names:
+        monkeypatch.setitem(IMITATION, name, {**IMITATION[name], **tiny, "episodes": 5})
+    main(["imitate", "--preset", last, "--no-progress"])
+    configs = [json.loads(Path("runs", name, "config.json").read_text()) for name in names]
+    assert [config["seed"] for config in configs] == [0, 1, 2, 3, 4]
+    assert [config["options"]["beta"] for config in configs] == [1, 1, 1, 1.25, 1]
+
+
 def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     for command, line in (
         ("train", "bandit-k5-stage-30 bandit arms=5 30 3M steps bandit-k5-stage-10"),

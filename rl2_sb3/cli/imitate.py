@@ -16,7 +16,7 @@ import tyro
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.cli.options import beginning, preset_settings, task_options
-from rl2_sb3.imitation import batches_of_a_round
+from rl2_sb3.imitation import batches_of_a_round, students_columns
 from rl2_sb3.imitation import imitate as imitate_teacher
 from rl2_sb3.provenance import hardware
 from rl2_sb3.reports import imitation_curve
@@ -88,6 +88,7 @@ def imitate(args: Sequence[str]) -> None:
     teacher: Any = make_baseline(given.teacher, tasks, given.episodes)
     columns = given.trials_per_batch if given.n_envs is None else given.n_envs
     batches_of_a_round(columns, given.trials_per_batch, given.batches)  # or an error, at once
+    students_columns(columns, given.student_share)  # the same
     trials = make_trials(tasks, columns, given.episodes)
     if given.resume and checkpoint.exists():
         model = RL2PPO.load(checkpoint, trials, device=given.device, force_reset=False)

@@ -59,7 +59,9 @@ def beginning(preset: str, config: Any, learn: Callable[[Sequence[str]], None]) 
     folder = run_folder(preset)
     if not (folder / "agent.safetensors").exists():
         print(f"First its beginning, the preset {preset}, in {folder}:")
-        same = [f"--{name}={getattr(config, name)}" for name in ("seed", "device", "threads")]
+        same = [f"--{name}={getattr(config, name)}" for name in ("device", "threads")]
+        if config.seed != {**TRAIN, **IMITATION}[config.preset].get("seed", 0):
+            same.append(f"--seed={config.seed}")  # asked for; else each preset has its own
         same.append("--progress" if config.progress else "--no-progress")
         learn(["--preset", preset, "--resume", *same])
     return folder

@@ -82,8 +82,7 @@ class BatchedTasks(ABC, Generic[Params, State]):
         """What to learn from in the reward's place, ``(n,)``, with less noise.
 
         The mean of the reward that the action gets, given the state before it; or any other number
-        whose undiscounted sum over an episode has the rewards' expectation, whatever the policy,
-        but for what no policy changes, such as the way that there was to go.
+        whose undiscounted sum over an episode has the rewards' expectation, whatever the policy.
         By default None: not known.
         """
         return None
@@ -98,8 +97,8 @@ class GymTasks(ABC):
     the trial ends there, is not counted, and is played again.
 
     It may tell in every step's ``info["expected_reward"]`` what training may learn from in the
-    reward's place, where that is asked for (``privileged``): see
-    :meth:`BatchedTasks.expected_reward`. What the agent sees is the reward.
+    reward's place, where that is asked for (``privileged``): its mean, or a reward that also pays
+    what helps to find the others. What the agent sees is the reward.
     """
 
     @abstractmethod

@@ -11,7 +11,14 @@ import tyro
 from numpy.typing import NDArray
 
 from rl2_sb3.evaluation import Evaluation, standard_error
-from rl2_sb3.reports.successes import in_words, keep_successes, success_rows
+from rl2_sb3.reports.successes import (
+    KEPT,
+    in_words,
+    keep_successes,
+    success_rows,
+    successes_table,
+)
+from rl2_sb3.reports.tables import own_table
 from rl2_vizdoom.oracle import BEAM, plan, play
 from rl2_vizdoom.tasks import VizdoomMaze
 
@@ -40,6 +47,8 @@ class Lengths:
 def main() -> None:
     """Print the mean lengths, failures counted at the horizon."""
     config = tyro.cli(Lengths, description=Lengths.__doc__)
+    if config.append_to is not None:
+        own_table(successes_table(config.append_to), KEPT)  # or an error, before all the work
     env = config.tasks.make_env()
     rng = np.random.default_rng(config.seed)
     exact, frame_skip = config.tasks.movement == "exact", config.tasks.frame_skip

@@ -45,8 +45,9 @@ class MazeEnv(gym.Env[Image, Any]):
     An episode terminates at the goal and is truncated at the horizon.
 
     ``info["expected_reward"]`` is what to learn from in the reward's place, if one may: the way
-    won or lost in the step counts too, at what the time is worth that it takes (potential-based
-    shaping, Ng et al. 1999; the estimate is :class:`rl2_vizdoom.field.Guide`'s).
+    won or lost in the step counts too, at what the time is worth that it takes; the estimate is
+    :class:`rl2_vizdoom.field.Guide`'s. It is shaped by a potential (Ng et al. 1999), but without
+    discount, and who fails near the goal keeps what he has won.
 
     ``info`` holds ``position`` (x to the east and y to the north in units, angle in degrees
     counterclockwise from the east) and ``length``, the episode's steps so far; with the episode's

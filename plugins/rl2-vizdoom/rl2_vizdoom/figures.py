@@ -109,7 +109,7 @@ def mazes_figure(seen: Image, small: Maze, large: Maze, out: Path) -> Path:
 def chosen(played: Sequence[Trial]) -> tuple[list[Trial], list[Trial]]:
     """Trials that won most in their second episode, both found; and those that lost most."""
     good = sorted((t for t in played if all(t.found) and t.won > 0), key=lambda t: -t.won)
-    bad = sorted((t for t in played if t.won <= 0), key=lambda t: t.won)
+    bad = sorted((t for t in played if t.won < 0), key=lambda t: t.won)
     return good[:KINDS], bad[:KINDS]
 
 
@@ -118,7 +118,7 @@ def ways_figure(played: Sequence[Trial], out: Path) -> Path:
     good, bad = chosen(played)
     with drawing(out, 2.4 * KINDS, 9) as figure:
         parts = figure.subfigures(2, 1, squeeze=False).flat
-        words = "Good: the goal is remembered", "Bad: the second episode is as long, or longer"
+        words = "Good: the goal is remembered", "Bad: the second episode is longer"
         for part, title, trials in zip(parts, words, (good, bad), strict=True):
             part.suptitle(title, weight="bold")
             panels = part.subplots(2, KINDS, squeeze=False)
