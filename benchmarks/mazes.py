@@ -152,11 +152,10 @@ def reset_seconds(tasks: VizdoomMaze, resets: int) -> float:
     return median(seconds)
 
 
-def soak(size: str, changes: int) -> None:
+def soak(tasks: VizdoomMaze, changes: int) -> None:
     """Play trials of two episodes of 21 steps, and print what they cost."""
     places = Path.cwd(), Path(tempfile.gettempdir()), Path("/dev/shm"), Path.home()
     before = {path for place in places for path in place.glob("*")}
-    tasks = VizdoomMaze(size=size, horizon=21)  # type: ignore[arg-type]
     env = tasks.make_env()
     trial = TrialWrapper(env, 2, tasks)
     trial.reset(seed=0)
@@ -199,7 +198,9 @@ def main() -> None:
     parser.add_argument("--soak", type=int, metavar="CHANGES", help="of the maze, in one engine")
     args = parser.parse_args()
     if args.soak is not None:
-        soak(args.size, args.soak)
+        if args.soak < 10:
+            parser.error("--soak: 10 changes at least, to see what grows.")
+        soak(VizdoomMaze(size=args.size, horizon=21), args.soak)
         return
     tasks, steps, engines = VizdoomMaze(size=args.size), args.steps, args.engines
     parts = ("engine", "+ screen", "+ downscale", "MazeEnv", "trials")
