@@ -85,7 +85,6 @@ UNITS_128: Preset = {"hidden_size": 128, "layers_after": (128,)}
 UNITS_256: Preset = {"hidden_size": 256, "layers_after": (256,)}
 
 TAUGHT = {"k5-n100": (5, 100), "k10-n100": (10, 100), "k50-n100": (50, 100), "k50-n500": (50, 500)}
-LAST_TAUGHT = "bandit-k50-n500-imitation"
 IMITATE: Preset = UNITS_128 | {
     "teacher": "gittins(method='finite-horizon')",
     "value_network": "sums",
@@ -95,6 +94,7 @@ IMITATE: Preset = UNITS_128 | {
 # A teacher that goes through fresh arms in their order earns as much, and its pupil need not
 # remember a set of fifty.
 IN_ORDER: Preset = {"teacher": "gittins(method='finite-horizon', ties='first')"}
+BY_16: Preset = IMITATE | IN_ORDER | {"trials_per_batch": 16}
 # Bandits whose arms are poorer than the teacher is told: seldom otherwise is none of fifty good
 # enough to stay with, and that is where a pupil falls short.
 POORER: Preset = {
@@ -147,23 +147,40 @@ IMITATIONS: list[Row] = [
     ("bandit-k5-n100-imitation", 5, 100, None, IMITATE),
     ("bandit-k10-n100-imitation", 10, 100, None, IMITATE),
     ("bandit-k50-n100-imitation", 50, 100, None, IMITATE | IN_ORDER),
-    *(
-        (
-            LAST_TAUGHT + (f"-stage-{stage}" if stage < 5 else ""),
-            *TAUGHT["k50-n500"],
-            f"{LAST_TAUGHT}-stage-{stage - 1}" if stage > 1 else None,
-            IMITATE
-            | (POORER if stage == 4 else IN_ORDER)
-            | {"trials_per_batch": 16, "batches": batches}
-            | {"learning_rate": learning_rate, "seed": stage - 1},
-        )
-        for stage, batches, learning_rate in (
-            (1, 8000, 2e-3),
-            (2, 6000, 1e-3),
-            (3, 3600, 1e-3),
-            (4, 3600, 1e-3),
-            (5, 800, 3e-4),
-        )
+    (
+        "bandit-k50-n500-imitation-stage-1",
+        50,
+        500,
+        None,
+        BY_16,
+    ),
+    (
+        "bandit-k50-n500-imitation-stage-2",
+        50,
+        500,
+        "bandit-k50-n500-imitation-stage-1",
+        BY_16 | {"batches": 6000, "learning_rate": 1e-3, "seed": 1},
+    ),
+    (
+        "bandit-k50-n500-imitation-stage-3",
+        50,
+        500,
+        "bandit-k50-n500-imitation-stage-2",
+        BY_16 | {"batches": 3600, "learning_rate": 1e-3, "seed": 2},
+    ),
+    (
+        "bandit-k50-n500-imitation-stage-4",
+        50,
+        500,
+        "bandit-k50-n500-imitation-stage-3",
+        BY_16 | POORER | {"batches": 3600, "learning_rate": 1e-3, "seed": 3},
+    ),
+    (
+        "bandit-k50-n500-imitation",
+        50,
+        500,
+        "bandit-k50-n500-imitation-stage-4",
+        BY_16 | {"batches": 800, "learning_rate": 3e-4, "seed": 4},
     ),
 ]
 
