@@ -29,15 +29,15 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import check_for_correct_spaces, obs_as_tensor
-from stable_baselines3.common.vec_env import VecEnv, VecTransposeImage
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecTransposeImage
 
 from rl2_sb3.agent import save_agent
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
-from rl2_sb3.trials.batched import BatchedTrials, TrialInfos
+from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials
-from rl2_sb3.trials.spaces import PRIVILEGED, is_trial_space
+from rl2_sb3.trials.spaces import is_trial_space
 from rl2_sb3.trials.wrapper import lost_trials
 
 Self = TypeVar("Self", bound="TrialRollouts")
@@ -359,10 +359,8 @@ def _as_trials(env: GymEnv | str, episodes: int | None) -> VecEnv:
 
 def _check_privileged(trials: VecEnv) -> None:
     """Raise a ValueError where a wrapper would change or lose the expected rewards."""
-    space = trials.observation_space
-    assert isinstance(space, spaces.Dict)
     inner = trials.venv if isinstance(trials, VecTransposeImage) else trials  # SB3 puts that one on
-    if PRIVILEGED in space.spaces and not isinstance(inner, BatchedTrials):
+    if isinstance(inner, VecEnvWrapper) and any(trials.get_attr("privileged")):
         raise ValueError(
             f"Privileged trials in a {type(inner).__name__}: what is learned from, the expected "
             "rewards, does not pass through a wrapper. Pass what make_trials(..., privileged=True) "

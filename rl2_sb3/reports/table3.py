@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -181,12 +181,9 @@ def _numbers() -> range:
 def _ordered(
     agents: Mapping[str, Mapping[int, Played]],
 ) -> list[tuple[str, Mapping[int, Played]]]:
-    known = list(AGENTS)
-    return sorted(agents.items(), key=lambda each: (each[0] not in known, *_place(each[0], known)))
-
-
-def _place(agent: str, known: Sequence[str]) -> tuple[int, str]:
-    return known.index(agent) if agent in known else len(known), agent
+    """Those that are known in their order, then the others."""
+    known = [agent for agent in AGENTS if agent in agents]
+    return [(agent, agents[agent]) for agent in [*known, *sorted(set(agents) - set(known))]]
 
 
 def _percent(share: float | None) -> str:

@@ -90,7 +90,7 @@ class BatchedTrials(VecEnv):
         if n_envs < 1 or episodes < 1:
             raise ValueError(f"n_envs={n_envs}, episodes={episodes}: both must be at least 1.")
         self.render_mode = None
-        self._privileged = privileged
+        self.privileged = privileged
         size = _told(tasks) + 2 if privileged else 0
         space = trial_space(tasks.observation_space, tasks.action_space, size)
         super().__init__(n_envs, space, tasks.action_space)
@@ -133,7 +133,7 @@ class BatchedTrials(VecEnv):
         if not self._ready:
             raise RuntimeError("Call reset() before step().")
         expected = None
-        if self._privileged:
+        if self.privileged:
             expected = self.tasks.expected_reward(self._params, self._state, self._actions)
             expected = None if expected is None else np.array(expected, np.float32)
         state, own, reward, ended = self.tasks.step(
@@ -189,7 +189,7 @@ class BatchedTrials(VecEnv):
             "done": ended[:, None],
             "start": start[:, None],
         }
-        if self._privileged:
+        if self.privileged:
             told: Any = self.tasks.privileged(self._params, self._state)
             parts[PRIVILEGED] = np.column_stack(
                 [told, self._episode / self.episodes, self._expected]

@@ -249,6 +249,9 @@ def test_what_to_learn_from_is_told_where_it_is_asked_for() -> None:
         else:
             with pytest.raises(RuntimeError, match=r"GoalEnv.* tells nothing: let it put"):
                 model.learn(16)
+    scaled = VecNormalize(make_trials(ToldTasks(), 2, privileged=True), norm_obs=False)
+    with pytest.raises(ValueError, match="Privileged trials in a VecNormalize"):
+        RL2PPO("GRUPolicy", scaled)
     with pytest.raises(ValueError, match="privileged=True needs a task distribution"):
         make_trials("CartPole-v1", privileged=True)
 
