@@ -154,7 +154,7 @@ def test_seconds_add_up_over_save_and_resume(
             now += 10
 
     clock = SimpleNamespace(monotonic=lambda: now)
-    monkeypatch.setattr("rl2_sb3.algorithms.rollouts.time", clock)
+    monkeypatch.setattr("rl2_sb3.algorithms.saving.time", clock)
     path, rollout = tmp_path / "model.zip", STEPS * 4
     model = make_model(bandits())
     model.learn(4 * rollout, [TakesTenSeconds(), SaveAt(3, path)])
