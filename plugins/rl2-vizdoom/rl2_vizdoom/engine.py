@@ -28,12 +28,14 @@ WARM_UP = 10
 """Tics before an episode begins: the engine ignores its first inputs."""
 
 # The engine leaves a folder _vizdoom in its working directory, so it gets one of its own; and its
-# process id and the name of its shared memory are what a janitor needs.
+# process id and the name of its shared memory are what a janitor needs. Ctrl-C is for the program alone:
+# an engine that it ended would be waited for, or take its trial along.
 SCRIPT = """\
 #!/bin/sh
 cd "${{0%/*}}" || exit 1
 for word; do [ "$last" = +viz_instance_id ] && echo "$word" > id; last=$word; done
 echo $$ > pid
+trap '' INT
 exec {program} "$@"
 """
 HIDDEN = [
