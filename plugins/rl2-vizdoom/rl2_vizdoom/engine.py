@@ -28,8 +28,8 @@ WARM_UP = 10
 """Tics before an episode begins: the engine ignores its first inputs."""
 
 # The engine leaves a folder _vizdoom in its working directory, so it gets one of its own; and its
-# process id and the name of its shared memory are what a janitor needs. Ctrl-C is for the program alone:
-# an engine that it ended would be waited for, or take its trial along.
+# process id and the name of its shared memory are what a janitor needs. Ctrl-C is for the
+# program alone: an engine that it ended would take its trial along.
 SCRIPT = """\
 #!/bin/sh
 cd "${{0%/*}}" || exit 1
