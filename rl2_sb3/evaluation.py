@@ -140,7 +140,11 @@ def evaluate_trials(
     with (
         th.random.fork_rng(),
         tqdm(
-            total=n_trials, desc=progress, disable=progress is None, unit="trial", leave=False
+            total=n_trials * episodes,
+            desc=progress,
+            disable=None if progress else True,  # None: in logs
+            unit="episode",
+            leave=False,
         ) as bar,
     ):
         th.manual_seed(seed)
@@ -227,8 +231,9 @@ def _run(
         for begun_anew in busy[lost[busy]]:
             returns[trial[begun_anew]], lengths[trial[begun_anew]] = 0, 0
             successes[trial[begun_anew]] = np.nan
+            bar.update(-episode[begun_anew] - 1)
         over = start & ~lost
-        bar.update(int(over[busy].sum()))
+        bar.update(int(ended[busy].sum()))
         episode = np.where(start, 0, episode + ended)
         trial = np.where(over, trial + env.num_envs, trial)
     return Evaluation(returns, lengths, successes)

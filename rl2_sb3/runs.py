@@ -162,6 +162,8 @@ def train_run(
         raise ValueError(f"steps={run.steps}: at least 1.")
     config = {**asdict(run), "init": run.init and str(run.init), "options": options}
     config = json.loads(json.dumps(config))
+    if resume:
+        check_settings(out, config)
     checkpoint = out / "checkpoint.zip"
     th.set_num_threads(run.threads)
     trials = make_trials(
@@ -228,6 +230,24 @@ def store_agent(model: RL2PPO | RL2TRPO, out: Path, config: dict[str, Any]) -> P
     return agent
 
 
+def check_settings(out: Path, config: dict[str, Any]) -> None:
+    """Raise a ValueError where the folder holds a run with other settings."""
+    path = out / "config.json"
+    if not path.exists():
+        return
+    before = json.loads(path.read_text())
+    differing = [
+        f"{key}: {before[key]} then, {value} now"
+        for key, value in config.items()
+        if key not in UNSHOWN and key in before and before[key] != value
+    ]
+    if differing:
+        raise ValueError(
+            f"{out} holds a run with other settings ({'; '.join(differing)}). Give the same "
+            "options again, or name another folder with --out."
+        )
+
+
 def claim(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
     """Make sure that the folder is ours to write into, and write the configuration there.
 
@@ -237,18 +257,8 @@ def claim(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> N
     :raises ValueError: the folder holds a run that is to be kept
     """
     path = out / "config.json"
-    if path.exists() and resume:
-        before = json.loads(path.read_text())
-        differing = [
-            f"{key}: {before[key]} then, {value} now"
-            for key, value in config.items()
-            if key not in UNSHOWN and key in before and before[key] != value
-        ]
-        if differing:
-            raise ValueError(
-                f"{out} holds a run with other settings ({'; '.join(differing)}). Give the same "
-                "options again, or name another folder with --out."
-            )
+    if resume:
+        check_settings(out, config)
     elif path.exists() and overwrite:
         for pattern in FILES:
             for file in out.glob(pattern):

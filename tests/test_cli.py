@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 from rl2_sb3 import RL2PPO, load_agent
 from rl2_sb3.cli import main
 from rl2_sb3.registry import CHECKPOINTS, TASKS
-from tests.envs import ListedGoals
+from tests.envs import ListedGoals, image_env
 
 TINY = ["--hidden-size", "8", "--n-envs", "32", "--episodes", "5", "--no-progress"]
 
@@ -189,6 +190,8 @@ def test_a_folder_is_not_overwritten_by_mistake(out: Any) -> None:
         rl2(*common)
     with pytest.raises(SystemExit, match=r"gamma: 1\.0 then, 0.5 now"):
         rl2(*common, "--gamma", "0.5", "--resume")
+    with pytest.raises(SystemExit, match=r"'arms': 5.* then, .*'arms': 3.* now"):
+        rl2(*common, "--arms", "3", "--resume")
     rl2(*common, "--gamma", "0.5", "--overwrite")
     assert json.loads((out / "config.json").read_text())["gamma"] == 0.5
 
@@ -236,3 +239,17 @@ def test_tasks_lists_and_checks(capsys: Any) -> None:
     assert "bandit" in capsys.readouterr().out
     rl2("tasks", "bandit")
     assert "--arms 5" in capsys.readouterr().out
+
+
+def test_a_network_without_convolutions_is_remarked_on_images(out: Path, capsys: Any) -> None:
+    gym.register("Images-v0", lambda **_: image_env())
+    try:
+        common = ["train", "Images-v0", "--steps", "8", "--n-envs", "2", "--n-steps", "4"]
+        for policy, remarked in (("GRUPolicy", True), ("CnnGRUPolicy", False)):
+            run = [*common, "--policy", policy, "--hidden-size", "8", "--out", str(out / policy)]
+            rl2(*run, "--no-progress")
+            assert (
+                "GRUPolicy flattens images (observation)" in capsys.readouterr().err
+            ) == remarked
+    finally:
+        del gym.registry["Images-v0"]

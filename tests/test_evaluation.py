@@ -1,4 +1,5 @@
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -93,6 +94,15 @@ def test_a_lost_trial_is_played_again() -> None:
         (whole.successes, again.successes),
     ):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_bar_takes_back_a_lost_trials_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    bar = MagicMock()
+    monkeypatch.setattr("rl2_sb3.evaluation.tqdm", bar)
+    evaluate_trials(Right(), ListedGoals(dies=17), 20, episodes=3, progress="Right")
+    counted = [call.args[0] for call in bar().__enter__().update.call_args_list]
+    assert min(counted) < 0
+    assert sum(counted) == bar.call_args_list[0].kwargs["total"] == 20 * 3
 
 
 def test_successes_and_the_steps_that_they_take() -> None:

@@ -200,6 +200,18 @@ def test_rounds_that_do_not_part_into_batches_are_refused_at_once(
     assert not Path("runs").exists()
 
 
+def test_a_bad_share_is_refused_before_anything_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["--batches", "1", "--trials-per-batch", "2", "--episodes", "2", "--no-progress"]
+    main(["imitate", "bandit", *small])
+    before = sorted(Path("runs/imitation").iterdir())
+    with pytest.raises(SystemExit, match=r"student_share=1\.5: use one from 0 to 1"):
+        main(["imitate", "bandit", *small, "--student-share", "1.5", "--overwrite"])
+    assert sorted(Path("runs/imitation").iterdir()) == before
+
+
 def test_what_cannot_be_imitated() -> None:
     class Silent:
         pass

@@ -1,11 +1,13 @@
 """The distribution: its contract, its options, and that it is found by its name."""
 
+import csv
 import os
 import pickle
 import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,6 +148,29 @@ def test_the_references_are_printed(
     assert plan.startswith("plan: 2 mazes, ")
     assert plan.endswith(" steps, 100.0% reach the goal")
     assert random.startswith("random: 3 mazes, ")
+
+
+def test_the_references_are_kept_beside_a_table(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    table = tmp_path / "table3.csv"
+    options = f"--plans 2 --random 0 --mazes 2 --movement exact --append-to {table}"
+    monkeypatch.setattr(sys, "argv", ["rl2_vizdoom", *options.split()])
+    main()
+    main()  # which takes the same row's place
+    kept = tmp_path / "table3-successes.csv"
+    (row,) = csv.DictReader(kept.open())
+    assert row["options"].startswith("size=small split=test mazes=2 ")
+    assert [row[key] for key in ("agent", "episode", "success", "trials")] == [
+        "plan",
+        "1",
+        "1",
+        "2",
+    ]
+    kept.write_text("another,table\n1,2\n")
+    monkeypatch.setattr(VizdoomMaze, "make_env", pytest.fail)
+    with pytest.raises(ValueError, match="lacks the columns task"):
+        main()
 
 
 def test_vizdoom_is_imported_with_the_first_environment() -> None:
