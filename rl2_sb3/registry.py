@@ -1,6 +1,7 @@
 """Plugins by entry point: listed without importing them, loaded by name."""
 
 import ast
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -13,11 +14,13 @@ class Registry:
 
     :param group: name of the group in a distribution's ``[project.entry-points]``
     :param noun: what one plugin is, in the singular, for messages
+    :param folders: of this repository's plugins that need not be installed, by name
     """
 
-    def __init__(self, group: str, noun: str) -> None:
+    def __init__(self, group: str, noun: str, folders: Mapping[str, str] | None = None) -> None:
         self.group = group
         self.noun = noun
+        self.folders = folders or {}
 
     def __contains__(self, name: object) -> bool:
         return name in self.names()
@@ -63,10 +66,10 @@ class Registry:
 
     def _unknown(self, name: str) -> str:
         names = self.names()
-        return (
-            f"No {self.noun} {name!r}.{did_you_mean(name, names)} "
-            f"Installed: {', '.join(names) or 'none'}."
-        )
+        hint = did_you_mean(name, names)
+        if name in self.folders:
+            hint = f" In a checkout, `{how_to_install(self.folders[name])}` adds it."
+        return f"No {self.noun} {name!r}.{hint} Installed: {', '.join(names) or 'none'}."
 
 
 def did_you_mean(name: str, names: list[str]) -> str:
@@ -83,14 +86,19 @@ def literal(text: str) -> Any:
         return text
 
 
+def how_to_install(folder: str) -> str:
+    """The command that adds a plugin of this repository."""
+    return f"pip install -c constraints.txt -e {folder}"
+
+
 def _distribution(entry_point: EntryPoint) -> str:
     assert entry_point.dist is not None  # entry_points() sets it
     return f"{entry_point.dist.name} {entry_point.dist.version}"
 
 
-TASKS = Registry("rl2_sb3.tasks", "task distribution")
+TASKS = Registry("rl2_sb3.tasks", "task distribution", {"vizdoom-maze": "plugins/rl2-vizdoom"})
 BASELINES = Registry("rl2_sb3.baselines", "baseline")
 CHECKPOINTS = Registry("rl2_sb3.checkpoints", "checkpoint")
 
-HOW_TO_INSTALL = "pip install -c constraints.txt -e plugins/rl2-checkpoints"
+HOW_TO_INSTALL = how_to_install("plugins/rl2-checkpoints")
 """What gives a checkout the trained agents."""

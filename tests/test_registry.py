@@ -74,6 +74,13 @@ def test_misspelt_name_gets_the_nearest_one(install: Install, name: str, message
         assert str(caught.value) == message
 
 
+def test_a_plugin_that_could_be_installed_is_pointed_to() -> None:
+    fruit = Registry("rl2_sb3.no_fruit", "fruit kind", {"pear": "plugins/orchard"})
+    words = r"No fruit kind 'pear'\. In a checkout, `.* -e plugins/orchard` adds it\."
+    with pytest.raises(ValueError, match=words):
+        fruit.load("pear")
+
+
 def test_empty_group_says_so() -> None:
     with pytest.raises(ValueError, match=r"^No fruit kind 'pear'\. Installed: none\.$"):
         REGISTRY.load("pear")
