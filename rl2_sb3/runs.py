@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch as th
 import tyro
@@ -29,6 +29,28 @@ FILES = (
     *("config.json", "checkpoint.zip*", "agent.safetensors*", "learning_curve.png", "watch.gif"),
     *("progress*.csv", "events.out.tfevents.*", "evaluation.csv", "successes.csv", "adaptation.*"),
 )
+
+
+def whole(text: str) -> int:
+    """A whole number, written as 1000000, 1_000_000 or 1e6."""
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(f"{text} is not a whole number")
+    return int(number)
+
+
+Whole = Annotated[
+    int,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: whole(words[0]),
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+"""For options that people write as 1e6."""
+
 ALGORITHMS: dict[str, type[RL2PPO] | type[RL2TRPO]] = {"ppo": RL2PPO, "trpo": RL2TRPO}
 
 
@@ -99,7 +121,7 @@ class Setting:
 class Run(Setting):
     """What determines a run; its folder keeps it as ``config.json``."""
 
-    steps: int = 1_000_000
+    steps: Whole = 1_000_000
     """Environment steps to train for, over all trials."""
     n_envs: int | None = None
     """Trials that run at once, columns of a rollout; by default 500 for arrays, else 8."""

@@ -115,6 +115,14 @@ def test_evaluate_on_tasks_that_are_held_out(
         rl2("evaluate", str(out), "--options", "sign")
 
 
+def test_steps_in_powers_of_ten(out: Path, capsys: Any) -> None:
+    rl2("train", "bandit", "--steps", "1.6e2", "--out", str(out), *TINY)
+    assert json.loads((out / "config.json").read_text())["steps"] == 160
+    with pytest.raises(SystemExit):
+        rl2("train", "bandit", "--steps", "1.5", "--out", str(out), *TINY)
+    assert "1.5 is not a whole number" in capsys.readouterr().err
+
+
 def test_both_spellings_and_presets(out: Any) -> None:
     common = ["train", "bandit", "--steps", "160", *TINY]
     rl2(*common, "--out", "runs/a", "--gae-lambda", "0.5")
