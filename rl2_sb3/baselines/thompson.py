@@ -96,19 +96,27 @@ class OptimisticThompsonDensity(PosteriorAgent):
 
     def choose(self, successes: Counts, failures: Counts) -> NDArray[np.int64]:
         alpha, beta = self.posterior(successes, failures)
-        draw = beta_draws if min(self.prior_alpha, self.prior_beta) >= 1 else ratios_of_gammas
+        any_draws = beta_draws if min(self.prior_alpha, self.prior_beta) >= 1 else ratios_of_gammas
         kept = self.rng.random(alpha.shape)
         for rows in chunks(len(alpha), self.arms * self.samples):
             a, b = alpha[rows], beta[rows]
+            joint = np.zeros((self.samples, len(a)), np.float32)
+            drawn = []
             # The draws of an arm with a flat density do not decide which joint draw is kept.
-            trial, arm = np.nonzero((a != 1) | (b != 1))
-            if len(trial) == 0:
-                continue
-            draws, log_density = draw(a[trial, arm], b[trial, arm], self.samples, self.rng)
-            begins = np.diff(trial, prepend=-1) > 0
-            joint = np.add.reduceat(log_density, np.flatnonzero(begins), axis=1)
-            best = np.argmax(joint, axis=0)[np.cumsum(begins) - 1]
-            kept[rows][trial, arm] = draws[best, np.arange(len(trial))]
+            least = np.where((a == 1) & (b == 1), 0, np.minimum(a, b))
+            one, two = least == 1, least == 2  # most arms of long trials
+            other = (least > 0) & ~one & ~two
+            for which, draw in (one, whole_draws), (two, whole_draws), (other, any_draws):
+                trial, arm = np.nonzero(which)
+                if len(trial) == 0:
+                    continue
+                draws, log_density = draw(a[trial, arm], b[trial, arm], self.samples, self.rng)
+                begins = np.flatnonzero(np.diff(trial, prepend=-1))
+                joint[:, trial[begins]] += np.add.reduceat(log_density, begins, axis=1)
+                drawn.append((trial, arm, draws))
+            best = np.argmax(joint, axis=0)
+            for trial, arm, draws in drawn:
+                kept[rows][trial, arm] = draws[best[trial], np.arange(len(trial))]
         return np.asarray(np.argmax(kept, axis=1))
 
     def winning(self, alpha: Floats, beta: Floats) -> Floats:
@@ -126,6 +134,24 @@ def chunks(rows: int, numbers_a_row: int) -> Iterator[slice]:
     """Slices of rows, of about ``CHUNK`` numbers each."""
     step = max(1, CHUNK // numbers_a_row)
     return (slice(at, at + step) for at in range(0, rows, step))
+
+
+def whole_draws(
+    alpha: Floats, beta: Floats, samples: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What :func:`beta_draws` does, where all smaller parameters are the same small whole number.
+
+    The product of U^(1/n), U^(1/(n + 1)), ... of m independent uniforms is Beta(n, m).
+    """
+    m, n = int(min(alpha[0], beta[0])), np.maximum(alpha, beta)
+    log_draw = np.zeros((samples, len(n)), np.float32)
+    for i in range(m):
+        log_draw += np.log(uniforms(log_draw.shape, rng)) * single(1 / (n + i))
+    draw = np.exp(log_draw)
+    log_density = single(n - 1) * log_draw
+    if m > 1:
+        log_density += np.float32(m - 1) * np.log(1 - draw)
+    return np.where(alpha == n, draw, 1 - draw), log_density
 
 
 def beta_draws(

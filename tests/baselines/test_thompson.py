@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from rl2_sb3.baselines import (
     OptimisticThompsonMean,
     ThompsonSampling,
 )
-from rl2_sb3.baselines.thompson import beta_draws
+from rl2_sb3.baselines.thompson import beta_draws, whole_draws
 from tests.baselines.test_bandits import play, seen
 
 
@@ -110,15 +111,37 @@ def test_density_tells_the_trials_apart() -> None:
     assert share == pytest.approx([1 / 2, 8 / 9, 0], abs=5 * 0.5 / math.sqrt(len(chosen)))
 
 
-@pytest.mark.parametrize(("alpha", "beta"), [(1, 1), (1, 3), (2, 1), (2.5, 7), (300, 200)])
-def test_draws_of_a_beta_distribution(alpha: float, beta: float) -> None:
-    draws, log_density = beta_draws(
-        np.array([9.0, alpha]), np.array([4.0, beta]), 100_000, np.random.default_rng(0)
-    )
+@pytest.mark.parametrize(
+    ("draw", "beside", "alpha", "beta"),
+    [
+        *((beta_draws, (9, 4), *shape) for shape in ((1, 1), (1, 3), (2, 1), (2.5, 7), (300, 200))),
+        *((whole_draws, (5, 1), *shape) for shape in ((1, 3), (8, 1), (1.5, 1), (1, 400))),
+        *((whole_draws, (2, 9), *shape) for shape in ((2, 2), (2, 3), (90, 2), (2, 2.5))),
+    ],
+)
+def test_draws_of_a_beta_distribution(
+    draw: Any, beside: tuple[int, int], alpha: float, beta: float
+) -> None:
+    shapes = np.array([beside, (alpha, beta)], float).T
+    draws, log_density = draw(*shapes, 100_000, np.random.default_rng(0))
     x, known = draws[:, 1].astype(float), stats.beta(alpha, beta)
     assert stats.kstest(x, known.cdf).pvalue > 0.01
     constant = known.logpdf(x) - log_density[:, 1]
     assert constant == pytest.approx(constant.mean(), abs=1e-3)
+
+
+def test_density_as_it_is_defined() -> None:
+    """Arms with parameters of one, two and more, and one that nobody has pulled."""
+    trials, samples = 20_000, 5
+    won, lost = np.array([0, 1, 3, 4, 0]), np.array([2, 1, 1, 5, 0])
+    known = stats.beta(won + 1, lost + 1)
+    draws = known.rvs((trials, samples, 5), random_state=1)
+    likeliest = known.logpdf(draws).sum(axis=2).argmax(axis=1)
+    expected = np.bincount(draws[np.arange(trials), likeliest].argmax(axis=1), minlength=5)
+    agent = OptimisticThompsonDensity(arms=5, samples=samples)
+    chosen = agent.choose(*(np.tile(counts, (trials, 1)) for counts in (won, lost)))
+    error = 5 * np.sqrt(2 * 0.25 / trials)
+    np.testing.assert_allclose(np.bincount(chosen) / trials, expected / trials, atol=error)
 
 
 def test_density_of_a_prior_near_zero() -> None:
