@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from rl2_sb3.reports.history import COLUMNS
 from rl2_sb3.reports.style import GREY, PALETTE, drawing
 from rl2_sb3.reports.successes import KEPT
 from rl2_sb3.reports.tables import read_table
-from rl2_sb3.reports.words import markdown_table, replace_between
+from rl2_sb3.reports.words import duration, markdown_table, replace_between
 
 TASK, EPISODES, MAZES = "vizdoom-maze", 5, 1000
 SETTING = {
@@ -23,22 +23,24 @@ SETTING = {
 SIZES = {"small": "Small mazes, at most 250 steps", "large": "Large mazes, at most 1000 steps"}
 AGENTS = {
     "snail-random": "Random play, as SNAIL's authors published",
-    "random": "Random play",
+    "random": "Random play (any episode)",
     "paper-rl2": "RL² in the paper",
     "snail": "SNAIL, as published",
     "rl2": "**RL²**",
-    "plan": "Plan of who knows the maze",
+    "plan": "Plan of who knows the maze (any episode)",
 }
+REFERENCES = ("random", "plan")
+"""Who learns nothing from one episode to the next, so that one is enough, in fewer mazes too."""
 EVALUATE = (
-    "rl2 evaluate runs/maze-small --name rl2 --against random --episodes 5 --workers threads "
+    "rl2 evaluate maze-small --name rl2 --episodes 5 --workers threads "
     "--append-to results/table3.csv"
 )
 COMMANDS = (
     EVALUATE,
     EVALUATE.replace("maze-small", "maze-small --options size=large"),
-    "python -m rl2_vizdoom --plans 1000 --random 0 --append-to results/table3.csv",
-    "python -m rl2_vizdoom --size large --plans 1000 --random 0 --append-to results/table3.csv",
-    "python -m rl2_vizdoom.figures runs/maze-small --out docs",
+    "python -m rl2_vizdoom --plans 1000 --random 1000 --append-to results/table3.csv",
+    "python -m rl2_vizdoom --size large --plans 200 --random 1000 --append-to results/table3.csv",
+    "python -m rl2_vizdoom.figures maze-small --out docs",
     "rl2 plot runs/maze-* --save results/learning_curves.csv",
     "rl2 report table3 --readme README.md",
 )
@@ -80,7 +82,8 @@ def write_table3(results: Path, docs: Path, readme: Path | None = None) -> list[
     pictures = {name: words for name, words in PICTURES.items() if (docs / name).exists()}
     report = docs / "table3.md"
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(document(table, pictures), encoding="utf-8")
+    took = read_training(results / "table3.csv")
+    report.write_text(document(table, pictures, took), encoding="utf-8")
     written.insert(0, report)
     if readme is not None:
         replace_between(readme, "table3", short(table))
@@ -98,10 +101,10 @@ def read_successes(path: Path) -> Table:
         if row["task"] == TASK:
             options = dict(part.split("=") for part in row["options"].split())
             size = options.pop("size")
-            once = row["agent"] == "plan"  # the same in all episodes
             settings = row["episodes"], row["trials"], row["deterministic"], row["seed"]
-            as_in_paper = settings == ("1" if once else str(EPISODES), str(MAZES), "False", "0")
-            if size in table and options == SETTING and as_in_paper:
+            as_in_paper = settings == (str(EPISODES), str(MAZES), "False", "0")
+            once = row["agent"] in REFERENCES and row["episodes"] == "1"
+            if size in table and options == SETTING and (as_in_paper or once):
                 _add(table[size], {**row, "improved": row["no_longer_than_first"]})
     return table
 
@@ -112,10 +115,29 @@ def _add(agents: dict[str, dict[int, Played]], row: Mapping[str, str]) -> None:
     agents.setdefault(row["agent"], {})[int(row["episode"])] = Played(*told)
 
 
-def document(table: Table, pictures: Mapping[str, str]) -> str:
+def read_training(path: Path) -> list[list[str]]:
+    """What training took: agent, steps, hours and minutes, hardware; empty without the table."""
+    if not path.exists():
+        return []
+    trained = ("task", "agent", "steps_trained", "seconds", "hardware")
+    rows = [
+        [
+            AGENTS.get(row["agent"], row["agent"]),
+            f"{int(row['steps_trained']):,}",
+            duration(float(row["seconds"])),
+            row["hardware"],
+        ]
+        for row in read_table(path, trained, EVALUATE)
+        if row["task"] == TASK and row["steps_trained"]
+    ]
+    return [row for i, row in enumerate(rows) if row not in rows[:i]]
+
+
+def document(table: Table, pictures: Mapping[str, str], took: Sequence[Sequence[str]] = ()) -> str:
     """The report.
 
     :param pictures: file names beside the report, and what they show
+    :param took: rows of :func:`read_training`
     """
     parts = [
         "# Table 3: visual navigation",
@@ -132,6 +154,9 @@ def document(table: Table, pictures: Mapping[str, str]) -> str:
         parts += [f"## {words}", "### Success", successes(table[size])]
         parts += ["### Steps of successes, and improved mazes", lengths(table[size])]
     parts += [f"## {words}\n\n![{words}]({name})" for name, words in pictures.items()]
+    if took:
+        head = ["agent", "steps", "hours:minutes", "hardware"]
+        parts += ["## Training", markdown_table(head, took)]
     parts += ["## Commands", "```console\n" + "\n".join(COMMANDS) + "\n```"]
     return "\n\n".join(parts) + "\n"
 

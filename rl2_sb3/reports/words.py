@@ -126,7 +126,7 @@ def training(table: Table) -> list[str]:
         [
             f"{look(entry.agent).name}, {cell.words}",
             "" if entry.steps is None else f"{entry.steps:,.0f}",
-            "" if entry.seconds is None else _duration(entry.seconds),
+            "" if entry.seconds is None else duration(entry.seconds),
             entry.training_seed,
             entry.hardware,
             f"`{entry.teacher}`" if entry.teacher else "",
@@ -194,5 +194,6 @@ def in_order(table: Table) -> list[tuple[Cell, Entry]]:
     return [(cell, entry) for cell, entries in table.items() for entry in entries.values()]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Hours and minutes, such as 2:05."""
     return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}"
