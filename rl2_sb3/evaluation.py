@@ -142,7 +142,7 @@ def evaluate_trials(
         tqdm(
             total=n_trials * episodes,
             desc=progress,
-            disable=None if progress else True,  # None: in logs
+            disable=None if progress else True,  # None: but on a terminal
             unit="episode",
             leave=False,
         ) as bar,
@@ -231,9 +231,9 @@ def _run(
         for begun_anew in busy[lost[busy]]:
             returns[trial[begun_anew]], lengths[trial[begun_anew]] = 0, 0
             successes[trial[begun_anew]] = np.nan
-            bar.update(-episode[begun_anew] - 1)
+            bar.update(-int(episode[begun_anew]))
         over = start & ~lost
-        bar.update(int(ended[busy].sum()))
+        bar.update(int((ended & ~lost)[busy].sum()))
         episode = np.where(start, 0, episode + ended)
         trial = np.where(over, trial + env.num_envs, trial)
     return Evaluation(returns, lengths, successes)

@@ -52,6 +52,12 @@ class Registry:
                 f"{_distribution(entry_point)} raised {type(error).__name__}: {error}"
             ) from error
 
+    def hint(self, name: str) -> str:
+        """What to append to an error about an unknown name: how to install it, or the nearest."""
+        if name in self.folders:
+            return f" In a checkout, `{installing(self.folders[name])}` adds it."
+        return did_you_mean(name, self.names())
+
     def _find(self, name: str) -> EntryPoint:
         # By distribution: one that lists its own name twice conflicts with nobody.
         found = {_distribution(ep): ep for ep in entry_points(group=self.group, name=name)}
@@ -65,11 +71,8 @@ class Registry:
         return next(iter(found.values()))
 
     def _unknown(self, name: str) -> str:
-        names = self.names()
-        hint = did_you_mean(name, names)
-        if name in self.folders:
-            hint = f" In a checkout, `{how_to_install(self.folders[name])}` adds it."
-        return f"No {self.noun} {name!r}.{hint} Installed: {', '.join(names) or 'none'}."
+        installed = ", ".join(self.names()) or "none"
+        return f"No {self.noun} {name!r}.{self.hint(name)} Installed: {installed}."
 
 
 def did_you_mean(name: str, names: list[str]) -> str:
@@ -86,7 +89,7 @@ def literal(text: str) -> Any:
         return text
 
 
-def how_to_install(folder: str) -> str:
+def installing(folder: str) -> str:
     """The command that adds a plugin of this repository."""
     return f"pip install -c constraints.txt -e {folder}"
 
@@ -100,5 +103,5 @@ TASKS = Registry("rl2_sb3.tasks", "task distribution", {"vizdoom-maze": "plugins
 BASELINES = Registry("rl2_sb3.baselines", "baseline")
 CHECKPOINTS = Registry("rl2_sb3.checkpoints", "checkpoint")
 
-HOW_TO_INSTALL = how_to_install("plugins/rl2-checkpoints")
+HOW_TO_INSTALL = installing("plugins/rl2-checkpoints")
 """What gives a checkout the trained agents."""

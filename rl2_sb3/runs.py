@@ -49,7 +49,7 @@ Whole = Annotated[
         str_from_instance=lambda value: [str(value)],
     ),
 ]
-"""For options that people write as 1e6."""
+"""For steps, which people write as 1e6."""
 
 ALGORITHMS: dict[str, type[RL2PPO] | type[RL2TRPO]] = {"ppo": RL2PPO, "trpo": RL2TRPO}
 
@@ -184,8 +184,7 @@ def train_run(
         raise ValueError(f"steps={run.steps}: at least 1.")
     config = {**asdict(run), "init": run.init and str(run.init), "options": options}
     config = json.loads(json.dumps(config))
-    if resume:
-        check_settings(out, config)
+    check_folder(out, config, resume, overwrite)
     checkpoint = out / "checkpoint.zip"
     th.set_num_threads(run.threads)
     trials = make_trials(
@@ -204,7 +203,7 @@ def train_run(
         model = _make_model(run, trials)
         if run.init is not None:
             take_weights(model, run.init)
-    claim(out, config, resume, overwrite)
+    claim(out, config, resume)
     model.set_logger(make_logger(out))
     before = model.num_timesteps
     remaining = run.steps - before
@@ -252,10 +251,27 @@ def store_agent(model: RL2PPO | RL2TRPO, out: Path, config: dict[str, Any]) -> P
     return agent
 
 
-def check_settings(out: Path, config: dict[str, Any]) -> None:
-    """Raise a ValueError where the folder holds a run with other settings."""
+def check_free(out: Path, resume: bool, overwrite: bool) -> None:
+    """See that a folder's run is not lost by mistake.
+
+    :raises ValueError: the folder holds a run that is neither to be resumed nor overwritten
+    """
+    if (out / "config.json").exists() and not resume and not overwrite:
+        raise ValueError(
+            f"{out} holds a run. Add --resume to go on with it, --overwrite to begin anew, or "
+            "name another folder with --out."
+        )
+
+
+def check_folder(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
+    """See that a folder is ours to write into, before any work is done.
+
+    :param config: as JSON holds it
+    :raises ValueError: the folder holds a run that is to be kept, or one with other settings
+    """
+    check_free(out, resume, overwrite)
     path = out / "config.json"
-    if not path.exists():
+    if not path.exists() or not resume:
         return
     before = json.loads(path.read_text())
     differing = [
@@ -270,26 +286,16 @@ def check_settings(out: Path, config: dict[str, Any]) -> None:
         )
 
 
-def claim(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
-    """Make sure that the folder is ours to write into, and write the configuration there.
+def claim(out: Path, config: dict[str, Any], resume: bool) -> None:
+    """Write the configuration into a folder; a run there that is not resumed goes, nothing else.
 
     :param config: as JSON holds it
-    :param resume: the folder may hold the same run
-    :param overwrite: a run that the folder holds is removed, and nothing else
-    :raises ValueError: the folder holds a run that is to be kept
     """
     path = out / "config.json"
-    if resume:
-        check_settings(out, config)
-    elif path.exists() and overwrite:
+    if path.exists() and not resume:
         for pattern in FILES:
             for file in out.glob(pattern):
                 file.unlink()
-    elif path.exists():
-        raise ValueError(
-            f"{out} holds a run. Add --resume to go on with it, --overwrite to begin anew, or "
-            "name another folder with --out."
-        )
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(config, indent=2) + "\n")
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from rl2_sb3 import make_trials
+from rl2_sb3.cli import main
 from rl2_sb3.registry import BASELINES, CHECKPOINTS, TASKS, Registry
 
 REGISTRY = Registry("rl2_sb3_test.fruits", "fruit kind")
@@ -74,11 +76,16 @@ def test_misspelt_name_gets_the_nearest_one(install: Install, name: str, message
         assert str(caught.value) == message
 
 
-def test_a_plugin_that_could_be_installed_is_pointed_to() -> None:
+def test_a_plugin_that_could_be_installed_is_pointed_to(monkeypatch: pytest.MonkeyPatch) -> None:
     fruit = Registry("rl2_sb3.no_fruit", "fruit kind", {"pear": "plugins/orchard"})
     words = r"No fruit kind 'pear'\. In a checkout, `.* -e plugins/orchard` adds it\."
     with pytest.raises(ValueError, match=words):
         fruit.load("pear")
+    monkeypatch.setattr(TASKS, "folders", {"pear": "plugins/orchard"})
+    with pytest.raises(ValueError, match=r"`.* -e plugins/orchard` adds it"):
+        make_trials("pear")
+    with pytest.raises(SystemExit, match=r"`.* -e plugins/orchard` adds it"):
+        main(["train", "pear", "--size", "large"])
 
 
 def test_empty_group_says_so() -> None:

@@ -21,11 +21,11 @@ from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecTransposeImage
 
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
-from rl2_sb3.algorithms.saving import SavedTraining, trials_like
+from rl2_sb3.algorithms.saving import SavedTraining
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
-from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials
+from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials, trials_like
 from rl2_sb3.trials.wrapper import lost_trials
 
 Self = TypeVar("Self", bound="TrialRollouts")
@@ -204,6 +204,6 @@ def _check_privileged(trials: VecEnv) -> None:
     if isinstance(inner, VecEnvWrapper) and any(trials.get_attr("privileged")):
         raise ValueError(
             f"Privileged trials in a {type(inner).__name__}: what is learned from, the expected "
-            "rewards, does not pass through a wrapper. Pass what make_trials(..., privileged=True) "
-            "gave, or make the trials without privileged."
+            "rewards, would be lost or go past that wrapper. Pass what make_trials(..., "
+            "privileged=True) gave, or make the trials without privileged."
         )

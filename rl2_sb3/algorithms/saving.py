@@ -12,18 +12,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import gymnasium as gym
 import torch as th
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import check_for_correct_spaces
-from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3.agent import save_agent
 from rl2_sb3.policies import GRUPolicy
-from rl2_sb3.trials.make import as_trials, env_episodes
-from rl2_sb3.trials.spaces import is_trial_space
+from rl2_sb3.trials.make import env_episodes, trials_like
 
 Self = TypeVar("Self", bound="SavedTraining")
 
@@ -173,12 +170,6 @@ class SavedTraining(OnPolicyAlgorithm):
             if not force_reset:
                 model._set_resume_state(model.resume_state)
         return model
-
-
-def trials_like(env: GymEnv | str, episodes: int | None) -> VecEnv:
-    """Trials as they are; a plain environment as trials of ``episodes`` episodes."""
-    are_trials = isinstance(env, (VecEnv, gym.Env)) and is_trial_space(env.observation_space)
-    return as_trials(env, None if are_trials else episodes)
 
 
 def _read(path: Any, wanted: str, custom_objects: dict[str, Any] | None) -> dict[str, Any]:

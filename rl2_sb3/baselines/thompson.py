@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,12 @@ class OptimisticThompsonDensity(PosteriorAgent):
             least = np.where((a == 1) & (b == 1), 0, np.minimum(a, b))
             one, two = least == 1, least == 2  # most arms of long trials
             other = (least > 0) & ~one & ~two
-            for which, draw in (one, whole_draws), (two, whole_draws), (other, any_draws):
+            kinds = (
+                (one, partial(whole_draws, 1)),
+                (two, partial(whole_draws, 2)),
+                (other, any_draws),
+            )
+            for which, draw in kinds:
                 trial, arm = np.nonzero(which)
                 if len(trial) == 0:
                     continue
@@ -137,20 +143,23 @@ def chunks(rows: int, numbers_a_row: int) -> Iterator[slice]:
 
 
 def whole_draws(
-    alpha: Floats, beta: Floats, samples: int, rng: np.random.Generator
+    least: int, alpha: Floats, beta: Floats, samples: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What :func:`beta_draws` does, where all smaller parameters are the same small whole number.
+    """What :func:`beta_draws` does, where the smaller parameter is a small whole number.
 
     The product of U^(1/n), U^(1/(n + 1)), ... of m independent uniforms is Beta(n, m).
+
+    :param least: m, the smaller of ``alpha`` and ``beta`` throughout
     """
-    m, n = int(min(alpha[0], beta[0])), np.maximum(alpha, beta)
+    n = np.maximum(alpha, beta)
     log_draw = np.zeros((samples, len(n)), np.float32)
-    for i in range(m):
+    for i in range(least):
         log_draw += np.log(uniforms(log_draw.shape, rng)) * single(1 / (n + i))
     draw = np.exp(log_draw)
     log_density = single(n - 1) * log_draw
-    if m > 1:
-        log_density += np.float32(m - 1) * np.log(1 - draw)
+    if least > 1:
+        with np.errstate(divide="ignore"):  # a draw that rounds to 1 has no density
+            log_density += np.float32(least - 1) * np.log(1 - draw)
     return np.where(alpha == n, draw, 1 - draw), log_density
 
 

@@ -21,7 +21,7 @@ from rl2_sb3.imitation import imitate as imitate_teacher
 from rl2_sb3.provenance import hardware
 from rl2_sb3.reports import imitation_curve
 from rl2_sb3.reports.logs import KL, read_progress
-from rl2_sb3.runs import Setting, check_settings, claim, make_logger, store_agent
+from rl2_sb3.runs import Setting, check_folder, check_free, claim, make_logger, store_agent
 from rl2_sb3.transfer import take_weights
 from rl2_sb3.trials.make import make_tasks, make_trials
 
@@ -77,14 +77,14 @@ def imitate(args: Sequence[str]) -> None:
     """Parse the options and learn."""
     settings, after = preset_settings("imitate", args)
     given, options = task_options("imitate", Imitate, args, **settings)
+    check_free(given.out, given.resume, given.overwrite)
     if after is not None and given.init is None:
         given.init = beginning(after, given, imitate)
     names = [field.name for field in dataclasses.fields(Imitation)]
     config: dict[str, Any] = {name: getattr(given, name) for name in names}
     config |= {"init": given.init and str(given.init), "options": options}
     config = json.loads(json.dumps(config))
-    if given.resume:
-        check_settings(given.out, config)
+    check_folder(given.out, config, given.resume, given.overwrite)
     checkpoint = given.out / "checkpoint.zip"
     th.set_num_threads(given.threads)
     tasks = make_tasks(given.task, **options)
@@ -106,7 +106,7 @@ def imitate(args: Sequence[str]) -> None:
         )
         if given.init is not None:
             take_weights(model, given.init)
-    claim(given.out, config, given.resume, given.overwrite)
+    claim(given.out, config, given.resume)
     model.set_logger(make_logger(given.out))
     saved = time.monotonic()
 

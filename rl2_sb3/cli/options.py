@@ -100,7 +100,7 @@ def task_options(
     :param preset: the command's own, where they are not given
     :return: the configuration, and the task's options
     """
-    named = next((arg for arg in args if arg in TASKS), task)
+    named = next((arg for arg in args if arg in TASKS or arg in TASKS.folders), task)
     options = options if named == task else None
     default: dict[str, Any] = {"task": task or tyro.MISSING, **preset}
     if named is not None:

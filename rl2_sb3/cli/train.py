@@ -13,7 +13,7 @@ import tyro
 from rl2_sb3.cli.imitate import imitate
 from rl2_sb3.cli.options import beginning, preset_settings, task_options
 from rl2_sb3.presets import TRAIN
-from rl2_sb3.runs import Run, train_run
+from rl2_sb3.runs import Run, check_free, train_run
 
 
 @dataclass(kw_only=True)
@@ -28,8 +28,8 @@ class Train(Run):
     out: Path = Path("runs/latest")
     """Folder of the run."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "default"
-    """Settings to begin with; `paper` has those of Duan et al. 2016, `bandit-k10-n100` and others
-    those of an agent that comes with rl2-checkpoints (`rl2 train --preset list` shows all)."""
+    """Settings to begin with; `paper` has those of Duan et al. 2016, `bandit-k10-n100`,
+    `maze-small` and others those of an agent that was trained with them (`--preset list`)."""
     resume: bool = False
     """Go on from the last checkpoint in the folder, if there is one."""
     overwrite: bool = False
@@ -44,6 +44,7 @@ def train(args: Sequence[str]) -> None:
     """Parse the options, the task's own among them, and train."""
     settings, after = preset_settings("train", args)
     config, options = task_options("train", Train, args, **settings)
+    check_free(config.out, config.resume, config.overwrite)
     if after is not None and config.init is None:
         config.init = beginning(after, config, train if after in TRAIN else imitate)
     train_run(

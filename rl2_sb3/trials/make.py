@@ -114,7 +114,7 @@ def make_tasks(source: EnvSource, **options: Any) -> Any:
     except gym.error.Error as error:
         raise ValueError(
             f"{source!r} is neither a registered task distribution nor a Gymnasium environment: "
-            f"{error}{did_you_mean(source, TASKS.names())}"
+            f"{error}{TASKS.hint(source)}"
         ) from error
     return partial(gym.make, source, **options)
 
@@ -184,6 +184,12 @@ def as_trials(env: GymEnv | EnvSource, episodes: int | None = None) -> VecEnv:
         f"{env!r} is no environment: pass a Gymnasium environment, its id, a task distribution or "
         "its name, or a VecEnv."
     )
+
+
+def trials_like(env: GymEnv | str, episodes: int | None) -> VecEnv:
+    """Trials as they are; a plain environment as trials of ``episodes`` episodes."""
+    are_trials = isinstance(env, (VecEnv, gym.Env)) and is_trial_space(env.observation_space)
+    return as_trials(env, None if are_trials else episodes)
 
 
 def env_episodes(env: VecEnv | gym.Env[Any, Any]) -> int:

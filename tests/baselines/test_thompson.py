@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -115,8 +116,14 @@ def test_density_tells_the_trials_apart() -> None:
     ("draw", "beside", "alpha", "beta"),
     [
         *((beta_draws, (9, 4), *shape) for shape in ((1, 1), (1, 3), (2, 1), (2.5, 7), (300, 200))),
-        *((whole_draws, (5, 1), *shape) for shape in ((1, 3), (8, 1), (1.5, 1), (1, 400))),
-        *((whole_draws, (2, 9), *shape) for shape in ((2, 2), (2, 3), (90, 2), (2, 2.5))),
+        *(
+            (partial(whole_draws, 1), (5, 1), *shape)
+            for shape in ((1, 3), (8, 1), (1.5, 1), (1, 400))
+        ),
+        *(
+            (partial(whole_draws, 2), (2, 9), *shape)
+            for shape in ((2, 2), (2, 3), (90, 2), (2, 2.5))
+        ),
     ],
 )
 def test_draws_of_a_beta_distribution(
