@@ -1,7 +1,7 @@
 """Settings as tables: the name of a preset, and what it sets on the command line.
 
 A preset's ``options`` are those of the task, and ``after`` names the preset whose agent it goes on
-from. All else is a field of :class:`~rl2_sb3.runs.Run`, or of
+from. All else is a field of :class:`~rl2_sb3.settings.Run`, or of
 :class:`~rl2_sb3.cli.imitate.Imitation`.
 """
 

@@ -12,7 +12,7 @@ from rl2_sb3 import load_agent
 from rl2_sb3.cli import main
 from rl2_sb3.cli.imitate import Imitation
 from rl2_sb3.presets import IMITATION, TRAIN
-from rl2_sb3.runs import Run
+from rl2_sb3.settings import Run
 
 EXTRA = {"options", "after"}
 

@@ -21,7 +21,8 @@ from rl2_sb3.imitation import imitate as imitate_teacher
 from rl2_sb3.provenance import hardware
 from rl2_sb3.reports import imitation_curve
 from rl2_sb3.reports.logs import KL, read_progress
-from rl2_sb3.runs import Setting, check_folder, check_free, claim, make_logger, store_agent
+from rl2_sb3.runs import check_folder, check_free, claim, make_logger, store_agent
+from rl2_sb3.settings import Setting
 from rl2_sb3.transfer import take_weights
 from rl2_sb3.trials.make import make_tasks, make_trials
 

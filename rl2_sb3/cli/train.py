@@ -13,7 +13,8 @@ import tyro
 from rl2_sb3.cli.imitate import imitate
 from rl2_sb3.cli.options import beginning, preset_settings, task_options
 from rl2_sb3.presets import TRAIN
-from rl2_sb3.runs import Run, check_free, train_run
+from rl2_sb3.runs import check_free, train_run
+from rl2_sb3.settings import Run
 
 
 @dataclass(kw_only=True)
