@@ -90,7 +90,8 @@ from rl2_sb3.registry import CHECKPOINTS
 
 for name in CHECKPOINTS.names():
     info = load_agent(name).info
-    arms, episodes = re.match("(?:bandit-k([0-9]+)|mdp)-n([0-9]+)", name).groups()
+    sizes = re.match("(?:bandit-k([0-9]+)|mdp)-n([0-9]+)", name)
+    arms, episodes = sizes.groups() if sizes else (None, 2)
     assert info["options"].get("arms") == (arms and int(arms)), (name, info)
     assert info["episodes"] == int(episodes), (name, info)
     assert name.endswith("-imitation") == bool(info.get("teacher")), (name, info)
@@ -108,13 +109,13 @@ def test_checkpoints_are_loaded_by_name(install: Install, tmp_path: Path) -> Non
     steps = {}
     for name, size, count in re.findall(r"^checkpoint (\S+) (\S+) (\S+)$", printed, re.MULTILINE):
         steps[name] = count
-        assert int(size) < 1 << 21
+        assert int(size) < 1 << 22
     folder = PLUGINS / "rl2-checkpoints"
     files = {path.stem for path in (folder / "rl2_checkpoints").glob("*.safetensors")}
     told = re.findall(r"^\| `(.+?)` \|", (folder / "README.md").read_text(), re.MULTILINE)
     assert steps.keys() == files == set(told)
     for name, count in steps.items():
-        line = rf"^{name} +(bandit|tabular-mdp) .* {count} +(reward|gittins|beb)"
+        line = rf"^{name} +(bandit|tabular-mdp|vizdoom-maze) .* {count} +(reward|gittins|beb)"
         assert re.search(line, printed, re.MULTILINE)
     assert re.search("^ +rl2-checkpoints 0.1.0 *$", printed, re.MULTILINE)
     rows = csv.DictReader((tmp_path / "played" / "evaluation.csv").read_text().splitlines())
@@ -127,6 +128,10 @@ def test_the_checkpoints_means_are_those_of_the_tables() -> None:
     for table in ("table1", "table2"):
         text = (PLUGINS.parent / "results" / f"{table}.csv").read_text()
         means |= {row["spec"]: float(row["mean"]) for row in csv.DictReader(text.splitlines())}
+    played = (PLUGINS.parent / "results" / "table3.csv").read_text()
+    for row in csv.DictReader(played.splitlines()):
+        if row["agent"] == "rl2" and row["options"].startswith("size=small"):
+            means["maze-small"] = float(row["mean"])
     readme = (PLUGINS / "rl2-checkpoints" / "README.md").read_text()
     told = re.findall(r"^\| `(.+?)` \| ([\d.]+) ± ", readme, re.MULTILINE)
     assert len(told) == readme.count("\n| `")

@@ -64,8 +64,10 @@ def _row(name: str) -> list[str]:
 
 
 def _unusual(task: Any, options: dict[str, Any]) -> str:
-    """Options of a task that are not what it takes by default."""
-    defaults = inspect.signature(TASKS.load(task)).parameters if task in TASKS else {}
+    """Options of a task that are not what it takes by default, where that is known."""
+    if task not in TASKS:
+        return ""
+    defaults = inspect.signature(TASKS.load(task)).parameters
     usual = {name: parameter.default for name, parameter in defaults.items()}
     return " ".join(f"{k}={v}" for k, v in options.items() if usual.get(k) != v)
 
