@@ -30,20 +30,20 @@ AGENTS = {
     "plan": "Plan of who knows the maze (any episode)",
 }
 FEWER = 200
-"""Large mazes that the plan goes through: each takes two seconds."""
+"""Large mazes of the references: a plan takes two seconds."""
 REFERENCES = ("random", "plan")
 """Who learns nothing from one episode to the next, so that one is enough."""
 EVALUATE = (
     "rl2 evaluate maze-small --name rl2 --episodes 5 --workers threads "
     "--append-to results/table3.csv"
 )
-REFER = "python -m rl2_vizdoom --size {} --plans {} --random 1000 --append-to results/table3.csv"
+REFER = "python -m rl2_vizdoom --size {1} --plans {0} --random {0} --append-to results/table3.csv"
 COMMANDS = (
     "pip install -c constraints.txt -e plugins/rl2-vizdoom -e plugins/rl2-checkpoints",
     EVALUATE,
     EVALUATE.replace("maze-small", "maze-small --options size=large"),
-    REFER.format("small", MAZES),
-    REFER.format("large", FEWER),
+    REFER.format(MAZES, "small"),
+    REFER.format(FEWER, "large"),
     "python -m rl2_vizdoom.figures maze-small --out docs",
     "rl2 plot runs/maze-* --save results/learning_curves.csv",
     "rl2 report table3 --readme README.md",
@@ -148,8 +148,8 @@ def document(table: Table, pictures: Mapping[str, str], took: Sequence[Sequence[
         "# Table 3: visual navigation",
         "Written by `rl2 report table3` from the tables under `results/`: edit nothing here.",
         "A player sees a maze in 40x30 pixels and looks for a red block, which stays where it is "
-        "through the five episodes of a trial. 1000 test mazes of each size (the plan goes through "
-        f"{FEWER} of the large ones), none of them met in "
+        "through the five episodes of a trial. 1000 test mazes of each size (200 of the large ones for the plan "
+        "and random play), none of them met in "
         "training, which has small ones alone and two episodes. A success reaches the goal before "
         "the horizon; lengths are those of successes, in steps, ± their standard error (of random "
         "play, SNAIL's authors seem to have counted failures at the horizon); improved "
