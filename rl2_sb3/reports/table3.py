@@ -148,8 +148,8 @@ def document(table: Table, pictures: Mapping[str, str], took: Sequence[Sequence[
         "# Table 3: visual navigation",
         "Written by `rl2 report table3` from the tables under `results/`: edit nothing here.",
         "A player sees a maze in 40x30 pixels and looks for a red block, which stays where it is "
-        "through the five episodes of a trial. 1000 test mazes of each size (200 of the large ones for the plan "
-        "and random play), none of them met in "
+        "through the five episodes of a trial. 1000 test mazes of each size (200 of the large ones "
+        "for the plan and random play), none of them met in "
         "training, which has small ones alone and two episodes. A success reaches the goal before "
         "the horizon; lengths are those of successes, in steps, ± their standard error (of random "
         "play, SNAIL's authors seem to have counted failures at the horizon); improved "
