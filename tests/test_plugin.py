@@ -133,7 +133,7 @@ def test_the_checkpoints_means_are_those_of_the_tables() -> None:
         if row["agent"] == "rl2" and row["options"].startswith("size=small"):
             means["maze-small"] = float(row["mean"])
     readme = (PLUGINS / "rl2-checkpoints" / "README.md").read_text()
-    told = re.findall(r"^\| `(.+?)` \| ([\d.]+) ± ", readme, re.MULTILINE)
+    told = re.findall(r"^\| `(.+?)` \| (-?[\d.]+) ± ", readme, re.MULTILINE)
     assert len(told) == readme.count("\n| `")
     for name, mean in told:
         assert f"{means[name]:.{len(mean.partition('.')[2])}f}" == mean, name
