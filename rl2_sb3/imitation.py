@@ -24,7 +24,11 @@ from rl2_sb3.trials.make import trial_length
 
 
 class Teacher(Protocol):
-    """A baseline whose choices are known as probabilities."""
+    """A baseline whose choices are known as probabilities.
+
+    One that plans may have ``action_costs(state)``, too: what each action loses against the best,
+    ``(trials, actions)``, after the observation that this state has come from.
+    """
 
     def action_probabilities(
         self, observation: Any, state: Any = None, episode_start: Any = None
@@ -38,6 +42,8 @@ class Played(NamedTuple):
     observations: dict[str, NDArray[Any]]
     probabilities: NDArray[np.floating]
     """The teacher's, of each action, ``(steps, columns, actions)``."""
+    costs: NDArray[np.floating]
+    """What each action loses, of the same shape; zeros where the teacher is not asked."""
     rewards: NDArray[np.floating]
     """``(steps, columns)``."""
     by_student: NDArray[np.bool_]
@@ -47,7 +53,9 @@ class Played(NamedTuple):
         """A part of the columns."""
         observations = {key: part[:, some] for key, part in self.observations.items()}
         return Played(
-            observations, self.probabilities[:, some], self.rewards[:, some], self.by_student[some]
+            observations,
+            *(self.probabilities[:, some], self.costs[:, some], self.rewards[:, some]),
+            self.by_student[some],
         )
 
 
@@ -57,8 +65,9 @@ class Demonstrations:
     :param trials: where they act, all trials of one length
     :param student: acts in a share of the columns, and the teacher says there what it would do
     :param student_share: of the columns, 0 to 1, spread evenly
+    :param costs: ask the teacher what actions cost
     :raises ValueError: trials of different lengths, actions that are not discrete, or a baseline
-        that does not tell its action probabilities
+        that does not tell its action probabilities, or not their costs
     """
 
     def __init__(
@@ -68,6 +77,7 @@ class Demonstrations:
         seed: int,
         student: GRUPolicy | None = None,
         student_share: float = 0.0,
+        costs: bool = False,
     ):
         length = trial_length(trials)
         if length is None or trials.action_space.shape != ():
@@ -77,7 +87,13 @@ class Demonstrations:
                 f"{teacher} does not tell its action probabilities: greedy, ucb1, thompson, "
                 "gittins, and for tabular MDPs beb, ucrl2 and greedy-mdp do."
             )
+        if costs and not callable(getattr(teacher, "action_costs", None)):
+            raise ValueError(
+                f"{teacher} does not tell what actions cost: beb, ucrl2 and greedy-mdp do. "
+                "Leave cost_share at 0."
+            )
         self.trials, self.teacher, self.seed, self.length = trials, teacher, seed, length
+        self.ask_costs: Any = teacher.action_costs if costs else None  # type: ignore[attr-defined]
         self.student = student
         self.by_student = students_columns(trials.num_envs, student_share)
 
@@ -89,7 +105,7 @@ class Demonstrations:
         :return: the trials, and the next ones' first observation
         """
         rng = np.random.default_rng([self.seed, number])
-        seen, probabilities, rewards, state = [], [], [], None
+        seen, probabilities, costs, rewards, state = [], [], [], [], None
         memory: Any = None
         for _ in range(self.length):
             chances, state = self.teacher.action_probabilities(obs, state)
@@ -101,11 +117,12 @@ class Demonstrations:
             actions = np.minimum((taken.cumsum(axis=1) < draw).sum(axis=1), taken.shape[1] - 1)
             seen.append(obs)
             probabilities.append(chances)
+            costs.append(self.ask_costs(state) if self.ask_costs else np.zeros_like(chances))
             obs, reward, _, _ = self.trials.step(actions)
             rewards.append(reward)
         observations = {key: np.stack([each[key] for each in seen]) for key in seen[0]}
-        played = Played(observations, np.stack(probabilities), np.stack(rewards), self.by_student)
-        return played, obs
+        choices = np.stack(probabilities), np.stack(costs)
+        return Played(observations, *choices, np.stack(rewards), self.by_student), obs
 
     def _students_chances(
         self, obs: Any, memory: th.Tensor | None
@@ -131,6 +148,7 @@ def imitate(
     learning_rate: float = 2e-3,
     seed: int = 0,
     student_share: float = 0.0,
+    cost_share: float = 0.0,
     on_round: Any = None,
     progress: bool = True,
 ) -> RL2PPO:
@@ -145,11 +163,17 @@ def imitate(
         of one round make several minibatches
     :param student_share: share of the trials that the student acts in, with the teacher's choices
         as its targets: it learns what to do where it gets itself to (DAgger, Ross et al. 2011)
+    :param cost_share: share of the loss, 0 to 1, that is what the policy's choices cost in the
+        teacher's plan; the rest is the cross-entropy, to which all mistakes are alike (Ross &
+        Bagnell 2014)
     :param on_round: called after each round, with nothing
     :raises ValueError: see :func:`batches_of_a_round` and :class:`Demonstrations`
     """
     assert model.env is not None
-    demonstrations = Demonstrations(model.env, teacher, seed, model.policy, student_share)
+    check_cost_share(cost_share)
+    demonstrations = Demonstrations(
+        model.env, teacher, seed, model.policy, student_share, costs=cost_share > 0
+    )
     size = model.n_envs if trials_per_batch is None else trials_per_batch
     parts = batches_of_a_round(model.n_envs, size, batches)
     steps = demonstrations.length * size
@@ -177,7 +201,9 @@ def imitate(
         for group in policy.optimizer.param_groups:
             group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * number / batches))
         policy.optimizer.zero_grad()
-        loss = cross_entropy + model.vf_coef * value_loss
+        cost = (log_chances.exp() * rows(batch.costs, model.device).float()).sum(dim=1).mean()
+        policy_loss = (1 - cost_share) * cross_entropy + cost_share * cost
+        loss = policy_loss + model.vf_coef * value_loss
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(policy.parameters(), model.max_grad_norm)
         policy.optimizer.step()
@@ -186,6 +212,8 @@ def imitate(
         divergence = cross_entropy.item() - entropy.item()
         model.logger.record_mean("imitation/kl", divergence)
         model.logger.record_mean("imitation/value_loss", value_loss.item())
+        if cost_share:
+            model.logger.record_mean("imitation/cost", demonstrations.length * cost.item())
         whole = batch.rewards.sum(axis=0)
         for name, trials in (("teacher", ~batch.by_student), ("student", batch.by_student)):
             if trials.any():
@@ -210,6 +238,15 @@ def students_columns(columns: int, share: float) -> NDArray[np.bool_]:
             f"student_share={share}: use one from 0 to 1, and of {columns} columns one at least."
         )
     return np.asarray(by_student)
+
+
+def check_cost_share(share: float) -> None:
+    """Refuse a share that is none.
+
+    :raises ValueError: not from 0 to 1
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"cost_share={share}: use one from 0 to 1.")
 
 
 def batches_of_a_round(columns: int, size: int, batches: int) -> int:

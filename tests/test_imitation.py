@@ -8,9 +8,11 @@ import torch as th
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, load_agent, make_trials
 from rl2_sb3.agent import is_acting
 from rl2_sb3.baselines import Greedy
+from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.cli import main
 from rl2_sb3.imitation import Demonstrations, imitate, returns_to_go
 from rl2_sb3.reports.logs import KL, read_progress
+from rl2_sb3.tasks import TabularMDP
 
 
 def test_returns_to_go_by_hand() -> None:
@@ -24,7 +26,8 @@ def test_demonstrations_are_the_teachers_trials() -> None:
     trials = make_trials("bandit", 400, 6, seed=0, arms=3)
     demonstrations = Demonstrations(trials, Greedy(arms=3), seed=0)
     played, following = demonstrations.play(0, trials.reset())
-    rows, chances, rewards, _ = played
+    rows, chances, costs, rewards, _ = played
+    assert not costs.any()
     start = rows["start"].reshape(6, 400)
     assert start[0].all()
     assert not start[1:].any()
@@ -52,7 +55,7 @@ def test_the_student_plays_and_the_teacher_says_what_it_would_do() -> None:
         head.weight.zero_()
         head.bias.copy_(th.tensor([0.0, 0.0, 50.0]))  # it pulls the last arm
     demonstrations = Demonstrations(trials, Greedy(arms=3), 0, model.policy, student_share=0.25)
-    rows, chances, rewards, by_student = demonstrations.play(0, trials.reset())[0]
+    rows, chances, _, rewards, by_student = demonstrations.play(0, trials.reset())[0]
     assert by_student.nonzero()[0].tolist() == list(range(3, 40, 4))
     actions = rows["action"].reshape(6, 40)[1:]
     assert (actions[:, by_student] == 2).all()
@@ -67,6 +70,37 @@ def test_the_student_plays_and_the_teacher_says_what_it_would_do() -> None:
         Demonstrations(trials, Greedy(arms=3), 0, model.policy, student_share=1.5)
     with pytest.raises(ValueError, match="of 40 columns one at least"):
         Demonstrations(trials, Greedy(arms=3), 0, model.policy, student_share=0.01)
+
+
+def test_a_planner_tells_what_actions_cost() -> None:
+    """No more than rounding where it would act itself, and what its plan says elsewhere."""
+    tasks = TabularMDP(states=3, actions=2, horizon=2)
+    teacher = make_baseline("beb(scaling=0)", tasks, 2)
+    trials = make_trials(tasks, 50, 2, seed=0)
+    played, _ = Demonstrations(trials, teacher, seed=0, costs=True).play(0, trials.reset())
+    assert played.costs.shape == played.probabilities.shape == (4, 50, 2)
+    assert (played.costs.min(axis=2) == 0).all()
+    np.testing.assert_array_equal(played.costs == 0, played.probabilities > 0)
+
+
+@pytest.mark.parametrize(("cost_share", "arm"), [(0.0, 1), (1.0, 2)])
+def test_costs_count_as_their_share_says(cost_share: float, arm: int) -> None:
+    """A teacher that pulls arm 1, although arm 2 costs less."""
+
+    class Torn:
+        def action_probabilities(self, obs: Any, state: Any = None) -> tuple[Any, Any]:
+            return np.tile([0.0, 1.0, 0.0], (len(obs["start"]), 1)), obs
+
+        def action_costs(self, state: Any) -> Any:
+            return np.tile([1.0, 0.5, 0.0], (len(state["start"]), 1))
+
+    trials = make_trials("bandit", 16, 3, seed=0, arms=3)
+    model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8}, seed=0)
+    model.set_logger(_silent())
+    imitate(model, Torn(), 150, learning_rate=3e-2, cost_share=cost_share, progress=False)
+    played = Demonstrations(trials, Torn(), 0, model.policy, 1.0).play(0, trials.reset())[0]
+    actions = played.observations["action"].reshape(3, 16)[1:]
+    assert (actions == arm).mean() > 0.9
 
 
 def test_a_policy_learns_its_teacher() -> None:
@@ -207,8 +241,9 @@ def test_a_bad_share_is_refused_before_anything_is_removed(
     small = ["--batches", "1", "--trials-per-batch", "2", "--episodes", "2", "--no-progress"]
     main(["imitate", "bandit", *small])
     before = sorted(Path("runs/imitation").iterdir())
-    with pytest.raises(SystemExit, match=r"student_share=1\.5: use one from 0 to 1"):
-        main(["imitate", "bandit", *small, "--student-share", "1.5", "--overwrite"])
+    for share in ("student", "cost"):
+        with pytest.raises(SystemExit, match=rf"{share}_share=1\.5: use one from 0 to 1"):
+            main(["imitate", "bandit", *small, f"--{share}-share", "1.5", "--overwrite"])
     assert sorted(Path("runs/imitation").iterdir()) == before
 
 
@@ -221,3 +256,5 @@ def test_what_cannot_be_imitated() -> None:
         Demonstrations(bandit, Silent(), seed=0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="one length"):
         Demonstrations(make_trials("CartPole-v1", 2), Greedy(arms=2), seed=0)
+    with pytest.raises(ValueError, match="does not tell what actions cost"):
+        Demonstrations(bandit, Greedy(arms=2), seed=0, costs=True)

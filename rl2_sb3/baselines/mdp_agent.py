@@ -248,6 +248,14 @@ class CertainPlanner(MDPAgent):
         """The probability (N, actions) with which :meth:`choose` chooses each action."""
         return self.softened(memory) if self.temperature else shared(self.best(memory))
 
+    def action_costs(self, memory: Memory) -> Floats:
+        """What each action loses against the best, as the plan has it, (N, actions), 0 or more.
+
+        :param memory: the state that :meth:`action_probabilities` returned
+        """
+        worth = self.worth(memory)
+        return np.asarray(worth.max(axis=1, keepdims=True) - worth)
+
     def softened(self, memory: Memory) -> Floats:
         """Probabilities (N, actions) by temperature."""
         worth = self.worth(memory)

@@ -16,7 +16,7 @@ import tyro
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.cli.options import beginning, preset_settings, task_options
-from rl2_sb3.imitation import batches_of_a_round, students_columns
+from rl2_sb3.imitation import batches_of_a_round, check_cost_share, students_columns
 from rl2_sb3.imitation import imitate as imitate_teacher
 from rl2_sb3.provenance import hardware
 from rl2_sb3.reports import imitation_curve
@@ -43,6 +43,9 @@ class Imitation(Setting):
     student_share: float = 0.0
     """Share of the trials that the student plays itself while the teacher says what it would do
     (DAgger): it learns what to do where its own mistakes lead."""
+    cost_share: float = 0.0
+    """Share of the loss that is what the student's choices cost in the teacher's plan; the rest is
+    the cross-entropy, to which all mistakes are alike. For teachers that plan."""
     learning_rate: float = 2e-3
     """Of Adam, falling to zero along a cosine."""
     gamma: float = 1.0
@@ -93,6 +96,7 @@ def imitate(args: Sequence[str]) -> None:
     columns = given.trials_per_batch if given.n_envs is None else given.n_envs
     batches_of_a_round(columns, given.trials_per_batch, given.batches)  # or an error, at once
     students_columns(columns, given.student_share)  # the same
+    check_cost_share(given.cost_share)
     trials = make_trials(tasks, columns, given.episodes)
     if given.resume and checkpoint.exists():
         model = RL2PPO.load(checkpoint, trials, device=given.device, force_reset=False)
@@ -126,6 +130,7 @@ def imitate(args: Sequence[str]) -> None:
             given.learning_rate,
             given.seed,
             given.student_share,
+            given.cost_share,
             on_round=save_sometimes,
             progress=given.progress,
         )

@@ -247,6 +247,7 @@ def test_a_temperature_tells_how_near_the_others_are_to_the_best() -> None:
     probabilities, _ = agent.action_probabilities(observation, memory)
     values = last.values[0, last.step[0], 0]
     assert np.diff(np.log(probabilities[0])) == pytest.approx(np.diff(values) / 0.5)
+    assert agent.action_costs(last)[0] == pytest.approx(values.max() - values)
     share = np.bincount(action, minlength=2) / trials
     assert share == pytest.approx(probabilities[0], abs=5 * 0.5 / math.sqrt(trials))
     assert 0.01 < probabilities[0].min() < 0.49
@@ -335,7 +336,7 @@ def test_plays_the_gymnasium_environment(kind: type[MDPAgent]) -> None:
 def test_beb_can_be_imitated() -> None:
     trials = make_trials(SMALL, 5, episodes=3, seed=0)
     demonstrations = Demonstrations(trials, BEB(tasks=SMALL), seed=0)
-    (_, probabilities, rewards, _), _ = demonstrations.play(0, trials.reset())
+    (_, probabilities, _, rewards, _), _ = demonstrations.play(0, trials.reset())
     assert probabilities.shape == (3 * 4, 5, 2)
     assert probabilities.sum(axis=2) == pytest.approx(1)
     assert rewards.shape == (12, 5)
