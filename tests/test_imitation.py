@@ -88,7 +88,9 @@ def test_costs_count_as_their_share_says(cost_share: float, arm: int) -> None:
     """A teacher that pulls arm 1, although arm 2 costs less."""
 
     class Torn:
-        def action_probabilities(self, obs: Any, state: Any = None) -> tuple[Any, Any]:
+        def action_probabilities(
+            self, obs: Any, state: Any = None, episode_start: Any = None
+        ) -> tuple[Any, Any]:
             return np.tile([0.0, 1.0, 0.0], (len(obs["start"]), 1)), obs
 
         def action_costs(self, state: Any) -> Any:
