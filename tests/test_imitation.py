@@ -7,8 +7,7 @@ import torch as th
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, load_agent, make_trials
 from rl2_sb3.agent import is_acting
-from rl2_sb3.baselines import Greedy
-from rl2_sb3.baselines.base import make_baseline
+from rl2_sb3.baselines import BEB, Greedy
 from rl2_sb3.cli import main
 from rl2_sb3.imitation import Demonstrations, imitate, returns_to_go
 from rl2_sb3.reports.logs import KL, read_progress
@@ -75,7 +74,7 @@ def test_the_student_plays_and_the_teacher_says_what_it_would_do() -> None:
 def test_a_planner_tells_what_actions_cost() -> None:
     """No more than rounding where it would act itself, and what its plan says elsewhere."""
     tasks = TabularMDP(states=3, actions=2, horizon=2)
-    teacher = make_baseline("beb(scaling=0)", tasks, 2)
+    teacher = BEB(tasks=tasks, scaling=0)
     trials = make_trials(tasks, 50, 2, seed=0)
     played, _ = Demonstrations(trials, teacher, seed=0, costs=True).play(0, trials.reset())
     assert played.costs.shape == played.probabilities.shape == (4, 50, 2)
