@@ -82,16 +82,7 @@ class Demonstrations:
         length = trial_length(trials)
         if length is None or trials.action_space.shape != ():
             raise ValueError("Imitation needs trials of one length and discrete actions.")
-        if not callable(getattr(teacher, "action_probabilities", None)):
-            raise ValueError(
-                f"{teacher} does not tell its action probabilities: greedy, ucb1, thompson, "
-                "gittins, and for tabular MDPs beb, ucrl2 and greedy-mdp do."
-            )
-        if costs and not callable(getattr(teacher, "action_costs", None)):
-            raise ValueError(
-                f"{teacher} does not tell what actions cost: beb, ucrl2 and greedy-mdp do. "
-                "Leave cost_share at 0."
-            )
+        check_teacher(teacher, costs)
         self.trials, self.teacher, self.seed, self.length = trials, teacher, seed, length
         self.ask_costs: Any = teacher.action_costs if costs else None  # type: ignore[attr-defined]
         self.student = student
@@ -148,14 +139,15 @@ def imitate(
     learning_rate: float = 2e-3,
     seed: int = 0,
     student_share: float = 0.0,
-    cost_share: float = 0.0,
+    cost_weight: float = 0.0,
     on_round: Any = None,
     progress: bool = True,
 ) -> RL2PPO:
     """Train a model's policy on a teacher's choices, and its value on the teacher's returns.
 
-    The policy minimises the cross-entropy with the teacher's action probabilities; the learning
-    rate falls to zero along a cosine. A model that was saved after some batches goes on from there.
+    The policy minimises the cross-entropy with the teacher's action probabilities, or what its own
+    choices cost in the teacher's plan, or a mixture of the two; the learning rate falls to zero
+    along a cosine. A model that was saved after some batches goes on from there.
 
     :param model: its environment is where the teacher acts; its discount is that of the value
     :param batches: minibatches in all
@@ -163,16 +155,17 @@ def imitate(
         of one round make several minibatches
     :param student_share: share of the trials that the student acts in, with the teacher's choices
         as its targets: it learns what to do where it gets itself to (DAgger, Ross et al. 2011)
-    :param cost_share: share of the loss, 0 to 1, that is what the policy's choices cost in the
-        teacher's plan; the rest is the cross-entropy, to which all mistakes are alike (Ross &
-        Bagnell 2014)
+    :param cost_weight: weight, 0 to 1, of what the policy's choices cost in the teacher's plan, in
+        units of reward a step (Ross & Bagnell 2014), against one minus it of the cross-entropy, in
+        nats, to which all mistakes are alike
     :param on_round: called after each round, with nothing
-    :raises ValueError: see :func:`batches_of_a_round` and :class:`Demonstrations`
+    :raises ValueError: see :func:`batches_of_a_round`, :func:`check_cost_weight` and
+        :class:`Demonstrations`
     """
     assert model.env is not None
-    check_cost_share(cost_share)
+    check_cost_weight(cost_weight)
     demonstrations = Demonstrations(
-        model.env, teacher, seed, model.policy, student_share, costs=cost_share > 0
+        model.env, teacher, seed, model.policy, student_share, costs=cost_weight > 0
     )
     size = model.n_envs if trials_per_batch is None else trials_per_batch
     parts = batches_of_a_round(model.n_envs, size, batches)
@@ -202,7 +195,7 @@ def imitate(
             group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * number / batches))
         policy.optimizer.zero_grad()
         cost = (log_chances.exp() * rows(batch.costs, model.device).float()).sum(dim=1).mean()
-        policy_loss = (1 - cost_share) * cross_entropy + cost_share * cost
+        policy_loss = (1 - cost_weight) * cross_entropy + cost_weight * cost
         loss = policy_loss + model.vf_coef * value_loss
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(policy.parameters(), model.max_grad_norm)
@@ -212,7 +205,7 @@ def imitate(
         divergence = cross_entropy.item() - entropy.item()
         model.logger.record_mean("imitation/kl", divergence)
         model.logger.record_mean("imitation/value_loss", value_loss.item())
-        if cost_share:
+        if cost_weight:
             model.logger.record_mean("imitation/cost", demonstrations.length * cost.item())
         whole = batch.rewards.sum(axis=0)
         for name, trials in (("teacher", ~batch.by_student), ("student", batch.by_student)):
@@ -240,13 +233,31 @@ def students_columns(columns: int, share: float) -> NDArray[np.bool_]:
     return np.asarray(by_student)
 
 
-def check_cost_share(share: float) -> None:
-    """Refuse a share that is none.
+def check_teacher(teacher: Any, costs: bool) -> None:
+    """See that a baseline tells what its student is to learn.
+
+    :param costs: of actions as well as probabilities
+    :raises ValueError: it does not
+    """
+    if not callable(getattr(teacher, "action_probabilities", None)):
+        raise ValueError(
+            f"{teacher} does not tell its action probabilities: greedy, ucb1, thompson, "
+            "gittins, and for tabular MDPs beb, ucrl2 and greedy-mdp do."
+        )
+    if costs and not callable(getattr(teacher, "action_costs", None)):
+        raise ValueError(
+            f"{teacher} does not tell what actions cost: beb, ucrl2 and greedy-mdp do. "
+            "Leave cost_weight at 0."
+        )
+
+
+def check_cost_weight(weight: float) -> None:
+    """Refuse a weight that is none.
 
     :raises ValueError: not from 0 to 1
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"cost_share={share}: use one from 0 to 1.")
+    if not 0 <= weight <= 1:
+        raise ValueError(f"cost_weight={weight}: use one from 0 to 1.")
 
 
 def batches_of_a_round(columns: int, size: int, batches: int) -> int:

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.provenance import hardware, version
 from rl2_sb3.reports import learning_curve
 from rl2_sb3.reports.logs import UNSHOWN
-from rl2_sb3.settings import Run
+from rl2_sb3.settings import Run, Setting
 from rl2_sb3.transfer import take_weights
 from rl2_sb3.trials.make import make_tasks, make_trials, rollout_size
 
@@ -51,7 +51,7 @@ def train_run(
         raise ValueError(f"steps={run.steps}: at least 1.")
     config = {**asdict(run), "init": run.init and str(run.init), "options": options}
     config = json.loads(json.dumps(config))
-    check_folder(out, config, resume, overwrite)
+    check_folder(out, config, resume, overwrite, Run)
     checkpoint = out / "checkpoint.zip"
     th.set_num_threads(run.threads)
     trials = make_trials(
@@ -109,9 +109,11 @@ def store_agent(model: RL2PPO | RL2TRPO, out: Path, config: dict[str, Any]) -> P
     """Write the agent's file, with what is worth knowing of the run."""
     agent = out / "agent.safetensors"
     told = ("task", "options", "episodes", "algorithm", "teacher", "init", "seed")
+    shares = ("student_share", "cost_weight")
     model.save_agent(
         agent,
         **{key: config[key] for key in told if config.get(key) is not None},
+        **{key: config[key] for key in shares if config.get(key)},
         hardware=hardware(model.device),
         version=version(),
     )
@@ -130,21 +132,26 @@ def check_free(out: Path, resume: bool, overwrite: bool) -> None:
         )
 
 
-def check_folder(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
+def check_folder(
+    out: Path, config: dict[str, Any], resume: bool, overwrite: bool, kind: type[Setting]
+) -> None:
     """See that a folder is ours to write into, before any work is done.
 
     :param config: as JSON holds it
+    :param kind: whose fields the configuration has; one that the folder's run did not know yet had
+        the default's effect
     :raises ValueError: the folder holds a run that is to be kept, or one with other settings
     """
     check_free(out, resume, overwrite)
     path = out / "config.json"
     if not path.exists() or not resume:
         return
-    before = json.loads(path.read_text())
+    before = {field.name: field.default for field in fields(kind)}
+    before |= json.loads(path.read_text())
     differing = [
         f"{key}: {before[key]} then, {value} now"
         for key, value in config.items()
-        if key not in UNSHOWN and key in before and before[key] != value
+        if key not in UNSHOWN and before.get(key, MISSING) not in (MISSING, value)
     ]
     if differing:
         raise ValueError(

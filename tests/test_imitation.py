@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch as th
+from stable_baselines3.common.logger import Logger
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, load_agent, make_trials
 from rl2_sb3.agent import is_acting
@@ -72,7 +74,7 @@ def test_the_student_plays_and_the_teacher_says_what_it_would_do() -> None:
 
 
 def test_a_planner_tells_what_actions_cost() -> None:
-    """No more than rounding where it would act itself, and what its plan says elsewhere."""
+    """Nothing where it would act itself, something elsewhere."""
     tasks = TabularMDP(states=3, actions=2, horizon=2)
     teacher = BEB(tasks=tasks, scaling=0)
     trials = make_trials(tasks, 50, 2, seed=0)
@@ -82,9 +84,11 @@ def test_a_planner_tells_what_actions_cost() -> None:
     np.testing.assert_array_equal(played.costs == 0, played.probabilities > 0)
 
 
-@pytest.mark.parametrize(("cost_share", "arm"), [(0.0, 1), (1.0, 2)])
-def test_costs_count_as_their_share_says(cost_share: float, arm: int) -> None:
-    """A teacher that pulls arm 1, although arm 2 costs less."""
+def test_costs_weigh_against_the_cross_entropy() -> None:
+    """A teacher that pulls arm 1, although arm 2 costs less: p of arm 1 minimises a known loss.
+
+    It is -(1 - w) log p + w p / 2, so p = 2 (1 - w) / w.
+    """
 
     class Torn:
         def action_probabilities(
@@ -97,11 +101,15 @@ def test_costs_count_as_their_share_says(cost_share: float, arm: int) -> None:
 
     trials = make_trials("bandit", 16, 3, seed=0, arms=3)
     model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8}, seed=0)
-    model.set_logger(_silent())
-    imitate(model, Torn(), 150, learning_rate=3e-2, cost_share=cost_share, progress=False)
-    played = Demonstrations(trials, Torn(), 0, model.policy, 1.0).play(0, trials.reset())[0]
-    actions = played.observations["action"].reshape(3, 16)[1:]
-    assert (actions == arm).mean() > 0.9
+    costs = _Kept()
+    model.set_logger(costs)
+    imitate(model, Torn(), 300, learning_rate=3e-2, cost_weight=0.75, progress=False)
+    seen: Any = trials.reset()
+    obs: Any = {key: th.as_tensor(value) for key, value in seen.items()}
+    obs["memory"] = model.policy.initial_memory(16)
+    probs: Any = model.policy.get_distribution(obs).distribution
+    np.testing.assert_allclose(probs.probs.detach()[0], [0, 2 / 3, 1 / 3], atol=0.02)
+    assert costs.last["imitation/cost"] == pytest.approx(3 * 2 / 3 * 0.5, abs=0.03)  # of a trial
 
 
 def test_a_policy_learns_its_teacher() -> None:
@@ -122,9 +130,19 @@ def test_a_policy_learns_its_teacher() -> None:
     assert abs(float(value) - greedy.mean) < 0.15
 
 
-def _silent() -> Any:
-    from stable_baselines3.common.logger import Logger
+class _Kept(Logger):
+    """Remembers what it was last told to write."""
 
+    def __init__(self) -> None:
+        super().__init__(None, [])
+        self.last: dict[str, Any] = {}
+
+    def dump(self, step: int = 0) -> None:
+        self.last = dict(self.name_to_value)
+        super().dump(step)
+
+
+def _silent() -> Any:
     return Logger(None, [])
 
 
@@ -235,6 +253,24 @@ def test_rounds_that_do_not_part_into_batches_are_refused_at_once(
     assert not Path("runs").exists()
 
 
+def test_a_run_from_before_an_option_had_its_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["--batches", "2", "--trials-per-batch", "2", "--episodes", "2", "--no-progress"]
+    main(["imitate", "bandit", *small])
+    path = Path("runs/imitation/config.json")
+    config = json.loads(path.read_text())
+    del config["student_share"]
+    path.write_text(json.dumps(config))
+    with pytest.raises(SystemExit, match=r"student_share: 0\.0 then, 0\.5 now"):
+        main(["imitate", "bandit", *small, "--student-share", "0.5", "--resume"])
+    assert "student_share" not in load_agent("runs/imitation").info
+    main(["imitate", "bandit", *small, "--resume"])
+    main(["imitate", "bandit", *small, "--student-share", "0.5", "--overwrite"])
+    assert load_agent("runs/imitation").info["student_share"] == 0.5
+
+
 def test_a_bad_share_is_refused_before_anything_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,9 +278,14 @@ def test_a_bad_share_is_refused_before_anything_is_removed(
     small = ["--batches", "1", "--trials-per-batch", "2", "--episodes", "2", "--no-progress"]
     main(["imitate", "bandit", *small])
     before = sorted(Path("runs/imitation").iterdir())
-    for share in ("student", "cost"):
-        with pytest.raises(SystemExit, match=rf"{share}_share=1\.5: use one from 0 to 1"):
-            main(["imitate", "bandit", *small, f"--{share}-share", "1.5", "--overwrite"])
+    for given, error in (
+        (["--student-share", "1.5"], r"student_share=1\.5: use one from 0 to 1"),
+        (["--cost-weight", "1.5"], r"cost_weight=1\.5: use one from 0 to 1"),
+        (["--cost-weight", "0.5"], "does not tell what actions cost"),
+        (["--teacher", "random"], "does not tell its action probabilities"),
+    ):
+        with pytest.raises(SystemExit, match=error):
+            main(["imitate", "bandit", *small, *given, "--overwrite"])
     assert sorted(Path("runs/imitation").iterdir()) == before
 
 

@@ -16,7 +16,7 @@ import tyro
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.cli.options import beginning, preset_settings, task_options
-from rl2_sb3.imitation import batches_of_a_round, check_cost_share, students_columns
+from rl2_sb3.imitation import batches_of_a_round, check_cost_weight, check_teacher, students_columns
 from rl2_sb3.imitation import imitate as imitate_teacher
 from rl2_sb3.provenance import hardware
 from rl2_sb3.reports import imitation_curve
@@ -43,9 +43,10 @@ class Imitation(Setting):
     student_share: float = 0.0
     """Share of the trials that the student plays itself while the teacher says what it would do
     (DAgger): it learns what to do where its own mistakes lead."""
-    cost_share: float = 0.0
-    """Share of the loss that is what the student's choices cost in the teacher's plan; the rest is
-    the cross-entropy, to which all mistakes are alike. For teachers that plan."""
+    cost_weight: float = 0.0
+    """Weight, 0 to 1, of what the student's choices cost in the teacher's plan, in units of reward,
+    against one minus it of the cross-entropy, in nats, to which all mistakes are alike. For
+    teachers that plan."""
     learning_rate: float = 2e-3
     """Of Adam, falling to zero along a cosine."""
     gamma: float = 1.0
@@ -88,7 +89,7 @@ def imitate(args: Sequence[str]) -> None:
     config: dict[str, Any] = {name: getattr(given, name) for name in names}
     config |= {"init": given.init and str(given.init), "options": options}
     config = json.loads(json.dumps(config))
-    check_folder(given.out, config, given.resume, given.overwrite)
+    check_folder(given.out, config, given.resume, given.overwrite, Imitation)
     checkpoint = given.out / "checkpoint.zip"
     th.set_num_threads(given.threads)
     tasks = make_tasks(given.task, **options)
@@ -96,7 +97,8 @@ def imitate(args: Sequence[str]) -> None:
     columns = given.trials_per_batch if given.n_envs is None else given.n_envs
     batches_of_a_round(columns, given.trials_per_batch, given.batches)  # or an error, at once
     students_columns(columns, given.student_share)  # the same
-    check_cost_share(given.cost_share)
+    check_cost_weight(given.cost_weight)
+    check_teacher(teacher, costs=given.cost_weight > 0)
     trials = make_trials(tasks, columns, given.episodes)
     if given.resume and checkpoint.exists():
         model = RL2PPO.load(checkpoint, trials, device=given.device, force_reset=False)
@@ -130,7 +132,7 @@ def imitate(args: Sequence[str]) -> None:
             given.learning_rate,
             given.seed,
             given.student_share,
-            given.cost_share,
+            given.cost_weight,
             on_round=save_sometimes,
             progress=given.progress,
         )
