@@ -150,11 +150,11 @@ def document(table: Table, pictures: Mapping[str, str], took: Sequence[Sequence[
         "A player sees a maze in 40x30 pixels and looks for a red block, which stays where it is "
         f"through the five episodes of a trial. {MAZES} test mazes of each size "
         f"({REFERENCE_MAZES['large']} of the large ones for the plan and random play), none of "
-        "them met in training, which has small ones alone and two episodes. A success reaches the "
-        "goal before the horizon; lengths are those of successes, in steps, ± their standard error; "
-        "improved are the mazes in which the second episode was no longer than the first, a "
-        "failure being as long as the horizon. How SNAIL's authors counted the failures of random "
-        f"play is not known{failures_at_the_horizon(table)}.",
+        "them met in training, which has small ones alone and two episodes.",
+        "A success reaches the goal before the horizon; lengths are those of successes, in steps, "
+        "± their standard error; improved are the mazes in which the second episode was no longer "
+        "than the first, a failure being as long as the horizon. How SNAIL's authors counted the "
+        f"failures of random play is not known{failures_at_the_horizon(table)}.",
     ]
     for size, words in SIZES.items():
         parts += [f"## {words}", "### Success", successes(table[size])]
