@@ -172,7 +172,7 @@ def agent_file(name: str | os.PathLike[str]) -> Path:
     if path.is_file():
         return path
     if path.suffix or len(path.parts) > 1:
-        raise ValueError(f"There is no agent's file {str(path)!r}.")
+        raise ValueError(f"There is no run or agent's file {str(name)!r}.")
     try:
         return Path(CHECKPOINTS.load(str(name)))
     except ValueError as error:

@@ -49,6 +49,9 @@ def train_run(
     """
     if run.steps < 1:
         raise ValueError(f"steps={run.steps}: at least 1.")
+    for name in ("gamma", "gae_lambda", "value_lambda"):
+        if not 0 <= (getattr(run, name) or 0) <= 1:
+            raise ValueError(f"{name}={getattr(run, name)}: from 0 to 1.")
     config = {**asdict(run), "init": run.init and str(run.init), "options": options}
     config = json.loads(json.dumps(config))
     check_folder(out, config, resume, overwrite, Run)

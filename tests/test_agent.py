@@ -136,7 +136,7 @@ def test_the_file_holds_tensors_and_json_only(tmp_path: Any) -> None:
 
 
 def test_clear_errors(tmp_path: Any) -> None:
-    with pytest.raises(ValueError, match="no agent's file"):
+    with pytest.raises(ValueError, match="no run or agent's file"):
         load_agent(tmp_path / "missing.safetensors")
     with pytest.raises(ValueError, match="No checkpoint 'bandit-k10'"):
         load_agent("bandit-k10")

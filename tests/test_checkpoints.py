@@ -61,6 +61,6 @@ def test_where_there_are_none_it_is_said_how_to_get_some(
     with pytest.raises(ValueError, match=f"No checkpoint 'bandit-k5-n10'.*`{HOW_TO_INSTALL}`"):
         load_agent("bandit-k5-n10")
     for path in ("runs/bandit-k5-n10", "bandit-k5-n10.safetensors"):
-        with pytest.raises(ValueError, match="no agent's file") as raised:
+        with pytest.raises(ValueError, match="no run or agent's file") as raised:
             load_agent(path)
         assert HOW_TO_INSTALL not in str(raised.value)

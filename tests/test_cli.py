@@ -66,7 +66,7 @@ def test_train_evaluate_plot(out: Any, capsys: Any, monkeypatch: pytest.MonkeyPa
     assert lines[0] == line
     monkeypatch.setattr(CHECKPOINTS, "load", lambda name: out / "agent.safetensors")
     rl2("evaluate", "by-name", "--trials", "20")  # not beside a file that is installed
-    assert Path("runs/by-name/evaluation.csv").exists()
+    assert Path("runs/checkpoints/by-name/evaluation.csv").exists()
     with pytest.raises(
         SystemExit, match=r"--options arms=2: .* with the action Discrete\(3\), not"
     ):
@@ -180,7 +180,9 @@ def test_killed_in_training_then_resumed(out: Any) -> None:
         (["train", "bandit", "--preset", "papers"], "Did you mean 'paper'"),
         (["train", "bandit", "--arms", "0"], "at least one arm"),
         (["train", "bandit", "--episodes", "0"], "episodes=0"),
-        (["evaluate", "runs/nothing"], "no agent's file"),
+        (["train", "bandit", "--gamma", "1.5"], "gamma=1.5: from 0 to 1"),
+        (["train", "bandit", "--value-lambda", "-1"], "value_lambda=-1.0: from 0 to 1"),
+        (["evaluate", "runs/nothing"], "no run or agent's file"),
         (["tasks", "bandti"], "Did you mean 'bandit'"),
     ],
 )
@@ -213,6 +215,8 @@ def test_baselines_with_wrong_parameters(out: Any) -> None:
     ]:
         with pytest.raises(SystemExit, match=message):
             rl2("evaluate", str(out), "--trials", "10", "--against", spec)
+    with pytest.raises(SystemExit, match="episodes=0: at least one"):
+        rl2("evaluate", str(out), "--episodes", "0")
 
 
 def test_overwriting_removes_the_run_and_nothing_else(out: Path) -> None:

@@ -94,6 +94,8 @@ def test_a_lost_trial_is_played_again(agent: Path, monkeypatch: pytest.MonkeyPat
         (["--out", "x.mp4"], r"--out x.mp4: the animation is a .gif"),
         (["--fps", "0"], "fps=0"),
         (["--trial", "-1"], "trial=-1"),
+        (["--trial", "99"], "trial=99: there are tasks 0 to"),
+        (["--episodes", "0"], "episodes=0"),
     ],
 )
 def test_what_cannot_be_written(agent: Path, args: list[str], message: str) -> None:

@@ -83,7 +83,10 @@ def make_baseline(spec: str, tasks: Any, episodes: int) -> Baseline:
         if call is not None and call.args:
             raise ValueError("parameters have names")
     except (SyntaxError, ValueError) as error:
-        raise ValueError(f"{spec!r} is no baseline: write ucb1 or 'ucb1(c=0.1)'.") from error
+        raise ValueError(
+            f"{spec!r} is no baseline with its parameters: write ucb1, 'ucb1(c=0.1)' or "
+            "\"beb(prior='true')\"."
+        ) from error
     kind = BASELINES.load(name.strip())
     baseline: Baseline = kind.for_tasks(tasks, episodes, **parameters)
     return baseline

@@ -13,11 +13,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from rl2_sb3.agent import Agent, agent_file, load_agent
+from rl2_sb3.agent import Agent, load_agent
 from rl2_sb3.baselines.base import Baseline, make_baseline
-from rl2_sb3.cli.options import evaluation_tasks, trained_on
+from rl2_sb3.cli.options import evaluation_tasks, played_folder, trained_on
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_error
-from rl2_sb3.presets import run_folder
 from rl2_sb3.provenance import version
 from rl2_sb3.reports import adaptation_curve
 from rl2_sb3.reports.successes import (
@@ -69,7 +68,7 @@ class Evaluate:
     deterministic: bool = False
     """Take the likeliest action instead of sampling."""
     out: Path | None = None
-    """Folder for the tables and the picture; by default the agent's, or runs/NAME."""
+    """Folder for the tables and the picture; by default the agent's, or runs/checkpoints/NAME."""
     device: str = "cpu"
     """cpu or cuda."""
     threads: int = 1
@@ -93,7 +92,9 @@ def evaluate(args: Sequence[str]) -> None:
     name = config.name or "RL2"
     agent = load_agent(config.agent, config.device)
     info = trained_on(agent, config.agent)
-    episodes = config.episodes or info["episodes"]
+    episodes = info["episodes"] if config.episodes is None else config.episodes
+    if episodes < 1:
+        raise ValueError(f"episodes={episodes}: at least one.")
     if episodes != info["episodes"]:
         print(f"Note: trained on trials of {info['episodes']} episodes, evaluated on {episodes}.")
     tasks, options = evaluation_tasks(info, config.options)
@@ -127,8 +128,7 @@ def evaluate(args: Sequence[str]) -> None:
     successes = success_rows(results)
     if successes:
         _print_successes(successes)
-    by_name = not Path(config.agent).exists()
-    out = config.out or (run_folder(config.agent) if by_name else agent_file(config.agent).parent)
+    out = config.out or played_folder(config.agent)
     out.mkdir(parents=True, exist_ok=True)
     _write(out, results, exact, config, name, info)
     if successes:

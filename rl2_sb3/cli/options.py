@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from rl2_sb3.agent import Agent
+from rl2_sb3.agent import Agent, agent_file
 from rl2_sb3.presets import IMITATION, TRAIN, Preset, run_folder
 from rl2_sb3.registry import TASKS, did_you_mean, literal
 from rl2_sb3.tasks.base import GymTasks
@@ -168,6 +168,15 @@ def trained_on(agent: Agent, name: str) -> dict[str, Any]:
             'model.save_agent(path, task="bandit", options={"arms": 5}).'
         )
     return info
+
+
+def played_folder(agent: str) -> Path:
+    """Where to write what an agent does: its run's folder; for an installed one, not beside it.
+
+    Nor where a run of the same name trains.
+    """
+    there = Path(agent).exists()
+    return agent_file(agent).parent if there else Path("runs", "checkpoints", agent)
 
 
 def evaluation_tasks(info: dict[str, Any], changed: Sequence[str]) -> tuple[Any, dict[str, Any]]:

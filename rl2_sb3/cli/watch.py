@@ -13,9 +13,8 @@ import torch as th
 import tyro
 from PIL import Image, ImageDraw
 
-from rl2_sb3.agent import Agent, agent_file, load_agent
-from rl2_sb3.cli.options import evaluation_tasks, trained_on
-from rl2_sb3.presets import run_folder
+from rl2_sb3.agent import Agent, load_agent
+from rl2_sb3.cli.options import evaluation_tasks, played_folder, trained_on
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.wrapper import TrialWrapper
 
@@ -89,7 +88,7 @@ class Watch:
     width: int = 480
     """Of the pictures, in pixels, at least; they are enlarged by whole factors."""
     out: Path | None = None
-    """The animation; by default watch.gif in the agent's folder, or in runs/NAME."""
+    """The animation; by default watch.gif in the agent's folder, or in runs/checkpoints/NAME."""
 
 
 def watch(args: Sequence[str]) -> None:
@@ -102,13 +101,12 @@ def watch(args: Sequence[str]) -> None:
     agent = load_agent(config.agent)
     info = trained_on(agent, config.agent)
     tasks, _ = evaluation_tasks(info, config.options)
-    by_name = not Path(config.agent).exists()
-    out = config.out or (
-        (run_folder(config.agent) if by_name else agent_file(config.agent).parent) / "watch.gif"
-    )
+    out = config.out or played_folder(config.agent) / "watch.gif"
     if out.suffix != ".gif":
         raise ValueError(f"--out {out}: the animation is a .gif.")
-    episodes = config.episodes or info["episodes"]
+    episodes = info["episodes"] if config.episodes is None else config.episodes
+    if episodes < 1:
+        raise ValueError(f"episodes={episodes}: at least one.")
     film = _play(agent, tasks, info["task"], episodes, config)
     out.parent.mkdir(parents=True, exist_ok=True)
     first, *others = film.pictures
@@ -124,7 +122,9 @@ def _play(agent: Agent, tasks: Any, name: str, episodes: int, config: Watch) -> 
     order = None
     if isinstance(tasks, GymTasks):
         env, listed = tasks.make_env(), tasks.all_tasks()
-        order = None if listed is None else [listed[config.trial % len(listed)]]
+        if listed is not None and config.trial >= len(listed):
+            raise ValueError(f"trial={config.trial}: there are tasks 0 to {len(listed) - 1}.")
+        order = None if listed is None else [listed[config.trial]]
     elif callable(tasks):
         env = tasks(render_mode="rgb_array")
     else:

@@ -30,7 +30,7 @@ AGENTS = {
     "paper-rl2": "RL² in the paper",
     "snail": "SNAIL, as published",
     "rl2": "**RL²**",
-    "plan": "Plan of who knows the maze (any episode)",
+    "plan": "A planner that knows the maze (any episode)",
 }
 REFERENCES = ("random", "plan")
 """Who learns nothing from one episode to the next, so that one is enough."""
@@ -202,7 +202,7 @@ def short(table: Table) -> str:
     """The first two episodes of both sizes."""
     head = [""]
     for size in SIZES:
-        head += [f"{size}: success, episode 1", "2", "steps, episode 1", "2"]
+        head += [f"{size}: {what}, episode {i}" for what in ("success", "steps") for i in (1, 2)]
     rows = []
     for agent in AGENTS:
         row = [AGENTS[agent]]

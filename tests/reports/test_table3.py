@@ -46,7 +46,7 @@ def test_the_report_has_our_numbers_beside_the_published_ones(tmp_path: Path) ->
     ours = "| **RL²** | 59.0 ± 0.5 | 58.0 ± 0.5 | 57.0 ± 0.5 | 56.0 ± 0.5 | 55.0 ± 0.5 | 87.5 % |"
     assert text.count(ours) == 2
     assert "| RL² in the paper | 52.4 | 39.1 | 42.6 | 43.5 | 43.9 | 91.7 % |" in text
-    assert "| Plan of who knows the maze (any episode) | 29.2 ± 1.0 |" in text
+    assert "| A planner that knows the maze (any episode) | 29.2 ± 1.0 |" in text
     assert "| mine | 0.0 % |" in text
     assert text.count("![Ways](table3_ways.png)") == 1
     rows = short(table).splitlines()
