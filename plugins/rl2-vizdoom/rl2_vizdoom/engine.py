@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import tempfile
+import threading
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +58,9 @@ CRASHES = (
     vzd.MessageQueueException,
     vzd.SharedMemoryException,
 )
+
+_STARTS = threading.Lock()
+"""Two engines that start at once in two threads end the process, or wait for ever."""
 
 SHARED_MEMORY = Path("/dev/shm")
 NEEDED = 12_000_000
@@ -161,7 +165,8 @@ class Engine:
         game.set_available_buttons([*turning, Button.MOVE_FORWARD])
         game.set_available_game_variables(_SEEN)
         self._close = weakref.finalize(self, _end, game, folder)
-        game.init()
+        with _STARTS:
+            game.init()
         self.pid = int((folder / "pid").read_text())
         self._game, self._resets = game, 0
 
