@@ -99,7 +99,11 @@ def _distribution(entry_point: EntryPoint) -> str:
     return f"{entry_point.dist.name} {entry_point.dist.version}"
 
 
-TASKS = Registry("rl2_sb3.tasks", "task distribution", {"vizdoom-maze": "plugins/rl2-vizdoom"})
+TASKS = Registry(
+    "rl2_sb3.tasks",
+    "task distribution",
+    {"vizdoom-maze": "plugins/rl2-vizdoom", "raycast-maze": "plugins/rl2-vizdoom"},
+)
 BASELINES = Registry("rl2_sb3.baselines", "baseline")
 CHECKPOINTS = Registry("rl2_sb3.checkpoints", "checkpoint")
 

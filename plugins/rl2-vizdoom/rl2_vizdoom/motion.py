@@ -6,8 +6,9 @@ What ZDoom 2.8 does in a tic with a player and one-sided walls (``P_XYMovement``
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil, cos, floor, radians, sin
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -28,9 +29,16 @@ TRIES = 2
 """Slides in a tic, before it is tried along one axis alone."""
 
 Moved = tuple[Floats, Floats, Floats, NDArray[np.int64], Floats]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+def compiled(function: Function) -> Function:
+    """Compile a function at its first call; the next process finds it compiled."""
+    decorate = njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+    return cast(Function, decorate(function))
+
+
+@compiled
 def fits(walls: NDArray[np.bool_], goal: Floats, x: float, y: float) -> bool:
     """Whether a player at a place overlaps neither a wall nor the goal's block."""
     if abs(x - goal[0]) < HALF + RADIUS and abs(y - goal[1]) < HALF + RADIUS:
@@ -42,7 +50,7 @@ def fits(walls: NDArray[np.bool_], goal: Floats, x: float, y: float) -> bool:
     )
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled
 def _hit(
     walls: NDArray[np.bool_], goal: Floats, middle: float, a: float, b: float, way: Any, across: int
 ) -> float:
@@ -84,7 +92,7 @@ def _hit(
     return hit
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled
 def _slide(
     walls: NDArray[np.bool_], goal: Floats, x: float, y: float, x_speed: float, y_speed: float
 ) -> tuple[float, float, float, float]:
@@ -127,7 +135,7 @@ def _slide(
     return x, y, x_speed, y_speed
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled
 def move(
     walls: NDArray[np.bool_],
     goals: Floats,

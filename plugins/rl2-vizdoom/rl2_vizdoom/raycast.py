@@ -120,7 +120,7 @@ class RaycastMaze(BatchedTasks[Ints, Player]):
         return np.asarray(reward + GUIDANCE * (self._guide(params, state)[0] - left))
 
     def _move(self, params: Ints, state: Player, action: NDArray[Any]) -> tuple[Player, Floats]:
-        *moved, bob = move(
+        place, angle, velocity, turning, bob = move(
             self._walls,
             self._goals,
             params,
@@ -128,7 +128,7 @@ class RaycastMaze(BatchedTasks[Ints, Player]):
             np.asarray(action, np.int64),
             self.frame_skip,
         )
-        return Player(*moved, state.steps + 1), bob
+        return Player(place, angle, velocity, turning, state.steps + 1), bob
 
     def _reward(
         self, params: Ints, before: Player, after: Player, action: NDArray[Any]

@@ -1,7 +1,8 @@
-"""The engine's view in arrays: a ray for each column, and what it meets row by row.
+"""The engine's view in arrays: rays for each column, and what they meet row by row.
 
-The same screen of 160x120 pixels, field of view, textures, palette, light and bobbing eyes, of
-which half the rows and half the columns are computed. The engine's numbers are in the comments.
+The same screen, field of view, textures, palette, light and bobbing eyes. Along a ray's column the
+textures' means are exact, from sums over their rows; two rays make a column of the image, or four
+where these two meet different things.
 """
 
 from __future__ import annotations
@@ -15,59 +16,72 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from rl2_vizdoom.field import Floats
-from rl2_vizdoom.motion import HALF
+from rl2_vizdoom.motion import HALF, compiled
 from rl2_vizdoom.wad import BLOCK, CEILING, FLOOR, GOAL, LIGHT, TOP, WALL, textures
 
 ROWS, COLUMNS = 30, 40
-SAMPLES = 2
-"""Rows and columns that are computed in each of the image's."""
 EYE = 41.0
 """Units above the floor."""
 BOB_TICS, BOB, MOST_BOB, BEGUN = 20, 0.25, 16.0, 9
 """Tics in which eyes bob once, units per squared velocity, their most, and the phase in tics."""
+PIXELS = 4
+"""Rows and columns of the engine's screen in one of the image's."""
 WIDE, TALL = 80.0, 96.0
 """Focal lengths in the engine's pixels: 90 degrees in 160 columns, pixels 1.2 times as high."""
-LEFT, HIGH = 80.5, 59.5
-"""Pixels to the left of the middle and above the horizon: the engine looks at pixels' corners."""
+LEFT, HIGH = 80.0, 59.5
+"""Pixels to the left of the middle, to the first column's ray, and above the horizon."""
 CONTRAST = 2
 """Shades that walls along the y axis are lighter, and along the x axis darker."""
 NEAR, SHADES = 1280.0, 24.0
 """Units times the shades that nearness saves, and the most of them."""
 SHADE = 64 - (LIGHT + 12) / 4
 """Of what is far away; of 32, the highest is black."""
+WEIGHT = 16
+"""Parts of a ray's pixel, in which the floor's share of it is counted."""
+ALL = WEIGHT * PIXELS
+"""Parts of a pixel of the image, of which each ray adds up its share."""
+
+Singles = NDArray[np.float32]
 
 
 class Look(NamedTuple):
-    """Textures as numbers of colours, and the colours by shade."""
+    """The textures in the engine's colours, by their 32 shades. All but the floor have one part."""
 
-    wall: NDArray[np.uint8]  # (96 columns, 128 rows)
-    goal: NDArray[np.uint8]  # (96 columns, 128 rows)
-    floor: NDArray[np.uint8]  # (64 rows, 64 columns)
-    top: int  # the ceiling has one colour
-    colours: NDArray[np.int64]  # (32 shades, 256): red + 2^16 green + 2^32 blue, to be added up
+    strips: NDArray[np.int64]  # (2, 96): of the wall's and the goal's columns, by their likeness
+    sums: Singles  # (32, strips, 129) over the rows from the top, of grey or of red
+    top: Singles  # (32,) blue of the ceiling
+    floor: NDArray[np.int64]  # (32, 64, 64): red + 2^16 green + 2^32 blue, to be added up
 
 
 @lru_cache(maxsize=1)
 def look() -> Look:
     """What the engine makes of the textures: the nearest of its colours to 5 bits of each part."""
     spec = find_spec("vizdoom")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     lumps = _lumps(Path(spec.origin).with_name("freedoom2.wad"), ("PLAYPAL", "COLORMAP"))
     palette = np.frombuffer(lumps["PLAYPAL"][:768], np.uint8).reshape(256, 3).astype(np.int64)
     shades = np.frombuffer(lumps["COLORMAP"][: 32 * 256], np.uint8).reshape(32, 256)
-    numbers = {}
+    shown = {}
     for name, content in textures():
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        five = image[..., ::-1].astype(np.int64) >> 3
+        five = np.asarray(image, np.int64)[..., ::-1] >> 3
         off = (five << 3 | five >> 2)[..., None, :] - palette
-        numbers[name] = (off**2).sum(-1).argmin(-1).astype(np.uint8)
-    wall, goal = (np.ascontiguousarray(numbers[name].T) for name in (WALL, GOAL))
-    colours = (palette[shades] << (0, 16, 32)).sum(-1)
-    return Look(wall, goal, numbers[FLOOR], int(numbers[TOP][0, 0]), colours)
+        shown[name] = palette[shades[:, (off**2).sum(-1).argmin(-1)]]  # (32, rows, columns, 3)
+    sides = np.concatenate([shown[name][..., 0] for name in (WALL, GOAL)], 2)
+    first = np.flatnonzero((np.diff(sides, axis=2, prepend=-1) != 0).any((0, 1)))
+    strips = np.searchsorted(first, np.arange(sides.shape[2]), "right") - 1
+    sums = np.zeros((32, len(first), sides.shape[1] + 1), np.float32)
+    sums[..., 1:] = sides[..., first].cumsum(1).transpose(0, 2, 1)
+    return Look(
+        strips.reshape(2, BLOCK),
+        sums,
+        shown[TOP][:, 0, 0, 2].astype(np.float32),
+        (shown[FLOOR] << (0, 16, 32)).sum(-1),
+    )
 
 
 def _lumps(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
@@ -93,12 +107,12 @@ def eyes(bob: Floats, tics: NDArray[np.int64]) -> Floats:
     return np.asarray(EYE + swing * np.sin(2 * np.pi / BOB_TICS * (tics + BEGUN)))
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _shade(shade: float, distance: float) -> int:
-    return min(max(int(floor(shade - min(SHADES, NEAR / distance))), 0), 31)
+@compiled
+def _shade(contrast: int, distance: float) -> int:
+    return min(max(floor(SHADE + contrast - min(SHADES, NEAR / distance)), 0), 31)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled
 def see(
     walls: NDArray[np.bool_],
     goals: Floats,
@@ -117,58 +131,101 @@ def see(
     :param angle: ``(n,)``, degrees
     :param eye: heights of the eyes, ``(n,)``, units
     """
-    n, rows, pixel = len(mazes), ROWS * SAMPLES, 4.0 / SAMPLES
-    colours = textures.colours
+    strips, sums, tops, floors = textures
+    n = len(mazes)
     image = np.empty((n, ROWS, COLUMNS, 3), np.uint8)
-    below = np.empty(rows)  # pixels below the horizon
-    for row in range(rows):
-        below[row] = pixel * (row + 0.5) - HIGH
-    far, shade, top = np.empty(rows), np.empty(rows, np.int64), np.empty(rows, np.int64)
-    total = np.empty(ROWS, np.int64)
+    shade, top = np.empty(ROWS, np.int64), np.empty(ROWS)
+    far = np.empty((ROWS, PIXELS))  # distance of the floor, by rows of the engine
+    parts = np.empty((3, ROWS))  # sums of walls' grey, the goal's red and the ceiling's blue
+    earth = np.empty(ROWS, np.int64)  # and of the floor
+    mean = np.empty((3, ROWS), np.int32)
     for i in range(n):
         plan, goal = walls[mazes[i]], goals[mazes[i]]
         x, y, height = place[i, 0], place[i, 1], eye[i]
         x_ahead, y_ahead = cos(radians(angle[i])), sin(radians(angle[i]))
-        for row in range(rows):
-            down = below[row]
-            far[row] = (height if down > 0 else height - CEILING) * TALL / down
-            shade[row] = _shade(SHADE, far[row])
-            top[row] = colours[shade[row], textures.top]
+        for row in range(ROWS):
+            down = PIXELS * (row + 0.5) - HIGH
+            shade[row] = _shade(0, (height if down > 0 else height - CEILING) * TALL / down)
+            top[row] = tops[shade[row]]
+            for pixel in range(PIXELS):
+                far[row, pixel] = height * TALL / max(PIXELS * row + pixel + 0.5 - HIGH, 0.5)
         for column in range(COLUMNS):
-            total[:] = 0
-            for sample in range(SAMPLES):
-                right = (pixel * (column * SAMPLES + sample + 0.5) - LEFT) / WIDE
-                dx, dy = x_ahead + y_ahead * right, y_ahead - x_ahead * right
-                distance, u, upright, red = _meet(plan, goal, x, y, dx, dy)
-                shades = colours[_shade(SHADE - CONTRAST if upright else SHADE + CONTRAST, distance)]
-                strip = textures.goal[u] if red else textures.wall[u]
-                scale = distance / TALL
-                above = (height - CEILING) / scale
-                first = min(max(int(np.ceil((above + HIGH) / pixel - 0.5)), 0), rows)
-                last = min(max(int(np.ceil((height / scale + HIGH) / pixel - 0.5)), 0), rows)
+            parts[:] = 0
+            earth[:] = 0
+            right = (column * PIXELS - LEFT) / WIDE
+            dx, dy = x_ahead + y_ahead * right, y_ahead - x_ahead * right
+            x_more, y_more = y_ahead / WIDE, -x_ahead / WIDE  # from ray to ray
+            begin, strip, upright = _meet(plan, goal, x, y, dx, dy, strips)
+            end, other, aside = _meet(
+                plan, goal, x, y, dx + 3 * x_more, dy + 3 * y_more, textures.strips
+            )
+            rays = 1 if strip == other and upright == aside else PIXELS
+            distance = (begin + end) / 2
+            if rays == 1:
+                dx, dy = dx + 1.5 * x_more, dy + 1.5 * y_more
+            for ray in range(rays):
+                if rays > 1:
+                    distance, strip, upright = _meet(plan, goal, x, y, dx, dy, strips)
+                weight = PIXELS // rays
+                lit = _shade(-CONTRAST if upright else CONTRAST, distance)
+                part = int(strip >= strips[1, 0])
+                scale = PIXELS * distance / TALL  # units in a row
+                ceiling = (height - CEILING) / scale + HIGH / PIXELS  # rows from the top
+                ground = height / scale + HIGH / PIXELS
+                first, last = int(max(ceiling, 0.0)), int(min(ground, ROWS - 1e-9))
                 for row in range(first):
-                    total[row // SAMPLES] += top[row]
-                for row in range(first, last):
-                    v = int(below[row] * scale + (CEILING - height))
-                    total[row // SAMPLES] += shades[strip[v]]
-                for row in range(last, rows):
-                    east, south = int(x + dx * far[row]) & 63, int(-y - dy * far[row]) & 63
-                    total[row // SAMPLES] += colours[shade[row], textures.floor[south, east]]
+                    parts[2, row] += weight * top[row]
+                if ceiling > 0:
+                    parts[2, first] += weight * top[first] * (ceiling - first)
+                edge = (first - ceiling) * scale
+                before = _sum(sums, lit, strip, max(-ceiling * scale, 0.0))
+                for row in range(first, last + 1):
+                    edge += scale
+                    upto = _sum(sums, lit, strip, min(edge, float(CEILING)))
+                    parts[part, row] += weight / scale * (upto - before)
+                    before = upto
+                for row in range(last, ROWS):
+                    z = far[row, (2 * (column + ray) + row) % PIXELS]
+                    seen = floors[shade[row], int(-y - dy * z) & 63, int(x + dx * z) & 63]
+                    bare = min(max(row + 1 - ground, 0.0), 1.0)
+                    earth[row] += weight * int(WEIGHT * bare + 0.5) * seen
+                dx, dy = dx + x_more, dy + y_more
+            for row in range(ROWS):
+                grey, floor_sum = parts[0, row] / PIXELS + 0.5, earth[row]
+                red = parts[1, row] / PIXELS + (floor_sum & 0xFFFF) / ALL
+                blue = parts[2, row] / PIXELS + (floor_sum >> 32) / ALL
+                mean[0, row] = np.int32(grey + red)
+                mean[1, row] = np.int32(grey + ((floor_sum >> 16) & 0xFFFF) / ALL)
+                mean[2, row] = np.int32(grey + blue)
             for row in range(ROWS):
                 for part in range(3):
-                    added = (total[row] >> 16 * part) & 0xFFFF
-                    image[i, row, column, part] = (added + SAMPLES**2 // 2) // SAMPLES**2
+                    image[i, row, column, part] = np.uint8(mean[part, row])
     return image
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled
+def _sum(sums: Singles, lit: int, strip: int, v: float) -> float:
+    """A strip's sum from its top to ``v`` units below; unsigned indices are faster."""
+    whole = np.uint32(v)
+    before = sums[lit, strip, whole]
+    rest = v - np.float64(np.int64(whole))
+    return float(before + rest * (sums[lit, strip, whole + np.uint32(1)] - before))
+
+
+@compiled
 def _meet(
-    plan: NDArray[np.bool_], goal: Floats, x: float, y: float, dx: float, dy: float
-) -> tuple[float, int, bool, bool]:
+    plan: NDArray[np.bool_],
+    goal: Floats,
+    x: float,
+    y: float,
+    dx: float,
+    dy: float,
+    strips: NDArray[np.int64],
+) -> tuple[float, int, bool]:
     """What a ray meets first.
 
-    :return: distance in the direction that the player faces, column of the texture, whether the
-        wall runs along the y axis, and whether it is the goal's
+    :return: distance in the direction that the player faces, strip of the texture, and whether
+        the wall runs along the y axis
     """
     if abs(dx) < 1e-9:
         dx = 1e-9
@@ -202,7 +259,7 @@ def _meet(
                 aside = x + near * dx - goal[0]
                 u = HALF - aside if to_south else HALF + aside
             if abs(aside) < HALF:
-                return near, int(u), upright, True
+                return near, strips[1, int(u)], upright
         elif plan[row, column]:
             if upright:
                 along = y + distance * dy
@@ -210,4 +267,4 @@ def _meet(
             else:
                 along = x + distance * dx
                 u = (-along if to_south else along) % BLOCK
-            return distance, min(int(u), BLOCK - 1), upright, False
+            return distance, strips[0, min(int(u), BLOCK - 1)], upright
