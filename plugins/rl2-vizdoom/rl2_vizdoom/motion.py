@@ -1,13 +1,13 @@
 """The engine's own movement in arrays: thrust, friction, turning, and sliding along walls.
 
 What ZDoom 2.8 does in a tic with a player and one-sided walls (``P_XYMovement``,
-``FSlide::SlideMove``), in floating point where the engine has 16 bits behind the point.
+``FSlide::SlideMove``), in its whole numbers: bit for bit the same in 2563 recorded tics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil, cos, floor, radians, sin
+from math import pi, sin
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -19,17 +19,38 @@ from rl2_vizdoom.field import RADIUS, Floats
 from rl2_vizdoom.oracle import FAST, SLOW, SLOW_TICS
 from rl2_vizdoom.wad import BLOCK, INSET
 
-HALF = BLOCK / 2 - INSET
+HALF = BLOCK // 2 - INSET
 """Half the side of the goal's block, units."""
-STOP = 1 / 16
-"""Units per tic: velocity below it ends, unless the player pushes on."""
-SHY = 1 / 32
+BITS = 16
+"""Behind the point of the engine's numbers."""
+ONE = 1 << BITS
+AROUND = ONE * RADIUS
+SIDE = ONE * BLOCK
+GOAL = ONE * HALF
+STOP = ONE // 16
+"""Velocity below it ends, unless the player pushes on."""
+SHY = ONE // 32
 """Share of a tic's way that a player who slides keeps from the wall."""
 TRIES = 2
 """Slides in a tic, before it is tried along one axis alone."""
+KEPT, PUSH = int(FRICTION * ONE), int(THRUST * ONE)
+MISSED = 2 * ONE
 
 Moved = tuple[Floats, Floats, Floats, NDArray[np.int64], Floats]
+Ints = NDArray[np.int64]
+Pair = tuple[int, int]
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _sines() -> Ints:
+    """The engine's sines, 8192 to the circle: quarters mirrored, which shifts every other by one."""
+    quarter = [int(ONE * sin(2 * pi * i / 8192)) for i in range(2048)]
+    half = np.array(quarter + quarter[::-1])
+    half[2048] = ONE
+    return np.concatenate([half, -half])
+
+
+SINES = _sines()
 
 
 def compiled(function: Function) -> Function:
@@ -39,98 +60,92 @@ def compiled(function: Function) -> Function:
 
 
 @compiled
-def fits(walls: NDArray[np.bool_], goal: Floats, x: float, y: float) -> bool:
+def _fits(solid: NDArray[np.bool_], goal: Pair, x: int, y: int) -> bool:
     """Whether a player at a place overlaps neither a wall nor the goal's block."""
-    if abs(x - goal[0]) < HALF + RADIUS and abs(y - goal[1]) < HALF + RADIUS:
+    if abs(x - goal[0]) < GOAL + AROUND and abs(y - goal[1]) < GOAL + AROUND:
         return False
-    left, right = floor((x - RADIUS) / BLOCK), ceil((x + RADIUS) / BLOCK) - 1
-    top, bottom = floor((-y - RADIUS) / BLOCK), ceil((-y + RADIUS) / BLOCK) - 1
-    return not (
-        walls[top, left] or walls[top, right] or walls[bottom, left] or walls[bottom, right]
-    )
+    left, right = (x - AROUND) // SIDE, -(-(x + AROUND) // SIDE) - 1
+    low, high = (y - AROUND) // SIDE, -(-(y + AROUND) // SIDE) - 1
+    return not (solid[low, left] or solid[low, right] or solid[high, left] or solid[high, right])
 
 
 @compiled
-def _hit(
-    walls: NDArray[np.bool_], goal: Floats, middle: float, a: float, b: float, way: Any, across: int
-) -> float:
-    """Share of a corner's way at which it hits a line across the axis, 2 where it hits none.
+def _hit(solid: NDArray[np.bool_], goal: Pair, middle: int, corner: Pair, way: Pair) -> int:
+    """Share of a corner's way at which it hits a line across an axis; ``MISSED`` where none.
 
+    Pairs are of the coordinate on this axis and of the other one.
+
+    :param solid: blocks by the other axis and this one
     :param middle: the player's own coordinate on the axis: he is in front of what he hits
-    :param a: the corner's coordinate on the axis, and ``b`` on the other one
-    :param way: of this tic, on the axis and on the other one
-    :param across: 0 where the axis is x, 1 where it is y
     """
-    ahead, aside = way
-    if ahead == 0:
-        return 2.0
-    sign = 1.0 if ahead > 0 else -1.0
-    hit = 2.0
-    line = sign * ceil(sign * a / BLOCK) * BLOCK
-    share = (line - a) / ahead
-    if share < 1 and sign * (line - middle) >= 0:
-        there, here = line / BLOCK, line / BLOCK - 1  # the blocks on both sides of the line
-        if sign < 0:
-            there, here = here, there
-        beside = floor((b + share * aside) / BLOCK)
-        if across == 0:
-            row = -int(beside) - 1
-            blocked = walls[row, int(there)] and not walls[row, int(here)]
-        else:
-            column = int(beside)
-            blocked = walls[-int(there) - 1, column] and not walls[-int(here) - 1, column]
-        if blocked:
-            hit = share
-    line = goal[across] - sign * HALF
-    share = (line - a) / ahead
-    if (
-        0 <= share < min(1.0, hit)
-        and sign * (line - middle) >= 0
-        and abs(b + share * aside - goal[1 - across]) <= HALF
-    ):
-        hit = share
+    if way[0] == 0:
+        return MISSED
+    sign = 1 if way[0] > 0 else -1
+    start, end, front = sign * corner[0], sign * (corner[0] + way[0]), sign * middle
+    hit = MISSED
+    block = -(-start // SIDE)
+    line = block * SIDE
+    if end > line >= front:
+        share = round((line - start) / (end - start) * ONE)
+        beside = (corner[1] + (share * way[1] >> BITS)) // SIDE
+        here, there = (block - 1, block) if sign > 0 else (-block, -block - 1)
+        if solid[beside, there] and not solid[beside, here]:
+            first, last = beside, beside  # the line goes on along the wall
+            while solid[first - 1, there] and not solid[first - 1, here]:
+                first -= 1
+            while solid[last + 1, there] and not solid[last + 1, here]:
+                last += 1
+            if (end - line) * (last + 1 - first) * BLOCK >= ONE:  # or the engine does not see it
+                hit = share
+    line = sign * goal[0] - GOAL
+    if end > line >= max(front, start):
+        share = round((line - start) / (end - start) * ONE)
+        beside = corner[1] + (share * way[1] >> BITS)
+        if abs(beside - goal[1]) <= GOAL and (end - line) * 2 * HALF >= ONE:
+            hit = min(hit, share)
     return hit
 
 
 @compiled
 def _slide(
-    walls: NDArray[np.bool_], goal: Floats, x: float, y: float, x_speed: float, y_speed: float
-) -> tuple[float, float, float, float]:
+    solid: NDArray[np.bool_], goal: Pair, x: int, y: int, x_speed: int, y_speed: int
+) -> tuple[int, int, int, int]:
     """A tic's way that is blocked: up to the wall, and what is left of it along the wall.
 
     :return: place, and velocity before friction
     """
     x_way, y_way = x_speed, y_speed
     for _ in range(TRIES):
-        x_lead = x + (RADIUS if x_way > 0 else -RADIUS)
-        y_lead = y + (RADIUS if y_way > 0 else -RADIUS)
-        share, along_y = 2.0, False
+        x_lead = x + (AROUND if x_way > 0 else -AROUND)
+        y_lead = y + (AROUND if y_way > 0 else -AROUND)
+        share, along_y = MISSED, False
         for corner in range(3):  # the three that lead
             x_corner = 2 * x - x_lead if corner == 1 else x_lead
             y_corner = 2 * y - y_lead if corner == 2 else y_lead
-            found = _hit(walls, goal, x, x_corner, y_corner, (x_way, y_way), 0)
-            if found < share:
-                share, along_y = found, True
-            found = _hit(walls, goal, y, y_corner, x_corner, (y_way, x_way), 1)
-            if found < share:
-                share, along_y = found, False
-        if share > 1:
+            across = _hit(solid, goal, x, (x_corner, y_corner), (x_way, y_way))
+            if across < share:
+                share, along_y = across, True
+            across = _hit(solid.T, goal[::-1], y, (y_corner, x_corner), (y_way, x_way))
+            if across < share:
+                share, along_y = across, False
+        if share == MISSED:
             break
         near = share - SHY
         if near > 0:
-            if not fits(walls, goal, x + near * x_way, y + near * y_way):
+            x_near, y_near = x + (x_way * near >> BITS), y + (y_way * near >> BITS)
+            if not _fits(solid, goal, x_near, y_near):
                 break
-            x, y = x + near * x_way, y + near * y_way
-        rest = min(1 - share, 1.0)
+            x, y = x_near, y_near
+        rest = ONE - share
         if rest <= 0:
             return x, y, x_speed, y_speed
-        x_way, y_way = rest * x_way, rest * y_way
-        x_speed, y_speed = (0.0, y_way) if along_y else (x_way, 0.0)
-        if fits(walls, goal, x + x_speed, y + y_speed):
+        x_way, y_way = x_way * rest >> BITS, y_way * rest >> BITS
+        x_speed, y_speed = (0, y_way) if along_y else (x_way, 0)
+        if _fits(solid, goal, x + x_speed, y + y_speed):
             return x + x_speed, y + y_speed, x_speed, y_speed
-    if fits(walls, goal, x, y + y_way):
+    if _fits(solid, goal, x, y + y_way):
         return x, y + y_way, x_speed, y_speed
-    if fits(walls, goal, x + x_way, y):
+    if _fits(solid, goal, x + x_way, y):
         return x + x_way, y, x_speed, y_speed
     return x, y, x_speed, y_speed
 
@@ -139,12 +154,12 @@ def _slide(
 def move(
     walls: NDArray[np.bool_],
     goals: Floats,
-    mazes: NDArray[np.int64],
+    mazes: Ints,
     place: Floats,
     angle: Floats,
     velocity: Floats,
-    turning: NDArray[np.int64],
-    actions: NDArray[np.int64],
+    turning: Ints,
+    actions: Ints,
     tics: int,
 ) -> Moved:
     """Players after an action of so many tics.
@@ -160,36 +175,40 @@ def move(
         walls and friction, which the eyes bob with
     """
     n = len(mazes)
-    place_after, velocity_after = np.empty((n, 2)), np.empty((n, 2))
+    place_after, velocity_after, bob = np.empty((n, 2)), np.empty((n, 2)), np.empty((n, 2))
     angle_after, turning_after = np.empty(n), np.empty(n, np.int64)
-    bob = np.empty((n, 2))
     for i in range(n):
-        plan, goal, action = walls[mazes[i]], goals[mazes[i]], actions[i]
-        x, y, x_speed, y_speed = place[i, 0], place[i, 1], velocity[i, 0], velocity[i, 1]
+        maze, action = mazes[i], actions[i]
+        solid = walls[maze, ::-1]  # by y and x, for y is below 0
+        goal = round(goals[maze, 0] * ONE), round(goals[maze, 1] * ONE)
+        x, y = round(place[i, 0] * ONE), round(place[i, 1] * ONE)
+        x_speed, y_speed = round(velocity[i, 0] * ONE), round(velocity[i, 1] * ONE)
         facing, turned = angle[i], turning[i]
         forward = action == FORWARD
+        x_push = y_push = 0
         if forward:
             turned = 0
-            x_thrust = THRUST * cos(radians(facing))
-            y_thrust = THRUST * sin(radians(facing))
+            fine = round(facing * 8192 / 360)
+            x_push = SINES[(fine + 2048) % 8192] * PUSH >> BITS
+            y_push = SINES[fine % 8192] * PUSH >> BITS
         for _ in range(tics):
             if forward:
-                x_speed, y_speed = x_speed + x_thrust, y_speed + y_thrust
+                x_speed, y_speed = x_speed + x_push, y_speed + y_push
             else:
                 turned = min(turned + 1, SLOW_TICS + 1)
                 turn = SLOW if turned <= SLOW_TICS else FAST
                 facing += turn if action == TURN_LEFT else -turn
-            bob[i] = x_speed, y_speed
-            if fits(plan, goal, x + x_speed, y + y_speed):
+            bob[i] = x_speed / ONE, y_speed / ONE
+            if _fits(solid, goal, x + x_speed, y + y_speed):
                 x, y = x + x_speed, y + y_speed
             else:
-                x, y, x_speed, y_speed = _slide(plan, goal, x, y, x_speed, y_speed)
+                x, y, x_speed, y_speed = _slide(solid, goal, x, y, x_speed, y_speed)
             if not forward and abs(x_speed) < STOP and abs(y_speed) < STOP:
-                x_speed, y_speed = 0.0, 0.0
+                x_speed, y_speed = 0, 0
             else:
-                x_speed, y_speed = FRICTION * x_speed, FRICTION * y_speed
-        place_after[i] = x, y
-        velocity_after[i] = x_speed, y_speed
+                x_speed, y_speed = x_speed * KEPT >> BITS, y_speed * KEPT >> BITS
+        place_after[i] = x / ONE, y / ONE
+        velocity_after[i] = x_speed / ONE, y_speed / ONE
         angle_after[i] = facing % 360
         turning_after[i] = turned
     return place_after, angle_after, velocity_after, turning_after, bob
