@@ -1,7 +1,8 @@
 """The engine's own movement in arrays: thrust, friction, turning, and sliding along walls.
 
 What ZDoom 2.8 does in a tic with a player and one-sided walls (``P_XYMovement``,
-``FSlide::SlideMove``), in its whole numbers: bit for bit the same in 2563 recorded tics.
+``FSlide::SlideMove``), in its whole numbers, and so bit for bit, but for one thing: where a corner
+of the player's square passes the end of a wall, the engine sometimes takes the wall to go on.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _sines() -> Ints:
-    """The engine's sines, 8192 to the circle: quarters mirrored, which shifts every other by one."""
+    """The engine's sines, 8192 to the circle; those of mirrored quarters are off by one."""
     quarter = [int(ONE * sin(2 * pi * i / 8192)) for i in range(2048)]
     half = np.array(quarter + quarter[::-1])
     half[2048] = ONE
