@@ -77,9 +77,6 @@ class Setting:
     state_action: bool = False
     """Remember the last observation, and feed its product with the last action as well, alone and
     times the reward: for small MDPs."""
-    transition: bool = False
-    """With --state-action, feed the product of both with the present observation as well: the
-    transition that was just seen."""
 
     def network(self) -> dict[str, Any]:
         """The policy's keyword arguments."""
@@ -89,9 +86,9 @@ class Setting:
         )
         kwargs: dict[str, Any] = {name: getattr(self, name) for name in names}
         kwargs["layers_after"] = list(self.layers_after)
-        products = ("action_reward", "state_action", "transition")
+        products = {"action_reward": self.action_reward, "state_action": self.state_action}
         if self.policy == "GRUPolicy":
-            kwargs["features_extractor_kwargs"] = {name: getattr(self, name) for name in products}
+            kwargs["features_extractor_kwargs"] = products
         elif self.state_action:
             raise ValueError(
                 f"--state-action is for small MDPs: {self.policy} has no such products."

@@ -33,12 +33,8 @@ class TrialFeatures(BaseFeaturesExtractor):
     :param state_action: feed the product of the last observation and the last action as well, alone
         and times the reward: one unit can then add up what one action has earned in one state. The
         policy keeps the last observation in its memory, and hands it in as ``last_observation``
-    :param transition: with ``state_action``, feed the product of last observation, last action and
-        present observation as well, zero where an episode ended: one unit can then count how often
-        one state followed
     :param privileged: for the value network: what the simulator tells is a feature too
-    :raises ValueError: ``state_action`` where observations or actions are not discrete, or
-        ``transition`` without it
+    :raises ValueError: ``state_action`` where observations or actions are not discrete
     """
 
     def __init__(
@@ -46,11 +42,8 @@ class TrialFeatures(BaseFeaturesExtractor):
         observation_space: spaces.Dict,
         action_reward: bool = False,
         state_action: bool = False,
-        transition: bool = False,
         privileged: bool = False,
     ):
-        if transition and not state_action:
-            raise ValueError("transition=True goes with state_action=True.")
         self.keys = seen(observation_space, privileged)
         self.sizes = {key: get_flattened_obs_dim(observation_space[key]) for key in self.keys}
         if action_reward:
@@ -58,12 +51,9 @@ class TrialFeatures(BaseFeaturesExtractor):
         if state_action:
             pairs = discrete(observation_space, OBSERVATION) * discrete(observation_space, "action")
             self.sizes |= {"state_action": pairs, "state_action_reward": pairs}
-            if transition:
-                self.sizes["transition"] = pairs * self.sizes[OBSERVATION]
         super().__init__(observation_space, sum(self.sizes.values()))
         self.action_reward = action_reward
         self.state_action = state_action
-        self.transition = transition
 
     def columns(self) -> dict[str, slice]:
         """Where each part of the observation stands among the features."""
@@ -82,10 +72,6 @@ class TrialFeatures(BaseFeaturesExtractor):
         if self.state_action:
             pairs = (observations[LAST][:, :, None] * action[:, None, :]).flatten(1)
             parts += [pairs, pairs * reward]
-            if self.transition:
-                came = pairs * (1 - observations["done"].flatten(1))
-                now = observations[OBSERVATION].flatten(1)
-                parts.append((came[:, :, None] * now[:, None, :]).flatten(1))
         return th.cat(parts, dim=1)
 
 
