@@ -62,8 +62,11 @@ class Setting:
     """Weight normalisation."""
     episode_units: int = 0
     """So many units are reset at each episode's start as well."""
+    prediction_coef: float = 0.0
+    """Weight of a loss by which the memory learns to predict what --privileged tasks tell: it is
+    taught what to remember."""
     precision: Precision = "fp32"
-    """Of the GRU's products."""
+    """Of the products. bf16 is faster for large networks where the processor has its arithmetic."""
     layers_after: tuple[int, ...] = ()
     """Widths of the dense layers between the GRU and the heads."""
     skip: bool = False
@@ -82,7 +85,7 @@ class Setting:
         """The policy's keyword arguments."""
         names = (
             *("hidden_size", "candidate", "shared", "value_network", "weight_norm"),
-            *("episode_units", "precision", "skip", "memory_steps"),
+            *("episode_units", "prediction_coef", "precision", "skip", "memory_steps"),
         )
         kwargs: dict[str, Any] = {name: getattr(self, name) for name in names}
         kwargs["layers_after"] = list(self.layers_after)

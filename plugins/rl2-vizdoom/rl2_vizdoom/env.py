@@ -49,6 +49,8 @@ class MazeEnv(gym.Env[Image, Any]):
     :class:`rl2_vizdoom.field.Guide`'s. It is shaped by a potential (Ng et al. 1999), but without
     discount, and who fails near the goal keeps what he has won.
 
+    ``info["privileged"]`` is what only the simulator knows: :meth:`rl2_vizdoom.field.Guide.told`.
+
     ``info`` holds ``position`` (x to the east and y to the north in units, angle in degrees
     counterclockwise from the east) and ``length``, the episode's steps so far; with the episode's
     end, ``is_success``. Where the engine's process dies, the episode is truncated with the last
@@ -111,7 +113,8 @@ class MazeEnv(gym.Env[Image, Any]):
         self._guide = guide(self.mazes[task])
         self._tics_left = self._guide.tics_left(*self._place)
         self._observation = reduce(screen)
-        return self._observation, {"position": tuple(self._place[:3]), "length": 0}
+        info = {"position": tuple(self._place[:3]), "length": 0}
+        return self._observation, {**info, "privileged": self._guide.told(*self._place)}
 
     def step(self, action: Any) -> tuple[Image, float, bool, bool, dict[str, Any]]:
         if not self._playing:
@@ -139,6 +142,7 @@ class MazeEnv(gym.Env[Image, Any]):
             "position": (x, y, angle),
             "length": self._length,
             "expected_reward": reward + GUIDANCE * (self._tics_left - left),
+            "privileged": self._guide.told(*self._place),
         }
         self._tics_left = left
         if found or late:
