@@ -13,6 +13,8 @@ from torch import nn
 
 from rl2_sb3.trials.spaces import OBSERVATION, PRIVILEGED
 
+PIECE = 256
+"""Images that go through the convolutions at once."""
 LAST = "last_observation"
 """The observation that the last action was taken on, one-hot; zero on a trial's first step."""
 
@@ -131,14 +133,19 @@ class TrialCNN(BaseFeaturesExtractor):
                 nn.Conv2d(16, 16, 5, stride=2),
                 nn.ReLU(),
                 nn.Flatten(),
-            )
+            ).to(memory_format=th.channels_last)  # type: ignore[call-overload]
             width += 16 * height_out * width_out
         self.action = nn.Sequential(nn.Linear(sizes["action"], features_dim), nn.ReLU())
         self.dense = nn.Sequential(nn.Linear(width, features_dim), nn.ReLU())
 
     def forward(self, observations: dict[str, th.Tensor]) -> th.Tensor:
         """Features of preprocessed observations, ``(rows, features_dim)``."""
-        parts = [self.convolutions[key](2 * observations[key] - 1) for key in self.images]
+        parts = []
+        for key in self.images:
+            # Channels last, and pieces that fit the cache: twice as fast on processors.
+            pixels = observations[key].contiguous(memory_format=th.channels_last)
+            pieces = pixels.split(PIECE if pixels.device.type == "cpu" else len(pixels))
+            parts.append(th.cat([self.convolutions[key](2 * piece - 1) for piece in pieces]))
         parts.append(self.action(observations["action"].flatten(1)))
         parts += [observations[key].flatten(1) for key in self.others]
         features: th.Tensor = self.dense(th.cat(parts, dim=1))
