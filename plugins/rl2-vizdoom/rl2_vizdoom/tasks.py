@@ -54,7 +54,7 @@ class VizdoomMaze(GymTasks):
                 raise ValueError(f"{name}={value!r}: at least 1.")
         self._nodes = nodes
         self.privileged_size = TOLD
-        self._plans()
+        self.plans()
 
     def sample(self, rng: np.random.Generator) -> int:
         """Draw a maze's number."""
@@ -72,11 +72,15 @@ class VizdoomMaze(GymTasks):
         """An environment with an engine of its own, which starts at the first reset."""
         from rl2_vizdoom.env import MazeEnv  # and with it ViZDoom, in the worker that needs it
 
-        horizon = self.horizon
-        if horizon is None:
-            long = self.size in ("large", NODES["large"]) and self.split == "test"
-            horizon = LONG_HORIZON if long else HORIZON
-        return MazeEnv(self._plans(), horizon, self.movement == "exact", self.frame_skip)
+        return MazeEnv(self.plans(), self.limit(), self.movement == "exact", self.frame_skip)
 
-    def _plans(self) -> tuple[Maze, ...]:
+    def plans(self) -> tuple[Maze, ...]:
+        """The mazes that tasks number."""
         return split_mazes(self._nodes, self.split, self.mazes)
+
+    def limit(self) -> int:
+        """Steps of an episode at most: the horizon, or its default."""
+        if self.horizon is not None:
+            return self.horizon
+        long = self.size in ("large", NODES["large"]) and self.split == "test"
+        return LONG_HORIZON if long else HORIZON

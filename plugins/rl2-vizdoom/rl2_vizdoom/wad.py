@@ -55,7 +55,7 @@ def write_wad(mazes: Sequence[Maze], exact: bool = False) -> bytes:
     lumps: list[Lump] = []
     if exact:
         lumps += [("DECORATE", EXACT_PLAYER.encode()), ("MAPINFO", EXACT_GAME.encode())]
-    lumps += [("TX_START", b""), *_textures(), ("TX_END", b"")]
+    lumps += [("TX_START", b""), *textures(), ("TX_END", b"")]
     for index, maze in enumerate(mazes):
         lumps += [(map_name(index), b""), ("TEXTMAP", textmap(maze).encode()), ("ENDMAP", b"")]
     return pack(lumps)
@@ -129,7 +129,7 @@ def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(first, last, strict=True))
 
 
-def _textures() -> list[Lump]:
+def textures() -> list[Lump]:
     """PNG textures. The engine shows the nearest of its 256 colours: grey has the most shades.
 
     The walls' grain and their dark edges show corners even at 40x30.
