@@ -111,7 +111,8 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     def _reset_episode(self) -> tuple[Any, dict[str, Any]]:
         if self.tasks is None:
             return self.env.reset(seed=self._task)
-        return self.env.reset(seed=int(self._rng.integers(2**31)), options={"task": self._task})
+        options = {"task": self._task, "privileged": self.privileged}
+        return self.env.reset(seed=int(self._rng.integers(2**31)), options=options)
 
     def step(self, action: Any) -> tuple[TrialObs, float, bool, bool, dict[str, Any]]:
         """Advance by one step; ``terminated`` is the trial's end, ``truncated`` its loss.

@@ -140,7 +140,9 @@ def see(
                 right = (pixel * (column * SAMPLES + sample + 0.5) - LEFT) / WIDE
                 dx, dy = x_ahead + y_ahead * right, y_ahead - x_ahead * right
                 distance, u, upright, red = _meet(plan, goal, x, y, dx, dy)
-                shades = colours[_shade(SHADE - CONTRAST if upright else SHADE + CONTRAST, distance)]
+                shades = colours[
+                    _shade(SHADE - CONTRAST if upright else SHADE + CONTRAST, distance)
+                ]
                 strip = textures.goal[u] if red else textures.wall[u]
                 scale = distance / TALL
                 above = (height - CEILING) / scale
