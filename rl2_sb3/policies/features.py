@@ -144,7 +144,7 @@ class TrialCNN(BaseFeaturesExtractor):
         for key in self.images:
             # Channels last, and pieces that fit the cache: twice as fast on processors.
             pixels = observations[key].contiguous(memory_format=th.channels_last)
-            pieces = pixels.split(PIECE if pixels.device.type == "cpu" else len(pixels))
+            pieces = th.split(pixels, PIECE if pixels.device.type == "cpu" else len(pixels))
             parts.append(th.cat([self.convolutions[key](2 * piece - 1) for piece in pieces]))
         parts.append(self.action(observations["action"].flatten(1)))
         parts += [observations[key].flatten(1) for key in self.others]

@@ -206,6 +206,7 @@ class GRUPolicy(ActorCriticPolicy):
             value = core(self.vf_features_extractor)
         self.mlp_extractor = Cores(policy, value)
         if self.prediction_coef:
+            assert isinstance(self.observation_space, spaces.Dict)
             told_size = get_flattened_obs_dim(self.observation_space[PRIVILEGED])
             self.prediction_net = nn.Linear(policy.outputs, told_size)
         self.kept = 0  # the last observation's size, where the policy keeps it in its memory

@@ -69,8 +69,8 @@ def main() -> None:
         seen, _ = env.reset(options={"task": 0})
     finally:
         env.close()
-    large = VizdoomMaze(size="large", split="test")._plans()[0]
-    print(mazes_figure(seen, tasks._plans()[0], large, config.out / "table3_mazes.png"))
+    large = VizdoomMaze(size="large", split="test").plans()[0]
+    print(mazes_figure(seen, tasks.plans()[0], large, config.out / "table3_mazes.png"))
     print(ways_figure(played, config.out / "table3_ways.png"))
 
 
