@@ -187,8 +187,14 @@ def _print_successes(rows: list[list[str]]) -> None:
     for heading in SUCCESSES:
         left = heading == "agent"
         table.add_column(heading.replace("_", " "), justify="left" if left else "right")
+    shares = [SUCCESSES.index(name) for name in ("success", "no_longer_than_first")]
     for row in rows:
-        table.add_row(*row)
+        table.add_row(
+            *(
+                f"{float(cell):.1%}" if column in shares and cell else cell
+                for column, cell in enumerate(row)
+            )
+        )
     Console().print(table)
 
 
