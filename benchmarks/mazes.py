@@ -11,6 +11,11 @@ ratios mean something: to the engine alone, and to one engine in trials.
 
     python benchmarks/mazes.py [--engines 2] [--steps 4000] [--rounds 3] [--size small]
 
+With ``--training``: steps per second of learning, from the engine and from ``raycast-maze``, and
+where their time goes; of the latter's simulation alone, too.
+
+    python benchmarks/mazes.py --training
+
 With ``--soak CHANGES`` one engine plays so many trials of 42 steps, each in another maze: whether
 its memory grows, whether it lives, and which files it leaves.
 
@@ -32,13 +37,14 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch as th
 from rl2_vizdoom import VizdoomMaze
 from rl2_vizdoom.engine import Engine
 from rl2_vizdoom.env import MazeEnv, reduce
 from rl2_vizdoom.folder import process_folder
 from tqdm import tqdm
 
-from rl2_sb3 import TrialWrapper
+from rl2_sb3 import RL2PPO, TrialWrapper, make_trials
 
 TICK = os.sysconf("SC_CLK_TCK")
 Step = Callable[[int], Any]
@@ -152,6 +158,64 @@ def reset_seconds(tasks: VizdoomMaze, resets: int) -> float:
     return median(seconds)
 
 
+TRAINED = ("vizdoom-maze", 32, 2), ("raycast-maze", 64, 4)
+"""The task, how many trials at once, and how many rollouts are measured, after one that is not."""
+
+
+def training(size: str) -> None:
+    """Learn, and print the processor's time of a step, part by part."""
+    th.set_num_threads(1)
+    print("| task | steps/s | environments, µs | acting, µs | learning, µs | the rest, µs |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for name, columns, rollouts in TRAINED:
+        trials = make_trials(
+            name, columns, 2, seed=0, workers="threads", privileged=True, size=size
+        )
+        model = RL2PPO(
+            "CnnGRUPolicy",
+            trials,
+            n_steps=256,
+            batch_size=8 * 256,
+            n_epochs=2,
+            policy_kwargs={"shared": True, "prediction_coef": 0.5},
+        )
+        block = columns * model.n_steps
+        model.learn(block)
+        seconds: dict[str, float] = {}
+        timed(model.env, "step_wait", seconds)
+        timed(model.policy, "act", seconds)
+        timed(model, "train", seconds)
+        begin = time.perf_counter()
+        model.learn(rollouts * block, reset_num_timesteps=False)
+        all_of_it = time.perf_counter() - begin
+        parts = [1e6 * each / (rollouts * block) for each in (*seconds.values(), all_of_it)]
+        rest = parts[-1] - sum(parts[:-1])
+        cells = [name, f"{1e6 / parts[-1]:.0f}", *(f"{each:.0f}" for each in (*parts[:-1], rest))]
+        print("| " + " | ".join(cells) + " |")
+        trials.close()
+    drawn = make_trials("raycast-maze", 256, 2, seed=0, size=size)
+    drawn.reset()
+    actions = np.random.default_rng(0).integers(3, size=(200, 256))
+    begin = time.perf_counter()
+    for each in actions:
+        drawn.step(each)
+    print(f"\nraycast-maze alone: {actions.size / (time.perf_counter() - begin):.0f} steps/s.")
+
+
+def timed(owner: Any, name: str, seconds: dict[str, float]) -> None:
+    """Count how long calls of a method take."""
+    method = getattr(owner, name)
+    seconds[name] = 0.0
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        begin = time.perf_counter()
+        result = method(*args, **kwargs)
+        seconds[name] += time.perf_counter() - begin
+        return result
+
+    setattr(owner, name, call)
+
+
 def soak(tasks: VizdoomMaze, changes: int) -> None:
     """Play trials of two episodes of 21 steps, and print what they cost."""
     places = Path.cwd(), Path(tempfile.gettempdir()), Path("/dev/shm"), Path.home()
@@ -195,12 +259,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000, help="steps a round (default: 4000)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: 3)")
     parser.add_argument("--size", choices=["small", "large"], default="small", help="of the mazes")
+    parser.add_argument("--training", action="store_true", help="measure learning")
     parser.add_argument("--soak", type=int, metavar="CHANGES", help="of the maze, in one engine")
     args = parser.parse_args()
     if args.soak is not None:
         if args.soak < 10:
             parser.error("--soak: 10 changes at least, to see what grows.")
         soak(VizdoomMaze(size=args.size, horizon=21), args.soak)
+        return
+    if args.training:
+        training(args.size)
         return
     tasks, steps, engines = VizdoomMaze(size=args.size), args.steps, args.engines
     parts = ("engine", "+ screen", "+ downscale", "MazeEnv", "trials")

@@ -27,7 +27,10 @@ from rl2_sb3.trials.spaces import PRIVILEGED, flatten, no_action
 FORMAT = 1
 POLICIES: dict[str, type[GRUPolicy]] = {"GRUPolicy": GRUPolicy, "CnnGRUPolicy": CnnGRUPolicy}
 FEATURES = {"GRUPolicy": TrialFeatures, "CnnGRUPolicy": TrialCNN}
-VALUE_PARTS = ("value_net.", "value_s", "vf_features_extractor.", "mlp_extractor.value.")
+VALUE_PARTS = (
+    *("value_net.", "value_s", "vf_features_extractor.", "mlp_extractor.value."),
+    "prediction_net.",
+)
 
 
 class Agent:

@@ -62,8 +62,11 @@ class Setting:
     """Weight normalisation."""
     episode_units: int = 0
     """So many units are reset at each episode's start as well."""
+    prediction_coef: float = 0.0
+    """Weight of a loss by which the memory learns to predict what --privileged tasks tell: it is
+    taught what to remember."""
     precision: Precision = "fp32"
-    """Of the GRU's products."""
+    """Of the products. bf16 is faster for large networks where the processor has its arithmetic."""
     layers_after: tuple[int, ...] = ()
     """Widths of the dense layers between the GRU and the heads."""
     skip: bool = False
@@ -77,21 +80,18 @@ class Setting:
     state_action: bool = False
     """Remember the last observation, and feed its product with the last action as well, alone and
     times the reward: for small MDPs."""
-    transition: bool = False
-    """With --state-action, feed the product of both with the present observation as well: the
-    transition that was just seen."""
 
     def network(self) -> dict[str, Any]:
         """The policy's keyword arguments."""
         names = (
             *("hidden_size", "candidate", "shared", "value_network", "weight_norm"),
-            *("episode_units", "precision", "skip", "memory_steps"),
+            *("episode_units", "prediction_coef", "precision", "skip", "memory_steps"),
         )
         kwargs: dict[str, Any] = {name: getattr(self, name) for name in names}
         kwargs["layers_after"] = list(self.layers_after)
-        products = ("action_reward", "state_action", "transition")
+        products = {"action_reward": self.action_reward, "state_action": self.state_action}
         if self.policy == "GRUPolicy":
-            kwargs["features_extractor_kwargs"] = {name: getattr(self, name) for name in products}
+            kwargs["features_extractor_kwargs"] = products
         elif self.state_action:
             raise ValueError(
                 f"--state-action is for small MDPs: {self.policy} has no such products."

@@ -1,4 +1,5 @@
 import csv
+import re
 import json
 import os
 import signal
@@ -86,7 +87,9 @@ def test_evaluate_on_tasks_that_are_held_out(
     common = "--hidden-size", "8", "--episodes", "2", "--no-progress", "--workers", "threads"
     rl2("train", "goals", "--steps", "1500", "--out", str(out), *common)
     rl2("evaluate", str(out), "--workers", "threads")
-    assert "Episodes that succeed" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Episodes that succeed" in printed
+    assert re.search(r"\d\.\d% ", printed)
     (row,) = csv.DictReader((out / "evaluation.csv").open())
     assert (row["options"], row["trials"]) == ("sign=-1 dies=0", "6")  # each of them once
     first, second = csv.DictReader((out / "successes.csv").open())

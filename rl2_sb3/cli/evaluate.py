@@ -12,6 +12,8 @@ import torch as th
 import tyro
 from rich.console import Console
 from rich.table import Table
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.vec_env import VecTransposeImage
 
 from rl2_sb3.agent import Agent, load_agent
 from rl2_sb3.baselines.base import Baseline, make_baseline
@@ -155,10 +157,13 @@ def _check_spaces(agent: Agent, tasks: Any, config: Evaluate) -> None:
         space = trial_space(tasks.observation_space, tasks.action_space)
         known: Any = agent.policy.observation_space
         for key, part in space.items():
-            if known[key] != part:
+            seen: Any = part
+            if is_image_space(part) and not is_image_space_channels_first(seen):
+                seen = VecTransposeImage.transpose_space(seen, key)  # as SB3 does for training
+            if known[key] != seen:
                 raise ValueError(
                     f"--options {' '.join(config.options)}: {config.agent} was trained with the "
-                    f"{key} {known[key]}, not {part}."
+                    f"{key} {known[key]}, not {seen}."
                 )
 
 
@@ -187,8 +192,14 @@ def _print_successes(rows: list[list[str]]) -> None:
     for heading in SUCCESSES:
         left = heading == "agent"
         table.add_column(heading.replace("_", " "), justify="left" if left else "right")
+    shares = [SUCCESSES.index(name) for name in ("success", "no_longer_than_first")]
     for row in rows:
-        table.add_row(*row)
+        table.add_row(
+            *(
+                f"{float(cell):.1%}" if column in shares and cell else cell
+                for column, cell in enumerate(row)
+            )
+        )
     Console().print(table)
 
 

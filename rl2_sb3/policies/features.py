@@ -13,6 +13,8 @@ from torch import nn
 
 from rl2_sb3.trials.spaces import OBSERVATION, PRIVILEGED
 
+PIECE = 256
+"""Images that go through the convolutions at once."""
 LAST = "last_observation"
 """The observation that the last action was taken on, one-hot; zero on a trial's first step."""
 
@@ -33,12 +35,8 @@ class TrialFeatures(BaseFeaturesExtractor):
     :param state_action: feed the product of the last observation and the last action as well, alone
         and times the reward: one unit can then add up what one action has earned in one state. The
         policy keeps the last observation in its memory, and hands it in as ``last_observation``
-    :param transition: with ``state_action``, feed the product of last observation, last action and
-        present observation as well, zero where an episode ended: one unit can then count how often
-        one state followed
     :param privileged: for the value network: what the simulator tells is a feature too
-    :raises ValueError: ``state_action`` where observations or actions are not discrete, or
-        ``transition`` without it
+    :raises ValueError: ``state_action`` where observations or actions are not discrete
     """
 
     def __init__(
@@ -46,11 +44,8 @@ class TrialFeatures(BaseFeaturesExtractor):
         observation_space: spaces.Dict,
         action_reward: bool = False,
         state_action: bool = False,
-        transition: bool = False,
         privileged: bool = False,
     ):
-        if transition and not state_action:
-            raise ValueError("transition=True goes with state_action=True.")
         self.keys = seen(observation_space, privileged)
         self.sizes = {key: get_flattened_obs_dim(observation_space[key]) for key in self.keys}
         if action_reward:
@@ -58,12 +53,9 @@ class TrialFeatures(BaseFeaturesExtractor):
         if state_action:
             pairs = discrete(observation_space, OBSERVATION) * discrete(observation_space, "action")
             self.sizes |= {"state_action": pairs, "state_action_reward": pairs}
-            if transition:
-                self.sizes["transition"] = pairs * self.sizes[OBSERVATION]
         super().__init__(observation_space, sum(self.sizes.values()))
         self.action_reward = action_reward
         self.state_action = state_action
-        self.transition = transition
 
     def columns(self) -> dict[str, slice]:
         """Where each part of the observation stands among the features."""
@@ -82,10 +74,6 @@ class TrialFeatures(BaseFeaturesExtractor):
         if self.state_action:
             pairs = (observations[LAST][:, :, None] * action[:, None, :]).flatten(1)
             parts += [pairs, pairs * reward]
-            if self.transition:
-                came = pairs * (1 - observations["done"].flatten(1))
-                now = observations[OBSERVATION].flatten(1)
-                parts.append((came[:, :, None] * now[:, None, :]).flatten(1))
         return th.cat(parts, dim=1)
 
 
@@ -145,14 +133,19 @@ class TrialCNN(BaseFeaturesExtractor):
                 nn.Conv2d(16, 16, 5, stride=2),
                 nn.ReLU(),
                 nn.Flatten(),
-            )
+            ).to(memory_format=th.channels_last)  # type: ignore[call-overload]
             width += 16 * height_out * width_out
         self.action = nn.Sequential(nn.Linear(sizes["action"], features_dim), nn.ReLU())
         self.dense = nn.Sequential(nn.Linear(width, features_dim), nn.ReLU())
 
     def forward(self, observations: dict[str, th.Tensor]) -> th.Tensor:
         """Features of preprocessed observations, ``(rows, features_dim)``."""
-        parts = [self.convolutions[key](2 * observations[key] - 1) for key in self.images]
+        parts = []
+        for key in self.images:
+            # Channels last, and pieces that fit the cache: twice as fast on processors.
+            pixels = observations[key].contiguous(memory_format=th.channels_last)
+            pieces = th.split(pixels, PIECE if pixels.device.type == "cpu" else len(pixels))
+            parts.append(th.cat([self.convolutions[key](2 * piece - 1) for piece in pieces]))
         parts.append(self.action(observations["action"].flatten(1)))
         parts += [observations[key].flatten(1) for key in self.others]
         features: th.Tensor = self.dense(th.cat(parts, dim=1))

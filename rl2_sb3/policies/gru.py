@@ -46,6 +46,12 @@ def has_bf16(device: th.device) -> bool:
     return bool(native)
 
 
+def dense_products(device: th.device, precision: Precision) -> th.autocast:
+    """A context in which dense layers and convolutions multiply in bf16, where the device can."""
+    native = precision == "bf16" and has_bf16(device)
+    return th.autocast(device.type, th.bfloat16, enabled=native)
+
+
 class _Multiply:
     """Products in one precision; factors are fp32 (or fp64), and so are results."""
 

@@ -6,7 +6,7 @@ import torch as th
 from stable_baselines3.common.torch_layers import create_mlp
 from torch import nn
 
-from rl2_sb3.policies.gru import GRU, Candidate, Precision
+from rl2_sb3.policies.gru import GRU, Candidate, Precision, dense_products
 
 
 class RecurrentCore(nn.Module):
@@ -30,6 +30,7 @@ class RecurrentCore(nn.Module):
     ):
         super().__init__()
         self.skip = skip
+        self.precision = precision
         self.before = nn.Sequential(*create_mlp(inputs, -1, layers_before, activation))
         self.gru = GRU((layers_before or [inputs])[-1], size, candidate, precision, memory_steps)
         seen = size + skip * inputs
@@ -46,11 +47,15 @@ class RecurrentCore(nn.Module):
         :param keep: see :func:`rl2_sb3.policies.gru.gru_sequence`
         :return: outputs ``(steps * columns, outputs)`` and the last state
         """
-        states = self.gru(self.before(features).unflatten(0, (-1, len(h))), h, keep)
+        with dense_products(features.device, self.precision):
+            x = self.before(features)
+        states = self.gru(x.to(h.dtype).unflatten(0, (-1, len(h))), h, keep)
         seen = states.flatten(0, 1)
         if self.skip:
             seen = th.cat([seen, features], dim=1)
-        return self.after(seen), states[-1]
+        with dense_products(features.device, self.precision):
+            outputs = self.after(seen)
+        return outputs.to(h.dtype), states[-1]
 
 
 class SumsCore(nn.Module):

@@ -17,14 +17,15 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.preprocessing import preprocess_obs
+from stable_baselines3.common.preprocessing import get_flattened_obs_dim, preprocess_obs
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm as add_weight_norm
 
 from rl2_sb3.policies.features import LAST, TrialCNN, TrialFeatures
-from rl2_sb3.policies.gru import Candidate, Precision
+from rl2_sb3.policies.gru import Candidate, Precision, dense_products
 from rl2_sb3.policies.networks import Cores, RecurrentCore, SumsCore
 from rl2_sb3.trials.spaces import OBSERVATION, PRIVILEGED, is_trial_space
 
@@ -39,6 +40,18 @@ class Acted(NamedTuple):
     values: th.Tensor
     log_probs: th.Tensor
     memory: th.Tensor
+
+
+class _WithLoss(th.autograd.Function):
+    """A tensor as it is, whose backward pass adds the gradient of a loss."""
+
+    @staticmethod
+    def forward(ctx: Any, values: th.Tensor, loss: th.Tensor) -> th.Tensor:
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, grad_values: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+        return grad_values, th.ones((), device=grad_values.device)
 
 
 class GRUPolicy(ActorCriticPolicy):
@@ -61,7 +74,10 @@ class GRUPolicy(ActorCriticPolicy):
     :param weight_norm: weight normalisation (Salimans & Kingma 2016) of all weight matrices
     :param episode_units: so many units of the GRU are reset at each episode's start as well (the
         variant in the paper's section 2.3)
-    :param precision: of the GRU's products; the parameters stay fp32
+    :param prediction_coef: weight of a loss in training by which the policy's memory learns to
+        predict what privileged trials tell of the task, as mean squared error (Humplik et al.
+        2019): it is taught what to remember, and the agent never sees what it is
+    :param precision: of the policy's products; the parameters stay fp32
     :param log_std_init: initial log standard deviation, for continuous actions
     :raises ValueError: options that make no network, or an environment that has no trials
     """
@@ -84,6 +100,7 @@ class GRUPolicy(ActorCriticPolicy):
         value_network: ValueNetwork = "gru",
         weight_norm: bool = False,
         episode_units: int = 0,
+        prediction_coef: float = 0.0,
         precision: Precision = "fp32",
         log_std_init: float = 0.0,
         use_sde: bool = False,
@@ -131,11 +148,20 @@ class GRUPolicy(ActorCriticPolicy):
         }
         assert isinstance(observation_space, spaces.Dict)
         self.privileged = PRIVILEGED in observation_space.spaces
-        if self.privileged and shared:
+        if self.privileged and shared and not prediction_coef:
             raise ValueError(
                 "Privileged trials tell the value network what the policy must not see: they need "
-                "a network for each, shared=False."
+                "a network for each, shared=False; or the memory learns to predict it, with "
+                "prediction_coef above 0."
             )
+        if prediction_coef < 0 or (prediction_coef and not self.privileged):
+            raise ValueError(
+                f"prediction_coef={prediction_coef}: a positive weight of predicting what "
+                "privileged trials tell (make_trials(..., privileged=True)), or 0."
+            )
+        self.prediction_coef = prediction_coef
+        self.prediction_loss = float("nan")
+        """Mean squared error of the last minibatch's predictions."""
         self.hidden_size, self.shared, self.episode_units = hidden_size, shared, episode_units
         self.memory_size = hidden_size if shared else 2 * hidden_size
         super().__init__(
@@ -166,7 +192,7 @@ class GRUPolicy(ActorCriticPolicy):
                 *(self.network["skip"], self.network["memory_steps"]),
             )
 
-        if self.privileged:
+        if self.privileged and not self.shared:
             told = {**self.features_extractor_kwargs, "privileged": True}
             self.vf_features_extractor = self.features_extractor_class(
                 self.observation_space, **told
@@ -179,6 +205,10 @@ class GRUPolicy(ActorCriticPolicy):
         elif not self.shared:
             value = core(self.vf_features_extractor)
         self.mlp_extractor = Cores(policy, value)
+        if self.prediction_coef:
+            assert isinstance(self.observation_space, spaces.Dict)
+            told_size = get_flattened_obs_dim(self.observation_space[PRIVILEGED])
+            self.prediction_net = nn.Linear(policy.outputs, told_size)
         self.kept = 0  # the last observation's size, where the policy keeps it in its memory
         extractor = self.pi_features_extractor
         if isinstance(extractor, TrialFeatures) and extractor.state_action:
@@ -209,6 +239,7 @@ class GRUPolicy(ActorCriticPolicy):
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
             **self.network,
+            "prediction_coef": self.prediction_coef,
             "observation_space": self.observation_space,
             "action_space": self.action_space,
             "lr_schedule": self._dummy_schedule,
@@ -223,7 +254,7 @@ class GRUPolicy(ActorCriticPolicy):
 
     def actor_parameters(self) -> list[nn.Parameter]:
         """The parameters that the actions depend on."""
-        value = ["value_net."]
+        value = ["value_net.", "prediction_net."]
         if not self.shared:
             value += ["vf_features_extractor.", "mlp_extractor.value."]
         return [p for name, p in self.named_parameters() if not name.startswith(tuple(value))]
@@ -276,15 +307,20 @@ class GRUPolicy(ActorCriticPolicy):
             parts[LAST], last = before * (1 - obs["start"].float().view(-1, 1)), now[-len(last) :]
         latent_pi = latent_vf = None
         if policy or self.shared:
-            features = self.pi_features_extractor(parts)
+            features = self._features(self.pi_features_extractor, parts)
             latent_pi, pi_memory = self._run(self.mlp_extractor.policy, features, pi_memory, keep)
             latent_vf = latent_pi
         if value and self.mlp_extractor.value is not None:
-            features = self.vf_features_extractor(parts)
+            features = self._features(self.vf_features_extractor, parts)
             if isinstance(self.mlp_extractor.value, SumsCore):
                 keep = 1 - obs["start"].float().view(-1, len(memory), 1)
             latent_vf, vf_memory = self._run(self.mlp_extractor.value, features, vf_memory, keep)
         return latent_pi, latent_vf, th.cat([pi_memory, vf_memory, last], dim=1)
+
+    def _features(self, extractor: nn.Module, parts: Any) -> th.Tensor:
+        with dense_products(self.device, self.network["precision"]):
+            features: th.Tensor = extractor(parts)
+        return features.float()
 
     def _keep(self, obs: TensorDict, columns: int) -> th.Tensor:
         """0 where the memory is reset, else 1: ``(steps, columns, 1 or hidden_size)``."""
@@ -338,7 +374,12 @@ class GRUPolicy(ActorCriticPolicy):
         latent_pi, latent_vf, _ = self._unroll(obs)
         assert latent_pi is not None
         distribution = self._get_action_dist_from_latent(latent_pi)
-        return self.value_net(latent_vf), distribution.log_prob(actions), distribution.entropy()
+        values = self.value_net(latent_vf)
+        if self.prediction_coef and th.is_grad_enabled():
+            loss = F.mse_loss(self.prediction_net(latent_pi), obs[PRIVILEGED])
+            self.prediction_loss = loss.item()
+            values = _WithLoss.apply(values, self.prediction_coef * loss)  # type: ignore[no-untyped-call]
+        return values, distribution.log_prob(actions), distribution.entropy()
 
     def get_distribution(self, obs: TensorDict) -> Distribution:  # type: ignore[override]
         """The distribution of each row's action."""

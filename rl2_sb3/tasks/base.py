@@ -97,9 +97,13 @@ class GymTasks(ABC):
     the trial ends there, is not counted, and is played again.
 
     It may tell in every step's ``info["expected_reward"]`` what training may learn from in the
-    reward's place, where that is asked for (``privileged``): its mean, or a reward that also pays
-    what helps to find the others. What the agent sees is the reward.
+    reward's place, where the reset asked for that (``options["privileged"]`` is true): its mean, or
+    a reward that also pays what helps to find the others. What the agent sees is the reward. And it
+    may then tell in each ``info["privileged"]``, those of resets too, ``privileged_size`` numbers
+    that only a simulator knows: see :meth:`BatchedTasks.privileged`.
     """
+
+    privileged_size: int = 0
 
     @abstractmethod
     def sample(self, rng: np.random.Generator) -> Any:

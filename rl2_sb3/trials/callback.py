@@ -26,7 +26,9 @@ class TrialCallback(BaseCallback):
     ``trial/return``, ``trial/length``, ``trial/gain`` (return of the last episode minus that of
     the first), ``trial/success`` (share of episodes whose last ``info`` has a true ``is_success``
     or ``success``), and ``trial/return_episode_<i>``, for at most ten episodes; and ``trial/lost``,
-    how many trials were cut by their simulator's death, if any: they count for nothing else.
+    how many trials were cut by their simulator's death, if any: they count for nothing else; and
+    ``trial/prediction_loss``, the last minibatch's error of predicting what privileged trials tell,
+    if the memory learns that.
 
     At each rollout's end it replays some columns as learning will, and compares the
     log-probabilities with those of acting: ``trial/replay_error``.
@@ -115,6 +117,9 @@ class TrialCallback(BaseCallback):
         if self._lost:
             self._log("lost", self._lost)
         self._clear()
+        policy: Any = self.model.policy
+        if np.isfinite(policy.prediction_loss):
+            self._log("prediction_loss", policy.prediction_loss)
         self._log("replay_error", self._replay_error())
 
     def _log(self, name: str, value: Any) -> None:

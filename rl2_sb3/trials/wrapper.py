@@ -14,7 +14,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.batched import TrialInfos
-from rl2_sb3.trials.spaces import flatten, is_trial_space, no_action, trial_space
+from rl2_sb3.trials.spaces import PRIVILEGED, flatten, is_trial_space, no_action, trial_space
 
 LOSSES = 10
 """Times in a row that a trial may be lost to its simulator's death."""
@@ -45,7 +45,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     :param order: tasks of the trials, one after the other and then from the first again, instead of
         drawn ones
     :param privileged: training may learn from ``info["expected_reward"]`` in the reward's place,
-        which the environment tells in every step
+        which the environment tells in every step; where it tells ``info["privileged"]``, too (see
+        :class:`GymTasks`), the observation gets a part ``privileged``, as in
+        :class:`BatchedTrials`
     :raises ValueError: ``episodes`` below 1, spaces that SB3 cannot handle, trials within trials
     """
 
@@ -69,7 +71,10 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self.tasks = tasks
         self.order = order
         self.privileged = privileged
-        self.observation_space = trial_space(env.observation_space, env.action_space)
+        self._told = tasks.privileged_size if privileged and tasks is not None else 0
+        self.observation_space = trial_space(
+            env.observation_space, env.action_space, self._told + 2 if self._told else 0
+        )
         self._seed = int(np.random.SeedSequence().generate_state(1)[0])
         self._trial = -1
         self._losses = 0
@@ -97,16 +102,17 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             self._task = self.order[self._trial % len(self.order)]
         else:
             self._task = self.tasks.sample(self._rng)
-        self._episode, self._started = 0, True
+        self._episode, self._started, self._expected = 0, True, 0.0
         self._actions: list[Any] = []
         own, info = self._reset_episode()
         nothing = no_action(self.action_space)
-        return self._observe(own, nothing, 0.0, ended=False, start=True), info
+        return self._observe(own, nothing, 0.0, False, True, info), info
 
     def _reset_episode(self) -> tuple[Any, dict[str, Any]]:
         if self.tasks is None:
             return self.env.reset(seed=self._task)
-        return self.env.reset(seed=int(self._rng.integers(2**31)), options={"task": self._task})
+        options = {"task": self._task, "privileged": self.privileged}
+        return self.env.reset(seed=int(self._rng.integers(2**31)), options=options)
 
     def step(self, action: Any) -> tuple[TrialObs, float, bool, bool, dict[str, Any]]:
         """Advance by one step; ``terminated`` is the trial's end, ``truncated`` its loss.
@@ -127,12 +133,14 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             self._started, self._losses = False, 0
         elif lost:
             self._lose()
-        elif ended:
-            own, _ = self._reset_episode()
+        told = info
+        if ended and not (over or lost):
+            own, told = self._reset_episode()
         done = ended and not lost  # a lost episode is not at its end
-        return self._observe(own, action, reward, done, start=False), reward, over, lost, info
+        return self._observe(own, action, reward, done, False, told), reward, over, lost, info
 
     def _check_told(self, info: dict[str, Any]) -> None:
+        self._expected = info.get("expected_reward", 0.0)
         if not self.privileged:
             info.pop("expected_reward", None)
         elif "expected_reward" not in info and not info.get("lost"):
@@ -151,15 +159,28 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             )
 
     def _observe(
-        self, own: Any, action: Any, reward: float, ended: bool, start: bool
+        self, own: Any, action: Any, reward: float, ended: bool, start: bool, info: dict[str, Any]
     ) -> dict[str, Any]:
+        told = {PRIVILEGED: self._privileged(info)} if self._told else {}
         return {
             **flatten(own),
             "action": _copy(action, self.action_space),
             "reward": np.array([reward], np.float32),
             "done": np.array([ended], np.int8),
             "start": np.array([start], np.int8),
+            **told,
         }
+
+    def _privileged(self, info: dict[str, Any]) -> NDArray[np.float32]:
+        told = np.zeros(self._told) if info.get("lost") else info.get("privileged", ())
+        if np.shape(told) != (self._told,):
+            raise RuntimeError(
+                f"{self.env.unwrapped} tells numbers of shape {np.shape(told)}, not "
+                f"privileged_size={self._told} of them: let it put them in "
+                'info["privileged"], in resets and steps.'
+            )
+        parts = told, self._episode / self.episodes, self._expected
+        return np.hstack(parts).astype(np.float32)
 
     def get_state(self) -> dict[str, Any]:
         """What the next steps depend on: the trial's seed, and the actions taken in it."""

@@ -82,6 +82,51 @@ def test_the_agent_needs_none_of_it(tmp_path: Path) -> None:
     assert (plain.returns == again.returns).all()
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_memory_learns_to_predict_what_is_told(shared: bool) -> None:
+    """The gradient of the predictions' loss is added to the algorithm's own, whatever that is."""
+    gradients = {}
+    for coef in (0.5, 1.5):
+        model = privileged_model(prediction_coef=coef, shared=shared)
+        batch = collect(model).columns(np.arange(6))
+        policy = model.policy
+        values, _, _ = policy.evaluate_actions(batch.observations, batch.actions.long().flatten())
+        policy.zero_grad()
+        values.sum().backward()
+        gradients[coef] = {
+            name: None if p.grad is None else p.grad.clone()
+            for name, p in policy.named_parameters()
+        }
+        assert policy.prediction_loss > 0
+    weight = gradients[0.5].pop("prediction_net.weight")
+    assert weight is not None
+    assert weight.abs().sum() > 0
+    th.testing.assert_close(gradients[1.5]["prediction_net.weight"], 3 * weight)
+    memory = gradients[0.5]["mlp_extractor.policy.gru.weight_hh"]
+    assert memory is not None
+    assert memory.abs().sum() > 0
+
+
+def test_predictions_come_true() -> None:
+    """The variance of an arm's mean is 1/12; its pulls tell it."""
+    trials = make_trials("bandit", n_envs=100, episodes=30, seed=3, privileged=True, arms=1)
+    network = {"hidden_size": 16, "prediction_coef": 1.0, "shared": True}
+    model = RL2PPO("GRUPolicy", trials, seed=0, learning_rate=3e-3, policy_kwargs=network)
+    model.learn(100 * 30 * 12)
+    assert model.policy.prediction_loss < 0.05
+
+
+def test_predictions_need_something_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"prediction_coef=1.0: .*privileged=True"):
+        RL2PPO("GRUPolicy", "bandit", policy_kwargs={"prediction_coef": 1.0})
+    with pytest.raises(ValueError, match="prediction_coef=-1"):
+        privileged_model(prediction_coef=-1)
+    model = privileged_model(prediction_coef=1.0)
+    model.save_agent(tmp_path / "agent.safetensors")
+    agent = load_agent(tmp_path / "agent.safetensors")
+    assert not any("prediction" in name for name in agent.policy.state_dict())
+
+
 def test_a_privileged_run_goes_on_where_it_stood(tmp_path: Path) -> None:
     whole = privileged_model()
     whole.learn(6 * 4 * 4)

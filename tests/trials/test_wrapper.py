@@ -256,6 +256,51 @@ def test_what_to_learn_from_is_told_where_it_is_asked_for() -> None:
         make_trials("CartPole-v1", privileged=True)
 
 
+class KnowingEnv(ToldEnv):
+    """Tells its goal, and how many steps an episode has had."""
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        obs, info = super().reset(**kwargs)
+        self.steps = 0
+        return obs, {**info, "privileged": [self.goal, 0]}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        *given, info = super().step(action)
+        self.steps += 1
+        told = {"privileged": [self.goal, self.steps]}
+        return given[0], given[1], given[2], given[3], {**info, **told}
+
+
+class KnowingTasks(GoalTasks):
+    privileged_size = 2
+
+    def make_env(self) -> GoalEnv:
+        return KnowingEnv()
+
+
+class SilentTasks(KnowingTasks):
+    def make_env(self) -> GoalEnv:
+        return ToldEnv()
+
+
+def test_what_only_a_simulator_knows_is_told_where_it_is_asked_for() -> None:
+    """With the share of the episodes that are over, and what was last learned from."""
+    trial = TrialWrapper(KnowingEnv(), 2, KnowingTasks(), privileged=True)
+    obs, _ = trial.reset(seed=0)
+    goal = trial.unwrapped.goal
+    assert obs["privileged"].tolist() == [goal, 0, 0, 0]
+    over, episode, steps = False, 0, 0
+    while not over:
+        obs, reward, over, _, _ = trial.step(trial.action_space.sample())
+        episode, steps = episode + int(obs["done"][0]), steps + 1
+        steps = 0 if obs["done"][0] and not over else steps
+        assert obs["privileged"].tolist() == pytest.approx([goal, steps, episode / 2, reward - 7])
+    assert "privileged" not in TrialWrapper(KnowingEnv(), 2, KnowingTasks()).reset()[0]
+    silent = TrialWrapper(ToldEnv(), 2, SilentTasks(), privileged=True)
+    with pytest.raises(RuntimeError, match=r"shape \(0,\), not privileged_size=2 of them: let it"):
+        silent.reset()
+
+
 def test_a_lost_trial_is_begun_anew() -> None:
     """The simulator dies in the third step, which is in the first or the second episode."""
     whole = TrialWrapper(FragileEnv(0), 3, GoalTasks())

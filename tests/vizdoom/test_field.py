@@ -51,12 +51,12 @@ def test_tables_say_what_the_field_says() -> None:
 def test_what_is_told_adds_up_to_the_rewards_and_the_way_there_was() -> None:
     """But for what is left at the end, so that no detour pays."""
     env = MazeEnv([CORRIDOR], horizon=250)
-    env.reset(options={"task": 0})
+    env.reset(options={"task": 0, "privileged": True})
     x, y = centre(CORRIDOR.start)
     way = GUIDANCE * Guide(CORRIDOR).tics_left(x, y, 0.0, 0.0, 0.0)
     try:
         for begin in ([], [TURN_LEFT] * 9, [TURN_LEFT, FORWARD] * 20):
-            env.reset(options={"task": 0})
+            env.reset(options={"task": 0, "privileged": True})
             told = paid = 0.0
             for action in [*begin, *[TURN_LEFT] * 60, *[FORWARD] * 150] if begin else [2] * 60:
                 _, reward, found, late, info = env.step(action)
@@ -65,7 +65,7 @@ def test_what_is_told_adds_up_to_the_rewards_and_the_way_there_was() -> None:
                     break
             left = 0.0 if found else env._tics_left
             assert told - paid == pytest.approx(way - GUIDANCE * left)
-        env.reset(options={"task": 0})
+        env.reset(options={"task": 0, "privileged": True})
         toward = sum(env.step(action)[4]["expected_reward"] for action in plan(CORRIDOR)[:-1])
         assert toward > 0  # time is paid for by the way
     finally:

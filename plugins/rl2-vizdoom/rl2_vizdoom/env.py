@@ -15,7 +15,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from rl2_vizdoom.engine import Engine, EngineLostError
-from rl2_vizdoom.field import REACH, guide
+from rl2_vizdoom.field import REACH, Guide, guide
 from rl2_vizdoom.mazes import Maze
 from rl2_vizdoom.picture import draw
 from rl2_vizdoom.wad import centre
@@ -44,10 +44,12 @@ class MazeEnv(gym.Env[Image, Any]):
     Observations are RGB images ``(30, 40, 3)``; actions turn left, turn right and move forward.
     An episode terminates at the goal and is truncated at the horizon.
 
-    ``info["expected_reward"]`` is what to learn from in the reward's place, if one may: the way
-    won or lost in the step counts too, at what the time is worth that it takes; the estimate is
-    :class:`rl2_vizdoom.field.Guide`'s. It is shaped by a potential (Ng et al. 1999), but without
-    discount, and who fails near the goal keeps what he has won.
+    Where a reset's ``options["privileged"]`` is true, ``info["expected_reward"]`` is what to learn
+    from in the reward's place: the way won or lost in the step counts too, at what the time is
+    worth that it takes; the estimate is :class:`rl2_vizdoom.field.Guide`'s. It is shaped by a
+    potential (Ng et al. 1999), but without discount, and who fails near the goal keeps what he has
+    won. ``info["privileged"]`` is then what only the simulator knows, in resets too:
+    :meth:`rl2_vizdoom.field.Guide.told`.
 
     ``info`` holds ``position`` (x to the east and y to the north in units, angle in degrees
     counterclockwise from the east) and ``length``, the episode's steps so far; with the episode's
@@ -76,6 +78,7 @@ class MazeEnv(gym.Env[Image, Any]):
         self._coast, self._push = free_movement(exact, frame_skip)
         self._living = LIVING * frame_skip
         self._task: int | None = None
+        self._guide: Guide | None = None  # where somebody asked for what it knows
         self._ways: deque[list[tuple[float, float]]] = deque(maxlen=WAYS)
         self._playing = False
 
@@ -108,10 +111,14 @@ class MazeEnv(gym.Env[Image, Any]):
         self._ways.append([(self._place[0], self._place[1])])
         self._task, self._length, self._playing = task, 0, True
         self._goal = centre(self.mazes[task].goal)
-        self._guide = guide(self.mazes[task])
-        self._tics_left = self._guide.tics_left(*self._place)
         self._observation = reduce(screen)
-        return self._observation, {"position": tuple(self._place[:3]), "length": 0}
+        info: dict[str, Any] = {"position": tuple(self._place[:3]), "length": 0}
+        self._guide = None
+        if options is not None and options.get("privileged"):
+            self._guide = guide(self.mazes[task])
+            self._tics_left = self._guide.tics_left(*self._place)
+            info["privileged"] = self._guide.told(*self._place)
+        return self._observation, info
 
     def step(self, action: Any) -> tuple[Image, float, bool, bool, dict[str, Any]]:
         if not self._playing:
@@ -134,13 +141,12 @@ class MazeEnv(gym.Env[Image, Any]):
         elif self._was_stopped(before, x, y, self._push if action == FORWARD else 0.0):
             reward += CONTACT
         late = self._length == self.horizon and not found
-        left = 0.0 if found else self._guide.tics_left(*self._place)
-        info: dict[str, Any] = {
-            "position": (x, y, angle),
-            "length": self._length,
-            "expected_reward": reward + GUIDANCE * (self._tics_left - left),
-        }
-        self._tics_left = left
+        info: dict[str, Any] = {"position": (x, y, angle), "length": self._length}
+        if self._guide is not None:
+            left = 0.0 if found else self._guide.tics_left(*self._place)
+            info["expected_reward"] = reward + GUIDANCE * (self._tics_left - left)
+            info["privileged"] = self._guide.told(*self._place)
+            self._tics_left = left
         if found or late:
             info["is_success"] = found
             self._playing = False

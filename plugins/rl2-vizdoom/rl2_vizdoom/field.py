@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil
+from math import ceil, cos, radians, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,10 @@ COAST = 9.0
 """Tics of movement that velocity is worth; it would coast on for 10."""
 MOVE, TURN = 7.0, 10.0
 """Units and degrees that a tic is worth in estimates; a player turns and moves at once."""
+TOLD = 5
+"""Numbers that only a simulator knows: the tics left (in hundreds), cosine and sine of how far to
+the left the way goes on, and the goal, ahead and to the left (in units of 300)."""
+FAR_TICS, FAR = 100.0, 300.0
 
 Floats = NDArray[np.float64]
 
@@ -127,6 +131,7 @@ class Guide:
 
     def __init__(self, maze: Maze):
         self._distance, self._towards, self._fits = Field(maze).tables()
+        self._goal = centre(maze.goal)
 
     def tics_left(self, x: float, y: float, angle: float, x_speed: float, y_speed: float) -> float:
         """An estimate of the tics to the goal.
@@ -135,12 +140,32 @@ class Guide:
         :param angle: degrees
         :param x_speed: units per tic, as ``y_speed``
         """
+        distance, off = self._ahead(x, y, angle, x_speed, y_speed)
+        return distance / MOVE + abs(off) / TURN
+
+    def told(self, x: float, y: float, angle: float, x_speed: float, y_speed: float) -> list[float]:
+        """What the player's memory may learn to predict: see :data:`TOLD`."""
+        distance, off = self._ahead(x, y, angle, x_speed, y_speed)
+        turn, heading = radians(off), radians(angle)
+        east, north = self._goal[0] - x, self._goal[1] - y
+        return [
+            (distance / MOVE + abs(off) / TURN) / FAR_TICS,
+            cos(turn),
+            sin(turn),
+            (cos(heading) * east + sin(heading) * north) / FAR,
+            (cos(heading) * north - sin(heading) * east) / FAR,
+        ]
+
+    def _ahead(
+        self, x: float, y: float, angle: float, x_speed: float, y_speed: float
+    ) -> tuple[float, float]:
+        """The way to the goal in units, and how far to the left it goes on, in degrees."""
         place = int(-(y + COAST * y_speed) // GRID), int((x + COAST * x_speed) // GRID)
         if not self._fits[place]:
             place = int(-y // GRID), int(x // GRID)
         towards = self._towards.item(place)
-        off = abs((towards - angle + 180) % 360 - 180) if towards == towards else 0.0
-        return self._distance.item(place) / MOVE + off / TURN
+        off = (towards - angle + 180) % 360 - 180 if towards == towards else 0.0
+        return self._distance.item(place), off
 
 
 @lru_cache(maxsize=4096)

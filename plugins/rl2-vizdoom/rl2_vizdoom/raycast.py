@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rl2_sb3 import BatchedTasks
 from rl2_vizdoom.env import CONTACT, FORWARD, FOUND, GUIDANCE, LIVING, free_movement
-from rl2_vizdoom.field import COAST, GRID, MOVE, REACH, TURN, Field, Floats
+from rl2_vizdoom.field import COAST, FAR, FAR_TICS, GRID, MOVE, REACH, TURN, Field, Floats
 from rl2_vizdoom.mazes import Split
 from rl2_vizdoom.motion import move
 from rl2_vizdoom.rays import COLUMNS, ROWS, eyes, look, see
@@ -23,8 +23,6 @@ from rl2_vizdoom.tasks import VizdoomMaze
 from rl2_vizdoom.wad import centre
 
 Ints = NDArray[np.int64]
-SPEED = 7.5
-"""Units per tic of a player who has long moved forward."""
 
 
 class Player(NamedTuple):
@@ -103,14 +101,13 @@ class RaycastMaze(BatchedTasks[Ints, Player]):
         )
 
     def privileged(self, params: Ints, state: Player) -> Floats:
-        """Tics to the goal, time left, the way there and the velocity as the player faces them."""
+        """What only a simulator knows, ``(n, 5)``: see :data:`rl2_vizdoom.field.TOLD`."""
         tics, off = self._guide(params, state)
         heading, off = np.radians(state.angle), np.radians(off)
-        x, y = state.velocity.T / SPEED
+        x, y = (self._goals[params] - state.place).T / FAR
         ahead = x * np.cos(heading) + y * np.sin(heading)
         aside = y * np.cos(heading) - x * np.sin(heading)
-        left = 1 - state.steps / self._limit
-        return np.column_stack([tics / 100, left, np.sin(off), np.cos(off), ahead, aside])
+        return np.column_stack([tics / FAR_TICS, np.cos(off), np.sin(off), ahead, aside])
 
     def expected_reward(self, params: Ints, state: Player, action: NDArray[Any]) -> Floats:
         """The reward, and what the way to the goal is worth that the step wins."""

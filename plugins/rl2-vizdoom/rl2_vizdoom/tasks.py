@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from rl2_sb3 import GymTasks
+from rl2_vizdoom.field import TOLD
 from rl2_vizdoom.mazes import SPLITS, Maze, Split, split_mazes
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class VizdoomMaze(GymTasks):
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value!r}: at least 1.")
         self._nodes = nodes
+        self.privileged_size = TOLD
         self.plans()
 
     def sample(self, rng: np.random.Generator) -> int:
