@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from rl2_vizdoom.field import Floats
 from rl2_vizdoom.motion import HALF, compiled
-from rl2_vizdoom.wad import BLOCK, CEILING, FLOOR, GOAL, LIGHT, TOP, WALL, textures
+from rl2_vizdoom.wad import BLOCK, CEILING, FLOOR, GOAL, INSET, LIGHT, TOP, WALL, textures
 
 ROWS, COLUMNS = 30, 40
 EYE = 41.0
@@ -156,10 +156,11 @@ def see(
             dx, dy = x_ahead + y_ahead * right, y_ahead - x_ahead * right
             x_more, y_more = y_ahead / WIDE, -x_ahead / WIDE  # from ray to ray
             begin, strip, upright = _meet(plan, goal, x, y, dx, dy, strips)
-            end, other, aside = _meet(
-                plan, goal, x, y, dx + 3 * x_more, dy + 3 * y_more, textures.strips
-            )
-            rays = 1 if strip == other and upright == aside else PIXELS
+            dx_end, dy_end = dx + 3 * x_more, dy + 3 * y_more
+            end, other, aside = _meet(plan, goal, x, y, dx_end, dy_end, strips)
+            apart = begin * dx - end * dx_end if upright else begin * dy - end * dy_end
+            same_wall = strip == other and upright == aside and abs(apart) < INSET / 2
+            rays = 1 if same_wall else PIXELS
             distance = (begin + end) / 2
             if rays == 1:
                 dx, dy = dx + 1.5 * x_more, dy + 1.5 * y_more
