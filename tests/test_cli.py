@@ -1,7 +1,7 @@
 import csv
-import re
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
