@@ -92,7 +92,7 @@ def test_the_memory_learns_to_predict_what_is_told(shared: bool) -> None:
         policy = model.policy
         values, _, _ = policy.evaluate_actions(batch.observations, batch.actions.long().flatten())
         policy.zero_grad()
-        values.sum().backward()
+        values.sum().backward()  # type: ignore[no-untyped-call]
         gradients[coef] = {
             name: None if p.grad is None else p.grad.clone()
             for name, p in policy.named_parameters()

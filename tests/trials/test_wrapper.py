@@ -287,7 +287,7 @@ def test_what_only_a_simulator_knows_is_told_where_it_is_asked_for() -> None:
     """With the share of the episodes that are over, and what was last learned from."""
     trial = TrialWrapper(KnowingEnv(), 2, KnowingTasks(), privileged=True)
     obs, _ = trial.reset(seed=0)
-    goal = trial.unwrapped.goal
+    goal = trial.get_wrapper_attr("goal")
     assert obs["privileged"].tolist() == [goal, 0, 0, 0]
     over, episode, steps = False, 0, 0
     while not over:
