@@ -15,6 +15,8 @@ from rl2_sb3.reports.tables import read_table
 from rl2_sb3.reports.words import duration, markdown_table, replace_between
 
 TASK, EPISODES, MAZES = "vizdoom-maze", 5, 1000
+LEARNED_IN = (TASK, "raycast-maze")
+"""The engine's mazes, and the same drawn by rays."""
 REFERENCE_MAZES = {"small": MAZES, "large": 200}
 """Of a plan and of random play: a plan of a large maze takes two seconds."""
 SETTING = {
@@ -244,7 +246,7 @@ def read_lines(path: Path) -> dict[str, Line]:
     """The learning curves of runs in mazes, as steps and returns."""
     lines: dict[str, Line] = {}
     for row in read_table(path, COLUMNS, COMMANDS[-2]):
-        if row["task"] == TASK:
+        if row["task"] in LEARNED_IN:
             lines.setdefault(row["run"], []).append((float(row["steps"]), float(row["return"])))
     return lines
 

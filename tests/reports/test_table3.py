@@ -80,10 +80,14 @@ def test_rl2_report_table3(tmp_path: Path, capsys: Any) -> None:
     took = f"{told}\nvizdoom-maze,rl2,5000000,7260,a laptop\nvizdoom-maze,random,,,\n"
     (tmp_path / "table3.csv").write_text(took + "vizdoom-maze,rl2,5000000,7260,a laptop\n")
     curve = [("maze-a", "vizdoom-maze", "", 2, "", steps, -16 + steps) for steps in (0, 5, 9)]
+    curve.append(("rays", "raycast-maze", "", 2, "", 4, -9))
     curve.append(("bandit-a", "bandit", "arms=5", 10, "", 1, 6))
     lines = [",".join(map(str, row)) for row in (COLUMNS, *curve)]
     (tmp_path / "learning_curves.csv").write_text("\n".join(lines) + "\n")
-    assert read_lines(tmp_path / "learning_curves.csv") == {"maze-a": [(0, -16), (5, -11), (9, -7)]}
+    assert read_lines(tmp_path / "learning_curves.csv") == {
+        "maze-a": [(0, -16), (5, -11), (9, -7)],
+        "rays": [(4, -9)],
+    }
     readme = tmp_path / "README.md"
     readme.write_text("above\n<!-- table3 -->\nold\n<!-- /table3 -->\nbelow\n")
     docs = tmp_path / "docs"
