@@ -177,7 +177,7 @@ def training(size: str) -> None:
             n_steps=256,
             batch_size=8 * 256,
             n_epochs=2,
-            policy_kwargs={"shared": True, "prediction_coef": 0.5},
+            policy_kwargs={"shared": True, "precision": "bf16", "prediction_coef": 0.5},
         )
         block = columns * model.n_steps
         model.learn(block)

@@ -62,9 +62,6 @@ class Setting:
     """Weight normalisation."""
     episode_units: int = 0
     """So many units are reset at each episode's start as well."""
-    prediction_coef: float = 0.0
-    """Weight of a loss by which the memory learns to predict what --privileged tasks tell: it is
-    taught what to remember."""
     precision: Precision = "fp32"
     """Of the products. bf16 is faster for large networks where the processor has its arithmetic."""
     layers_after: tuple[int, ...] = ()
@@ -85,7 +82,7 @@ class Setting:
         """The policy's keyword arguments."""
         names = (
             *("hidden_size", "candidate", "shared", "value_network", "weight_norm"),
-            *("episode_units", "prediction_coef", "precision", "skip", "memory_steps"),
+            *("episode_units", "precision", "skip", "memory_steps"),
         )
         kwargs: dict[str, Any] = {name: getattr(self, name) for name in names}
         kwargs["layers_after"] = list(self.layers_after)
@@ -126,7 +123,11 @@ class Run(Setting):
     """The same for the returns that the value network learns from; by default --gae-lambda."""
     privileged: bool = False
     """Learn from what the task distribution tells in the reward's place, such as its expectation;
-    with tasks as arrays, the value network sees the task as well. The agent sees neither."""
+    a value network of its own (without --shared) sees what it tells of the task as well. The agent
+    sees neither."""
+    prediction_coef: float = 0.0
+    """Weight of a loss by which the memory learns to predict what --privileged tasks tell: it is
+    taught what to remember."""
     clip_range: float = 0.2
     """Of the surrogate's ratio."""
     n_epochs: int = 5
@@ -144,3 +145,6 @@ class Run(Setting):
     target_kl: float | None = None
     """Bound on an update's mean KL divergence, 0.01 by default, for trpo; for ppo SB3's early
     stop, none by default."""
+
+    def network(self) -> dict[str, Any]:
+        return {**super().network(), "prediction_coef": self.prediction_coef}

@@ -16,6 +16,8 @@ from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.policies.features import TrialFeatures
 
 HEAD = ("action_net.weight", "action_net.bias")
+ONCE = ("prediction_net.weight", "prediction_net.bias")
+"""What a policy may do without that goes on from one that has it."""
 
 
 def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
@@ -38,6 +40,7 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     model.history = (*data.get("history", ()), told)
     theirs: dict[str, th.Tensor] = cast(dict[str, Any], parameters)["policy"]
     ours = model.policy.state_dict()
+    theirs = {key: value for key, value in theirs.items() if key in ours or key not in ONCE}
     actions = len(theirs["action_net.weight"])
     if isinstance(model.action_space, spaces.Discrete) and actions < model.action_space.n:
         acting = {key: value for key, value in theirs.items() if is_acting(key)}

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch as th
 from gymnasium import spaces
 
+from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.policies import GRUPolicy
-from rl2_sb3.transfer import more_actions
-from rl2_sb3.trials import trial_space
+from rl2_sb3.transfer import more_actions, take_weights
+from rl2_sb3.trials import make_trials, trial_space
 
 OLD, NEW = 3, 7
 
@@ -53,6 +55,24 @@ def test_old_actions_keep_their_logits_and_new_ones_get_the_mean(network: Any) -
     th.testing.assert_close(after[:, :OLD], before)
     mean = before.mean(dim=1, keepdim=True).expand(-1, NEW - OLD)
     th.testing.assert_close(after[:, OLD:], mean)
+
+
+def test_what_predicted_may_go_on_without(tmp_path: Path) -> None:
+    """From a run with prediction_coef to one without, whatever else is told."""
+
+    def model(**network: Any) -> RL2PPO:
+        trials = make_trials("bandit", 4, episodes=3, privileged=True)
+        kwargs = {"hidden_size": 8, "shared": True, **network}
+        return RL2PPO("GRUPolicy", trials, policy_kwargs=kwargs)
+
+    first = model(prediction_coef=1.0)
+    first.save(tmp_path / "checkpoint.zip")
+    (tmp_path / "config.json").write_text("{}")
+    then = model()
+    take_weights(then, tmp_path)
+    ours, theirs = then.policy.state_dict(), first.policy.state_dict()
+    assert set(theirs) - set(ours) == {"prediction_net.weight", "prediction_net.bias"}
+    assert all(th.equal(ours[key], theirs[key]) for key in ours)
 
 
 def test_what_cannot_grow() -> None:

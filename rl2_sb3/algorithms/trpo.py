@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,6 @@ from stable_baselines3.common.type_aliases import (
 from stable_baselines3.common.utils import FloatSchedule, explained_variance
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import parameters_to_vector
 
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.policies import GRUPolicy
@@ -98,6 +97,11 @@ class RL2TRPO(TrialRollouts, TRPO):
                 "precision='bf16' is too coarse for the finite differences of "
                 "step='conjugate-gradient': use precision='fp32', or step='first-order'."
             )
+        if step == "conjugate-gradient" and (policy_kwargs or {}).get("prediction_coef"):
+            raise ValueError(
+                "prediction_coef adds to the gradient of the first-order step: use "
+                "step='first-order', or leave it out."
+            )
         trials = None if env is None else as_trials(env, episodes)
         n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
         self.episodes = episodes
@@ -165,7 +169,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         clip_range = FloatSchedule(self.clip_range)(self._current_progress_remaining)
         ent_coef = FloatSchedule(self.ent_coef)(self._current_progress_remaining)
         parameters = self.policy.actor_parameters()
-        old = parameters_to_vector(parameters).detach().clone()
+        old = _flat(parameters).detach()
         self._standardise_advantages()
         losses: dict[str, list[float]] = {"value_loss": [], "entropy_loss": [], "clip_fraction": []}
         for _ in range(self.n_epochs):
@@ -204,7 +208,7 @@ class RL2TRPO(TrialRollouts, TRPO):
 
     def _line_search(self, parameters: list[nn.Parameter], old: th.Tensor) -> None:
         """Move back toward the old parameters until the step keeps the bound and helps."""
-        direction = parameters_to_vector(parameters).detach() - old
+        direction = _flat(parameters).detach() - old
         fraction = 1.0
         full_kl = kl = objective = 0.0
         for attempt in range(self.line_search_max_iter):
@@ -271,7 +275,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         retain_graph: bool = True,
     ) -> th.Tensor:
         """Product with the damped Fisher matrix, by central differences of the KL's gradient."""
-        old = parameters_to_vector(params).detach().clone()
+        old = _flat(params).detach()
         length = 0.02 / (vector.norm() + 1e-12)
         gradients = []
         for sign in (1, -1):
@@ -282,7 +286,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         return product + self.cg_damping * vector
 
     def _kl_gradient(self, params: list[nn.Parameter]) -> th.Tensor:
-        total = th.zeros_like(parameters_to_vector(params))
+        total = th.zeros_like(_flat(params))
         with th.enable_grad():
             for batch, old in zip(self._chunks(), self._old, strict=True):
                 kl = _kl(old, self.policy.get_distribution(batch.observations)).sum()
@@ -308,5 +312,6 @@ def _assign(parameters: list[nn.Parameter], vector: th.Tensor) -> None:
         parameter.data.copy_(part.view_as(parameter))
 
 
-def _flat(tensors: tuple[th.Tensor, ...]) -> th.Tensor:
+def _flat(tensors: Sequence[th.Tensor]) -> th.Tensor:
+    """One vector, a copy, whatever the tensors' layouts in memory are."""
     return th.cat([tensor.reshape(-1) for tensor in tensors])

@@ -14,7 +14,7 @@ import tyro
 from rl2_sb3.agent import Agent, agent_file
 from rl2_sb3.presets import IMITATION, TRAIN, Preset, run_folder
 from rl2_sb3.registry import TASKS, did_you_mean, literal
-from rl2_sb3.tasks.base import GymTasks
+from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.make import make_tasks
 
 PRESETS: dict[str, Mapping[str, Preset]] = {"train": TRAIN, "imitate": IMITATION}
@@ -190,7 +190,7 @@ def evaluation_tasks(info: dict[str, Any], changed: Sequence[str]) -> tuple[Any,
     """
     options = dict(info["options"])
     tasks = make_tasks(info["task"], **options)
-    if isinstance(tasks, GymTasks):
+    if isinstance(tasks, (BatchedTasks, GymTasks)):
         tasks = tasks.held_out()
         options = {key: getattr(tasks, key, value) for key, value in options.items()}
     if not changed:

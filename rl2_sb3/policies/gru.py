@@ -17,6 +17,7 @@ as in ``nn.GRU`` with its second bias zero; the paper has ``activation = relu``.
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, Literal
 
@@ -46,10 +47,11 @@ def has_bf16(device: th.device) -> bool:
     return bool(native)
 
 
-def dense_products(device: th.device, precision: Precision) -> th.autocast:
+def dense_products(device: th.device, precision: Precision) -> AbstractContextManager[Any]:
     """A context in which dense layers and convolutions multiply in bf16, where the device can."""
-    native = precision == "bf16" and has_bf16(device)
-    return th.autocast(device.type, th.bfloat16, enabled=native)
+    if precision == "bf16" and has_bf16(device):
+        return th.autocast(device.type, th.bfloat16)
+    return nullcontext()
 
 
 class _Multiply:

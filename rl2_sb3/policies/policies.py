@@ -68,7 +68,8 @@ class GRUPolicy(ActorCriticPolicy):
         what to read from the memory
     :param memory_steps: initial weights that remember over so many steps, see :class:`GRU`
     :param candidate: activation of the GRU's candidate state
-    :param shared: one network for policy and value; by default each has its own
+    :param shared: one network for policy and value, which does not see what privileged trials
+        tell; by default each has its own, and the value's sees it
     :param value_network: ``"gru"`` like the policy's, or ``"sums"``: layers over the features and
         their sums since the trial's start (see :class:`SumsCore`)
     :param weight_norm: weight normalisation (Salimans & Kingma 2016) of all weight matrices
@@ -77,7 +78,8 @@ class GRUPolicy(ActorCriticPolicy):
     :param prediction_coef: weight of a loss in training by which the policy's memory learns to
         predict what privileged trials tell of the task, as mean squared error (Humplik et al.
         2019): it is taught what to remember, and the agent never sees what it is
-    :param precision: of the policy's products; the parameters stay fp32
+    :param precision: of the products of the GRU, of dense layers and of convolutions; the
+        parameters stay fp32
     :param log_std_init: initial log standard deviation, for continuous actions
     :raises ValueError: options that make no network, or an environment that has no trials
     """
@@ -148,12 +150,6 @@ class GRUPolicy(ActorCriticPolicy):
         }
         assert isinstance(observation_space, spaces.Dict)
         self.privileged = PRIVILEGED in observation_space.spaces
-        if self.privileged and shared and not prediction_coef:
-            raise ValueError(
-                "Privileged trials tell the value network what the policy must not see: they need "
-                "a network for each, shared=False; or the memory learns to predict it, with "
-                "prediction_coef above 0."
-            )
         if prediction_coef < 0 or (prediction_coef and not self.privileged):
             raise ValueError(
                 f"prediction_coef={prediction_coef}: a positive weight of predicting what "

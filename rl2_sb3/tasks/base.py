@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -69,6 +69,13 @@ class BatchedTasks(ABC, Generic[Params, State]):
         """
         return None
 
+    def held_out(self) -> BatchedTasks[Params, State]:
+        """What a trained agent is evaluated on: tasks that training has not met.
+
+        By default the distribution itself, for where no task is drawn twice.
+        """
+        return self
+
     def privileged(self, params: Params, state: State) -> NDArray[np.floating] | None:
         """What only a simulator knows of the tasks, ``(n, features)``, for the value network.
 
@@ -103,7 +110,7 @@ class GymTasks(ABC):
     that only a simulator knows: see :meth:`BatchedTasks.privileged`.
     """
 
-    privileged_size: int = 0
+    privileged_size: ClassVar[int] = 0
 
     @abstractmethod
     def sample(self, rng: np.random.Generator) -> Any:

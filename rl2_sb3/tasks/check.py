@@ -153,6 +153,13 @@ def _check_gym(tasks: GymTasks, episodes: int, n: int, seed: int) -> None:
     if not equal and all(_equal(episode, met[0]) for episode in met):
         message = "Episodes with different tasks are equal: is options['task'] looked at?"
         warnings.warn(message, stacklevel=3)
+    if tasks.privileged_size:
+        knowing = TrialWrapper(twin, episodes, tasks, privileged=True)
+        try:
+            knowing.reset(seed=seed)
+            knowing.step(knowing.action_space.sample())
+        except RuntimeError as error:
+            raise AssertionError(str(error)) from error
     trial.reset(seed=seed)
     actions = _actions(trial.action_space, seed)
     demand(any(trial.step(actions.sample())[2] for _ in range(STEPS)), NO_END)

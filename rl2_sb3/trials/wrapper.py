@@ -71,9 +71,11 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self.tasks = tasks
         self.order = order
         self.privileged = privileged
-        self._told = tasks.privileged_size if privileged and tasks is not None else 0
+        self._privileged_size = tasks.privileged_size if privileged and tasks is not None else 0
         self.observation_space = trial_space(
-            env.observation_space, env.action_space, self._told + 2 if self._told else 0
+            env.observation_space,
+            env.action_space,
+            self._privileged_size + 2 if self._privileged_size else 0,
         )
         self._seed = int(np.random.SeedSequence().generate_state(1)[0])
         self._trial = -1
@@ -106,12 +108,13 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self._actions: list[Any] = []
         own, info = self._reset_episode()
         nothing = no_action(self.action_space)
-        return self._observe(own, nothing, 0.0, False, True, info), info
+        return self._observe(own, nothing, 0.0, ended=False, start=True, info=info), info
 
     def _reset_episode(self) -> tuple[Any, dict[str, Any]]:
+        options: dict[str, Any] = {"privileged": True} if self.privileged else {}
         if self.tasks is None:
-            return self.env.reset(seed=self._task)
-        options = {"task": self._task, "privileged": self.privileged}
+            return self.env.reset(seed=self._task, options=options or None)
+        options = {"task": self._task, **options}
         return self.env.reset(seed=int(self._rng.integers(2**31)), options=options)
 
     def step(self, action: Any) -> tuple[TrialObs, float, bool, bool, dict[str, Any]]:
@@ -126,18 +129,19 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         reward = float(reward)
         self._check_told(info)
         ended = bool(terminated or truncated)
-        self._episode += ended
         lost = bool(info.get("lost"))
+        self._episode += ended and not lost
         over = self._episode == self.episodes and not lost
         if over:
             self._started, self._losses = False, 0
         elif lost:
             self._lose()
-        told = info
+        latest = info
         if ended and not (over or lost):
-            own, told = self._reset_episode()
+            own, latest = self._reset_episode()
         done = ended and not lost  # a lost episode is not at its end
-        return self._observe(own, action, reward, done, False, told), reward, over, lost, info
+        obs = self._observe(own, action, reward, ended=done, start=False, info=latest)
+        return obs, reward, over, lost, info
 
     def _check_told(self, info: dict[str, Any]) -> None:
         self._expected = info.get("expected_reward", 0.0)
@@ -161,25 +165,27 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     def _observe(
         self, own: Any, action: Any, reward: float, ended: bool, start: bool, info: dict[str, Any]
     ) -> dict[str, Any]:
-        told = {PRIVILEGED: self._privileged(info)} if self._told else {}
+        known = {PRIVILEGED: self._known(info)} if self._privileged_size else {}
         return {
             **flatten(own),
             "action": _copy(action, self.action_space),
             "reward": np.array([reward], np.float32),
             "done": np.array([ended], np.int8),
             "start": np.array([start], np.int8),
-            **told,
+            **known,
         }
 
-    def _privileged(self, info: dict[str, Any]) -> NDArray[np.float32]:
-        told = np.zeros(self._told) if info.get("lost") else info.get("privileged", ())
-        if np.shape(told) != (self._told,):
+    def _known(self, info: dict[str, Any]) -> NDArray[np.float32]:
+        """What only the simulator knows; a lost one tells nothing, and what it told last stands."""
+        if not info.get("lost"):
+            self._last_known = info.get("privileged", ())
+        if np.shape(self._last_known) != (self._privileged_size,):
             raise RuntimeError(
-                f"{self.env.unwrapped} tells numbers of shape {np.shape(told)}, not "
-                f"privileged_size={self._told} of them: let it put them in "
+                f"{self.env.unwrapped} tells numbers of shape {np.shape(self._last_known)}, not "
+                f"privileged_size={self._privileged_size} of them: let it put them in "
                 'info["privileged"], in resets and steps.'
             )
-        parts = told, self._episode / self.episodes, self._expected
+        parts = self._last_known, self._episode / self.episodes, self._expected
         return np.hstack(parts).astype(np.float32)
 
     def get_state(self) -> dict[str, Any]:

@@ -40,6 +40,17 @@ def trpo(env: str = "bandit", **options: Any) -> RL2TRPO:
     return model
 
 
+@pytest.mark.parametrize("options", [{}, NATURAL])
+def test_images(options: Any) -> None:
+    """Their convolutions' weights lie in memory in another order."""
+    trials = make_trials(ENVS["image"], 4, episodes=2, seed=0)
+    network = {"hidden_size": 8, "features_extractor_kwargs": {"features_dim": 8}}
+    model = RL2TRPO("CnnGRUPolicy", trials, n_steps=8, seed=0, policy_kwargs=network, **options)
+    before = weights(model, value=False)
+    model.learn(2 * 4 * 8)
+    assert not same(before, weights(model, value=False))
+
+
 def weights(model: Model, value: bool) -> list[th.Tensor]:
     """Copies of the parameters of the policy, or of the value network."""
     actor = {id(parameter) for parameter in model.policy.actor_parameters()}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
+from rl2_sb3.policies import gru as gru_module
 from rl2_sb3.policies.features import LAST
 from rl2_sb3.policies.networks import RecurrentCore, SumsCore
 from rl2_sb3.trials import trial_space
@@ -366,3 +367,24 @@ def test_a_policy_alone_is_saved_and_loaded(kind: type[GRUPolicy], tmp_path: Pat
     obs = block(policy, 3, 2)
     th.testing.assert_close(outputs(loaded, obs), outputs(policy, obs), rtol=0, atol=0)
     assert float(loaded.value_shift) == 2
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_dense_layers_and_convolutions_multiply_in_bf16_where_the_device_can(
+    native: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gru_module, "has_bf16", lambda device: native)
+    image = trial_space(spaces.Box(0, 255, (3, 24, 20), np.uint8), spaces.Discrete(3))
+    network: Any = {"hidden_size": 8, "layers_after": [6], "precision": precision}
+    policy = CnnGRUPolicy(image, spaces.Discrete(3), lambda _: 1e-3, **network)
+    types: list[th.dtype] = []
+    for layer in policy.modules():
+        own = isinstance(layer, nn.Conv2d | nn.Linear)
+        if own and layer not in (policy.action_net, policy.value_net):
+            layer.register_forward_hook(lambda _, __, output: types.append(output.dtype))
+    obs: Any = {key: th.as_tensor(part[None]) for key, part in image.sample().items()}
+    obs["action"] = obs["action"].reshape(1)
+    acted = policy.act({**obs, "memory": policy.initial_memory(1)})
+    assert set(types) == {th.bfloat16 if native and precision == "bf16" else th.float32}
+    assert acted.values.dtype == acted.memory.dtype == th.float32

@@ -318,6 +318,21 @@ def test_a_lost_trial_is_begun_anew() -> None:
     np.testing.assert_equal([trial.step(1)[:3] for _ in range(3)], expected[1:])
 
 
+def test_what_a_lost_simulator_told_last_stands() -> None:
+    """Its episode is not over: whoever values the step that would have come next sees no end."""
+
+    class DyingEnv(KnowingEnv):
+        def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+            obs, reward, _, _, _ = super().step(action)
+            return obs, reward, False, True, {"lost": True}
+
+    trial = TrialWrapper(DyingEnv(), 2, KnowingTasks(), privileged=True)
+    before = trial.reset(seed=0)[0]["privileged"]
+    obs, _, terminated, truncated, _ = trial.step(0)
+    assert (terminated, truncated) == (False, True)
+    assert obs["privileged"].tolist() == before.tolist()
+
+
 def test_a_trial_that_is_always_lost_is_given_up() -> None:
     env = FragileEnv(1)
     trial = TrialWrapper(env, 3, GoalTasks())

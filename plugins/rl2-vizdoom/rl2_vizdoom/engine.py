@@ -139,7 +139,6 @@ class Engine:
         return state.screen_buffer, state.game_variables.tolist()
 
     def _start(self, index: int) -> None:
-        check_room()
         game = vzd.DoomGame()
         folder = Path(tempfile.mkdtemp(prefix="engine-", dir=process_folder()))
         script = folder / "engine.sh"
@@ -166,6 +165,7 @@ class Engine:
         game.set_available_game_variables(_SEEN)
         self._close = weakref.finalize(self, _end, game, folder)
         with _STARTS:
+            check_room()
             game.init()
         self.pid = int((folder / "pid").read_text())
         self._game, self._resets = game, 0

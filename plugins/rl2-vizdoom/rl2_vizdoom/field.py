@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, cos, radians, sin
 
@@ -166,6 +167,60 @@ class Guide:
         towards = self._towards.item(place)
         off = (towards - angle + 180) % 360 - 180 if towards == towards else 0.0
         return self._distance.item(place), off
+
+
+class Guides:
+    """The same of many mazes, for many players at once, in arrays.
+
+    :param mazes: what players' ``mazes`` number
+    """
+
+    def __init__(self, mazes: Sequence[Maze]):
+        distance, towards, fits = zip(*(Field(maze).tables() for maze in mazes), strict=True)
+        self._distance, self._towards = np.stack(distance), np.stack(towards)
+        self._fits = np.stack(fits)
+        self._goals = np.array([centre(maze.goal) for maze in mazes])
+
+    def tics_left(
+        self, mazes: NDArray[np.int64], place: Floats, angle: Floats, velocity: Floats
+    ) -> Floats:
+        """Estimates of the tics to the goal, ``(n,)``.
+
+        :param mazes: the maze of each player, ``(n,)``
+        :param place: ``(n, 2)``, units
+        :param angle: ``(n,)``, degrees
+        :param velocity: ``(n, 2)``, units per tic
+        """
+        distance, off = self._ahead(mazes, place, angle, velocity)
+        return np.asarray(distance / MOVE + np.abs(off) / TURN)
+
+    def told(
+        self, mazes: NDArray[np.int64], place: Floats, angle: Floats, velocity: Floats
+    ) -> Floats:
+        """What players' memories may learn to predict, ``(n, 5)``: see :data:`TOLD`."""
+        distance, off = self._ahead(mazes, place, angle, velocity)
+        tics = distance / MOVE + np.abs(off) / TURN
+        turn, heading = np.radians(off), np.radians(angle)
+        east, north = (self._goals[mazes] - place).T
+        ahead = np.cos(heading) * east + np.sin(heading) * north
+        left = np.cos(heading) * north - np.sin(heading) * east
+        return np.column_stack(
+            [tics / FAR_TICS, np.cos(turn), np.sin(turn), ahead / FAR, left / FAR]
+        )
+
+    def _ahead(
+        self, mazes: NDArray[np.int64], place: Floats, angle: Floats, velocity: Floats
+    ) -> tuple[Floats, Floats]:
+        """The way to the goal in units, and how far to the left it goes on, in degrees."""
+        here, coasted = (
+            (mazes, *(places[:, ::-1] * (-1, 1) // GRID).astype(np.int64).T)
+            for places in (place, place + COAST * velocity)
+        )
+        there = tuple(
+            np.where(self._fits[coasted], c, h) for c, h in zip(coasted, here, strict=True)
+        )
+        off = (self._towards[there] - angle + 180) % 360 - 180
+        return self._distance[there], np.nan_to_num(off)
 
 
 @lru_cache(maxsize=4096)

@@ -55,8 +55,11 @@ SINES = _sines()
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function at its first call; the next process finds it compiled."""
-    decorate = njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+    """Compile a function at its first call, some seconds for all of them.
+
+    In each process anew: a cache on disk would keep the constants of other files as they were.
+    """
+    decorate = njit(nogil=True, fastmath=True, error_model="numpy")
     return cast(Function, decorate(function))
 
 

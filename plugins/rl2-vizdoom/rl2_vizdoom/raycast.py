@@ -6,7 +6,8 @@ agents may be trained here, and go on and be evaluated there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from rl2_sb3 import BatchedTasks
 from rl2_vizdoom.env import CONTACT, FORWARD, FOUND, GUIDANCE, LIVING, free_movement
-from rl2_vizdoom.field import COAST, FAR, FAR_TICS, GRID, MOVE, REACH, TURN, Field, Floats
+from rl2_vizdoom.field import REACH, Floats, Guides
 from rl2_vizdoom.mazes import Split
 from rl2_vizdoom.motion import move
 from rl2_vizdoom.rays import COLUMNS, ROWS, eyes, look, see
@@ -69,7 +70,6 @@ class RaycastMaze(BatchedTasks[Ints, Player]):
         self._goals = np.array([centre(maze.goal) for maze in self._plans])
         self._look = look()
         self._coast, self._push = free_movement(False, self.frame_skip)
-        self._guides: tuple[Floats, Floats, NDArray[np.bool_]] | None = None
 
     def sample(self, n: int, rng: np.random.Generator) -> Ints:
         """Draw mazes' numbers."""
@@ -102,19 +102,26 @@ class RaycastMaze(BatchedTasks[Ints, Player]):
 
     def privileged(self, params: Ints, state: Player) -> Floats:
         """What only a simulator knows, ``(n, 5)``: see :data:`rl2_vizdoom.field.TOLD`."""
-        tics, off = self._guide(params, state)
-        heading, off = np.radians(state.angle), np.radians(off)
-        x, y = (self._goals[params] - state.place).T / FAR
-        ahead = x * np.cos(heading) + y * np.sin(heading)
-        aside = y * np.cos(heading) - x * np.sin(heading)
-        return np.column_stack([tics / FAR_TICS, np.cos(off), np.sin(off), ahead, aside])
+        return self._guides.told(params, state.place, state.angle, state.velocity)
 
     def expected_reward(self, params: Ints, state: Player, action: NDArray[Any]) -> Floats:
         """The reward, and what the way to the goal is worth that the step wins."""
         after, _ = self._move(params, state, action)
         reward, found = self._reward(params, state, after, action)
-        left = np.where(found, 0.0, self._guide(params, after)[0])
-        return np.asarray(reward + GUIDANCE * (self._guide(params, state)[0] - left))
+        before, left = (
+            self._guides.tics_left(params, each.place, each.angle, each.velocity)
+            for each in (state, after)
+        )
+        return np.asarray(reward + GUIDANCE * (before - np.where(found, 0.0, left)))
+
+    @cached_property
+    def _guides(self) -> Guides:
+        """Those of all mazes: a second or two, for who asks what only a simulator knows."""
+        return Guides(self._plans)
+
+    def held_out(self) -> RaycastMaze:
+        """The same mazes' test split."""
+        return replace(self, split="test")
 
     def _move(self, params: Ints, state: Player, action: NDArray[Any]) -> tuple[Player, Floats]:
         place, angle, velocity, turning, bob = move(
@@ -139,22 +146,3 @@ class RaycastMaze(BatchedTasks[Ints, Player]):
         stopped = np.abs(after.place - free).sum(1) > 0.5
         paid = np.where(found, FOUND, np.where(stopped, CONTACT, 0.0))
         return LIVING * self.frame_skip + paid, found
-
-    def _guide(self, params: Ints, state: Player) -> tuple[Floats, Floats]:
-        """Estimates of the tics to the goal, and degrees from where players face to the way there.
-
-        From the tables of :meth:`rl2_vizdoom.field.Field.tables`, made when they are first asked
-        for, as in :meth:`rl2_vizdoom.field.Guide.tics_left`.
-        """
-        if self._guides is None:
-            distance, towards, known = zip(*(Field(m).tables() for m in self._plans), strict=True)
-            self._guides = np.stack(distance), np.stack(towards), np.stack(known)
-        distances, directions, fits = self._guides
-        here, coasted = (
-            (params, *(places * (-1, 1) // GRID).astype(np.int64).T)
-            for places in (state.place[:, ::-1], (state.place + COAST * state.velocity)[:, ::-1])
-        )
-        there = tuple(np.where(fits[coasted], c, h) for c, h in zip(coasted, here, strict=True))
-        off = (directions[there] - state.angle + 180) % 360 - 180
-        off = np.nan_to_num(off)
-        return distances[there] / MOVE + np.abs(off) / TURN, off

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class VizdoomMaze(GymTasks):
     """The engine's own, with inertia; or exact: moves of 19.2 units (5 a block), turns of 22.5°."""
     frame_skip: int = 4
     """Tics that an action lasts."""
+    privileged_size: ClassVar[int] = TOLD
 
     def __post_init__(self) -> None:
         nodes = NODES.get(self.size, 0) if isinstance(self.size, str) else self.size
@@ -53,7 +54,6 @@ class VizdoomMaze(GymTasks):
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value!r}: at least 1.")
         self._nodes = nodes
-        self.privileged_size = TOLD
         self.plans()
 
     def sample(self, rng: np.random.Generator) -> int:
