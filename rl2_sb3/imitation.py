@@ -20,7 +20,6 @@ from tqdm import tqdm
 
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.policies import GRUPolicy
-from rl2_sb3.policies.policies import PREDICTION
 from rl2_sb3.trials.make import trial_length
 
 
@@ -28,8 +27,7 @@ class Teacher(Protocol):
     """A baseline whose choices are known as probabilities.
 
     One that plans may have ``action_costs(state)``, too: what each action loses against the best,
-    ``(trials, actions)``, after the observation that this state has come from; and
-    ``plan_costs(state)``, what they lose wherever the plan may come to, ``(trials, numbers)``.
+    ``(trials, actions)``, after the observation that this state has come from.
     """
 
     def action_probabilities(
@@ -48,8 +46,6 @@ class Played(NamedTuple):
     """What each action loses, of the same shape; zeros where the teacher is not asked."""
     rewards: NDArray[np.floating]
     """``(steps, columns)``."""
-    plans: NDArray[np.float32]
-    """What actions lose everywhere, ``(steps, columns, numbers)``; no numbers if none is asked."""
     by_student: NDArray[np.bool_]
     """Who acted, ``(columns,)``."""
 
@@ -59,7 +55,7 @@ class Played(NamedTuple):
         return Played(
             observations,
             *(self.probabilities[:, some], self.costs[:, some], self.rewards[:, some]),
-            *(self.plans[:, some], self.by_student[some]),
+            self.by_student[some],
         )
 
 
@@ -70,7 +66,6 @@ class Demonstrations:
     :param student: acts in a share of the columns, and the teacher says there what it would do
     :param student_share: of the columns, 0 to 1, spread evenly
     :param costs: ask the teacher what actions cost
-    :param plans: ask it what they cost everywhere
     :raises ValueError: trials of different lengths, actions that are not discrete, or a baseline
         that does not tell its action probabilities, or not their costs
     """
@@ -83,15 +78,13 @@ class Demonstrations:
         student: GRUPolicy | None = None,
         student_share: float = 0.0,
         costs: bool = False,
-        plans: bool = False,
     ):
         length = trial_length(trials)
         if length is None or trials.action_space.shape != ():
             raise ValueError("Imitation needs trials of one length and discrete actions.")
-        check_teacher(teacher, costs, plans)
+        check_teacher(teacher, costs)
         self.trials, self.teacher, self.seed, self.length = trials, teacher, seed, length
         self.ask_costs: Any = teacher.action_costs if costs else None  # type: ignore[attr-defined]
-        self.ask_plans: Any = teacher.plan_costs if plans else None  # type: ignore[attr-defined]
         self.student = student
         self.by_student = students_columns(trials.num_envs, student_share)
 
@@ -103,8 +96,7 @@ class Demonstrations:
         :return: the trials, and the next ones' first observation
         """
         rng = np.random.default_rng([self.seed, number])
-        seen, probabilities, costs, rewards, plans, state = [], [], [], [], [], None
-        no_plan = np.zeros((self.trials.num_envs, 0))
+        seen, probabilities, costs, rewards, state = [], [], [], [], None
         memory: Any = None
         for _ in range(self.length):
             chances, state = self.teacher.action_probabilities(obs, state)
@@ -117,12 +109,11 @@ class Demonstrations:
             seen.append(obs)
             probabilities.append(chances)
             costs.append(self.ask_costs(state) if self.ask_costs else np.zeros_like(chances))
-            plans.append(np.float32(self.ask_plans(state) if self.ask_plans else no_plan))
             obs, reward, _, _ = self.trials.step(actions)
             rewards.append(reward)
         observations = {key: np.stack([each[key] for each in seen]) for key in seen[0]}
-        choices = np.stack(probabilities), np.stack(costs), np.stack(rewards), np.stack(plans)
-        return Played(observations, *choices, self.by_student), obs
+        choices = np.stack(probabilities), np.stack(costs)
+        return Played(observations, *choices, np.stack(rewards), self.by_student), obs
 
     def _students_chances(
         self, obs: Any, memory: th.Tensor | None
@@ -156,10 +147,7 @@ def imitate(
 
     The policy minimises the cross-entropy with the teacher's action probabilities, or what its own
     choices cost in the teacher's plan, or a mixture of the two; the learning rate falls to zero
-    along a cosine. Where the policy has a ``prediction_coef``, its memory learns to predict the
-    teacher's plan as well: what each action loses in each state at each step, which tells far more
-    than the choice in the present one. A model that was saved after some batches goes on from
-    there.
+    along a cosine. A model that was saved after some batches goes on from there.
 
     :param model: its environment is where the teacher acts; its discount is that of the value
     :param batches: minibatches in all
@@ -176,11 +164,8 @@ def imitate(
     """
     assert model.env is not None
     check_cost_weight(cost_weight)
-    predicts = model.policy.prediction_coef > 0
     demonstrations = Demonstrations(
-        *(model.env, teacher, seed, model.policy, student_share),
-        costs=cost_weight > 0,
-        plans=predicts,
+        model.env, teacher, seed, model.policy, student_share, costs=cost_weight > 0
     )
     size = model.n_envs if trials_per_batch is None else trials_per_batch
     parts = batches_of_a_round(model.n_envs, size, batches)
@@ -202,8 +187,6 @@ def imitate(
         target = (target - policy.value_shift) / policy.value_scale
         obs = {key: rows(value, model.device) for key, value in batch.observations.items()}
         obs["memory"] = policy.initial_memory(size)
-        if predicts:
-            obs[PREDICTION] = rows(batch.plans, model.device)
         teacher_chances = rows(batch.probabilities, model.device).float()
         values, log_chances = _evaluate(model, obs)
         cross_entropy = -(teacher_chances * log_chances).sum(dim=1).mean()
@@ -222,8 +205,6 @@ def imitate(
         divergence = cross_entropy.item() - entropy.item()
         model.logger.record_mean("imitation/kl", divergence)
         model.logger.record_mean("imitation/value_loss", value_loss.item())
-        if predicts:
-            model.logger.record_mean("imitation/prediction_loss", policy.prediction_loss)
         if cost_weight:
             model.logger.record_mean("imitation/cost", demonstrations.length * cost.item())
         whole = batch.rewards.sum(axis=0)
@@ -252,11 +233,10 @@ def students_columns(columns: int, share: float) -> NDArray[np.bool_]:
     return np.asarray(by_student)
 
 
-def check_teacher(teacher: Any, costs: bool, plans: bool = False) -> None:
+def check_teacher(teacher: Any, costs: bool) -> None:
     """See that a baseline tells what its student is to learn.
 
     :param costs: of actions as well as probabilities
-    :param plans: all of its plan as well
     :raises ValueError: it does not
     """
     if not callable(getattr(teacher, "action_probabilities", None)):
@@ -268,11 +248,6 @@ def check_teacher(teacher: Any, costs: bool, plans: bool = False) -> None:
         raise ValueError(
             f"{teacher} does not tell what actions cost: beb, ucrl2 and greedy-mdp do. "
             "Leave cost_weight at 0."
-        )
-    if plans and not callable(getattr(teacher, "plan_costs", None)):
-        raise ValueError(
-            f"{teacher} has no plan to predict: beb, ucrl2 and greedy-mdp have. Leave "
-            "prediction_coef at 0."
         )
 
 

@@ -256,14 +256,6 @@ class CertainPlanner(MDPAgent):
         worth = self.worth(memory)
         return np.asarray(worth.max(axis=1, keepdims=True) - worth)
 
-    def plan_costs(self, memory: Memory) -> Floats:
-        """The same in all states at all steps: the plan, (N, horizon * states * actions).
-
-        :param memory: the state that :meth:`action_probabilities` returned
-        """
-        values = memory.values
-        return np.asarray(values.max(axis=3, keepdims=True) - values).reshape(len(values), -1)
-
     def softened(self, memory: Memory) -> Floats:
         """Probabilities (N, actions) by temperature."""
         worth = self.worth(memory)

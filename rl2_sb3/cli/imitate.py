@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import torch as th
 import tyro
-from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.baselines.base import make_baseline
@@ -48,9 +47,6 @@ class Imitation(Setting):
     """Weight, 0 to 1, of what the student's choices cost in the teacher's plan, in units of reward,
     against one minus it of the cross-entropy, in nats, to which all mistakes are alike. For
     teachers that plan."""
-    prediction_coef: float = 0.0
-    """Weight of a loss by which the student's memory learns to predict the teacher's plan, what
-    each action loses in each state at each step. For teachers that plan."""
     learning_rate: float = 2e-3
     """Of Adam, falling to zero along a cosine."""
     gamma: float = 1.0
@@ -82,15 +78,6 @@ class Imitate(Imitation):
     """Show a progress bar."""
 
 
-def predictions(teacher: Any, trials: VecEnv, given: Imitation) -> dict[str, Any]:
-    """The policy's keyword arguments by which its memory predicts the teacher's plan."""
-    if not given.prediction_coef:
-        return {}
-    _, state = teacher.action_probabilities(trials.reset())
-    size = teacher.plan_costs(state).shape[1]
-    return {"prediction_coef": given.prediction_coef, "prediction_size": size}
-
-
 def imitate(args: Sequence[str]) -> None:
     """Parse the options and learn."""
     settings, after = preset_settings("imitate", args)
@@ -111,7 +98,7 @@ def imitate(args: Sequence[str]) -> None:
     batches_of_a_round(columns, given.trials_per_batch, given.batches)  # or an error, at once
     students_columns(columns, given.student_share)  # the same
     check_cost_weight(given.cost_weight)
-    check_teacher(teacher, given.cost_weight > 0, given.prediction_coef > 0)
+    check_teacher(teacher, costs=given.cost_weight > 0)
     trials = make_trials(tasks, columns, given.episodes)
     if given.resume and checkpoint.exists():
         model = RL2PPO.load(checkpoint, trials, device=given.device, force_reset=False)
@@ -120,7 +107,7 @@ def imitate(args: Sequence[str]) -> None:
             given.policy,
             trials,
             gamma=given.gamma,
-            policy_kwargs={**given.network(), **predictions(teacher, trials, given)},
+            policy_kwargs=given.network(),
             seed=given.seed,
             device=given.device,
         )

@@ -31,8 +31,6 @@ from rl2_sb3.trials.spaces import OBSERVATION, PRIVILEGED, is_trial_space
 
 TensorDict = dict[str, th.Tensor]
 ValueNetwork = Literal["gru", "sums"]
-PREDICTION = "prediction"
-"""What the memory is to predict, in the observations of training, ``(rows, prediction_size)``."""
 
 
 class Acted(NamedTuple):
@@ -80,8 +78,6 @@ class GRUPolicy(ActorCriticPolicy):
     :param prediction_coef: weight of a loss in training by which the policy's memory learns to
         predict what privileged trials tell of the task, as mean squared error (Humplik et al.
         2019): it is taught what to remember, and the agent never sees what it is
-    :param prediction_size: how many other numbers it learns to predict in their place, which
-        training puts into the observations, under ``"prediction"``
     :param precision: of the products of the GRU, of dense layers and of convolutions; the
         parameters stay fp32
     :param log_std_init: initial log standard deviation, for continuous actions
@@ -107,7 +103,6 @@ class GRUPolicy(ActorCriticPolicy):
         weight_norm: bool = False,
         episode_units: int = 0,
         prediction_coef: float = 0.0,
-        prediction_size: int | None = None,
         precision: Precision = "fp32",
         log_std_init: float = 0.0,
         use_sde: bool = False,
@@ -155,13 +150,12 @@ class GRUPolicy(ActorCriticPolicy):
         }
         assert isinstance(observation_space, spaces.Dict)
         self.privileged = PRIVILEGED in observation_space.spaces
-        told = self.privileged or prediction_size is not None
-        if prediction_coef < 0 or (prediction_coef and not told):
+        if prediction_coef < 0 or (prediction_coef and not self.privileged):
             raise ValueError(
                 f"prediction_coef={prediction_coef}: a positive weight of predicting what "
                 "privileged trials tell (make_trials(..., privileged=True)), or 0."
             )
-        self.prediction_coef, self.prediction_size = prediction_coef, prediction_size
+        self.prediction_coef = prediction_coef
         self.prediction_loss = float("nan")
         """Mean squared error of the last minibatch's predictions."""
         self.hidden_size, self.shared, self.episode_units = hidden_size, shared, episode_units
@@ -209,10 +203,8 @@ class GRUPolicy(ActorCriticPolicy):
         self.mlp_extractor = Cores(policy, value)
         if self.prediction_coef:
             assert isinstance(self.observation_space, spaces.Dict)
-            size = self.prediction_size
-            if size is None:
-                size = get_flattened_obs_dim(self.observation_space[PRIVILEGED])
-            self.prediction_net = nn.Linear(self.hidden_size, size)
+            told_size = get_flattened_obs_dim(self.observation_space[PRIVILEGED])
+            self.prediction_net = nn.Linear(policy.outputs, told_size)
         self.kept = 0  # the last observation's size, where the policy keeps it in its memory
         extractor = self.pi_features_extractor
         if isinstance(extractor, TrialFeatures) and extractor.state_action:
@@ -244,7 +236,6 @@ class GRUPolicy(ActorCriticPolicy):
         return {
             **self.network,
             "prediction_coef": self.prediction_coef,
-            "prediction_size": self.prediction_size,
             "observation_space": self.observation_space,
             "action_space": self.action_space,
             "lr_schedule": self._dummy_schedule,
@@ -376,23 +367,12 @@ class GRUPolicy(ActorCriticPolicy):
         self, obs: TensorDict, actions: th.Tensor
     ) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
         """Values, log-probabilities and entropies of a block's actions; axis 0 the row."""
-        target = obs.get(PREDICTION, obs.get(PRIVILEGED))
-        obs = {key: part for key, part in obs.items() if key != PREDICTION}
-        states: list[th.Tensor] = []
-        gru = self.mlp_extractor.policy.gru
-        watch = gru.register_forward_hook(lambda _, __, output: states.append(output))
-        try:
-            latent_pi, latent_vf, _ = self._unroll(obs)
-        finally:
-            watch.remove()
+        latent_pi, latent_vf, _ = self._unroll(obs)
         assert latent_pi is not None
         distribution = self._get_action_dist_from_latent(latent_pi)
         values = self.value_net(latent_vf)
         if self.prediction_coef and th.is_grad_enabled():
-            assert target is not None
-            with dense_products(self.device, self.network["precision"]):
-                predicted = self.prediction_net(states[0].flatten(0, 1))
-            loss = F.mse_loss(predicted.float(), target)
+            loss = F.mse_loss(self.prediction_net(latent_pi), obs[PRIVILEGED])
             self.prediction_loss = loss.item()
             values = _WithLoss.apply(values, self.prediction_coef * loss)  # type: ignore[no-untyped-call]
         return values, distribution.log_prob(actions), distribution.entropy()
