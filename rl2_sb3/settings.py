@@ -135,7 +135,8 @@ class Run(Setting):
     n_steps: int | None = None
     """Length of a rollout; by default a whole trial where all have one length."""
     init: Path | None = None
-    """A run's folder to take the initial weights from; its task may have had fewer actions."""
+    """A run's folder, an agent's file or a checkpoint's name to take the initial weights from; its
+    task may have had fewer actions."""
     trials_per_batch: int | None = None
     """Columns of a minibatch; by default a quarter of them."""
     ent_coef: float = 0.01

@@ -8,13 +8,15 @@ from typing import Any, cast
 
 import torch as th
 from gymnasium import spaces
+from safetensors import safe_open
 from stable_baselines3.common.save_util import load_from_zip_file
 
-from rl2_sb3.agent import is_acting
+from rl2_sb3.agent import agent_file, describe_agent, is_acting
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.policies.features import TrialFeatures
 
+History = tuple[dict[str, Any], ...]
 HEAD = ("action_net.weight", "action_net.bias")
 ONCE = ("prediction_net.weight", "prediction_net.bias")
 """What a policy may do without that goes on from one that has it."""
@@ -23,22 +25,15 @@ ONCE = ("prediction_net.weight", "prediction_net.bias")
 def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     """Begin with the policy of another run, and with its value network where that fits.
 
-    A value network that sees what the other did not (``privileged``) begins anew. Where there are
-    more actions now than then, the policy takes them on: see :func:`more_actions`.
+    A value network that sees what the other did not (``privileged``) begins anew, as does that of
+    a policy which comes from an agent's file. Where there are more actions now than then, the
+    policy takes them on: see :func:`more_actions`.
 
-    :raises ValueError: no checkpoint there, or one of another network
+    :param run: its folder, or an agent's file or registered name
+    :raises ValueError: none there, or one of another network
     """
-    checkpoint = run / "checkpoint.zip"
-    if not checkpoint.exists():
-        raise ValueError(f"{run} holds no checkpoint.zip to begin with.")
-    data, parameters, _ = load_from_zip_file(checkpoint, device=model.device)
-    assert data is not None
-    told = {"run": str(run), "steps": data["num_timesteps"], "seconds": data.get("seconds", 0.0)}
-    told["episodes"] = data["episodes"]
-    if teacher := json.loads((run / "config.json").read_text()).get("teacher"):
-        told["teacher"] = teacher
-    model.history = (*data.get("history", ()), told)
-    theirs: dict[str, th.Tensor] = cast(dict[str, Any], parameters)["policy"]
+    of_a_run = (run / "checkpoint.zip").exists()
+    theirs, model.history = (_from_run if of_a_run else _from_agent)(run, model.device)
     ours = model.policy.state_dict()
     theirs = {key: value for key, value in theirs.items() if key in ours or key not in ONCE}
     actions = len(theirs["action_net.weight"])
@@ -53,6 +48,30 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
         raise _other_network(run, str(error)) from error
     if unexpected or any(map(is_acting, missing)):
         raise _other_network(run, f"{[*unexpected, *missing]} in one of them only")
+
+
+def _from_run(run: Path, device: th.device) -> tuple[dict[str, th.Tensor], History]:
+    """The state of a run's policy, and the run in its history."""
+    data, parameters, _ = load_from_zip_file(run / "checkpoint.zip", device=device)
+    assert data is not None
+    told = {"run": str(run), "steps": data["num_timesteps"], "seconds": data.get("seconds", 0.0)}
+    told["episodes"] = data["episodes"]
+    if teacher := json.loads((run / "config.json").read_text()).get("teacher"):
+        told["teacher"] = teacher
+    return cast(dict[str, Any], parameters)["policy"], (*data.get("history", ()), told)
+
+
+def _from_agent(name: Path, device: th.device) -> tuple[dict[str, th.Tensor], History]:
+    """The same of an agent's file, which has the acting part alone."""
+    info = describe_agent(name)["info"]
+    with safe_open(agent_file(name), "pt", device=str(device)) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    before = info.get("history", [])
+    told = {"run": str(name)}
+    for of in ("steps", "seconds"):  # the file has those of all runs together
+        told[of] = info.get(of, 0) - sum(run[of] for run in before)
+    told |= {key: info[key] for key in ("episodes", "teacher") if key in info}
+    return tensors, (*before, told)
 
 
 def _other_network(run: Path, difference: str) -> ValueError:

@@ -195,7 +195,7 @@ def test_imitate_then_train(
             th.testing.assert_close(trained[name], tensor)
     with pytest.raises(SystemExit, match="another network"):
         main(["train", *common, "--init", "runs/im", "--hidden-size", "9", "--out", "runs/no"])
-    with pytest.raises(SystemExit, match=r"no checkpoint\.zip"):
+    with pytest.raises(SystemExit, match="There is no run or agent's file 'runs/none'"):
         main(["train", *common, "--init", "runs/none", "--out", "runs/none"])
 
 

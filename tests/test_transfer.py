@@ -7,6 +7,7 @@ import pytest
 import torch as th
 from gymnasium import spaces
 
+from rl2_sb3.agent import is_acting
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.transfer import more_actions, take_weights
@@ -73,6 +74,28 @@ def test_what_predicted_may_go_on_without(tmp_path: Path) -> None:
     ours, theirs = then.policy.state_dict(), first.policy.state_dict()
     assert set(theirs) - set(ours) == {"prediction_net.weight", "prediction_net.bias"}
     assert all(th.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_an_agents_file_is_gone_on_from(tmp_path: Path) -> None:
+    """With its runs in the history of what goes on, and a value network that begins anew."""
+
+    def model() -> RL2PPO:
+        trials = make_trials("bandit", 4, episodes=3, seed=0)
+        return RL2PPO("GRUPolicy", trials, seed=1, policy_kwargs={"hidden_size": 8})
+
+    first = model()
+    first.history = ({"run": "earlier", "steps": 100, "seconds": 2.0},)
+    first.learn(12)
+    first.save_agent(tmp_path / "agent.safetensors", teacher="greedy")
+    then = model()
+    take_weights(then, tmp_path / "agent.safetensors")
+    ours, theirs = then.policy.state_dict(), first.policy.state_dict()
+    assert all(th.equal(ours[key], theirs[key]) for key in filter(is_acting, ours))
+    assert not th.equal(ours["value_net.weight"], theirs["value_net.weight"])
+    earlier, told = then.history
+    assert (earlier["run"], told["steps"], told["teacher"]) == ("earlier", 12, "greedy")
+    with pytest.raises(ValueError, match="There is no run or agent's file"):
+        take_weights(then, tmp_path / "none.safetensors")
 
 
 def test_what_cannot_grow() -> None:

@@ -52,7 +52,8 @@ class Imitation(Setting):
     gamma: float = 1.0
     """Discount of the value network's returns."""
     init: Path | None = None
-    """A run's folder to take the initial weights from; its task may have had fewer actions."""
+    """A run's folder, an agent's file or a checkpoint's name to take the initial weights from; its
+    task may have had fewer actions."""
 
 
 @dataclass(kw_only=True)
