@@ -174,6 +174,10 @@ def agent_file(name: str | os.PathLike[str]) -> Path:
         path = path / "agent.safetensors"
     if path.is_file():
         return path
+    if path.name == "agent.safetensors" and path.with_name("config.json").exists():
+        raise ValueError(
+            f"{path.parent} holds a run that has no agent yet: finish it, with --resume."
+        )
     if path.suffix or len(path.parts) > 1:
         raise ValueError(f"There is no run or agent's file {str(name)!r}.")
     try:

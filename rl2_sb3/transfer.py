@@ -46,8 +46,9 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
         missing, unexpected = model.policy.load_state_dict(theirs, strict=False)
     except RuntimeError as error:
         raise _other_network(run, str(error)) from error
-    if unexpected or any(map(is_acting, missing)):
-        raise _other_network(run, f"{[*unexpected, *missing]} in one of them only")
+    lacking = list(filter(is_acting, missing))
+    if unexpected or lacking:
+        raise _other_network(run, f"{[*unexpected, *lacking]} in one of them only")
 
 
 def _from_run(run: Path, device: th.device) -> tuple[dict[str, th.Tensor], History]:

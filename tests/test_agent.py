@@ -136,6 +136,10 @@ def test_the_file_holds_tensors_and_json_only(tmp_path: Any) -> None:
 
 
 def test_clear_errors(tmp_path: Any) -> None:
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="begun holds a run that has no agent yet: finish it"):
+        load_agent(tmp_path / "begun")
     with pytest.raises(ValueError, match="no run or agent's file"):
         load_agent(tmp_path / "missing.safetensors")
     with pytest.raises(ValueError, match="No checkpoint 'bandit-k10'"):

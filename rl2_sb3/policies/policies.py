@@ -152,8 +152,9 @@ class GRUPolicy(ActorCriticPolicy):
         self.privileged = PRIVILEGED in observation_space.spaces
         if prediction_coef < 0 or (prediction_coef and not self.privileged):
             raise ValueError(
-                f"prediction_coef={prediction_coef}: a positive weight of predicting what "
-                "privileged trials tell (make_trials(..., privileged=True)), or 0."
+                f"prediction_coef={prediction_coef}: 0 or more; above 0 the memory predicts what "
+                "privileged trials tell, so it needs --privileged, make_trials(..., "
+                "privileged=True)."
             )
         self.prediction_coef = prediction_coef
         self.prediction_loss = float("nan")
