@@ -205,6 +205,12 @@ def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:
     return description
 
 
+def agent_tensors(path: Path, device: th.device | str = "cpu") -> dict[str, th.Tensor]:
+    """The acting part of a policy's state, as an agent's file has it."""
+    with safe_open(path, "pt", device=str(device)) as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+
 def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") -> Agent:
     """Load an agent: a file's path, or the name of a checkpoint that a plugin registers.
 
@@ -212,8 +218,7 @@ def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") ->
     """
     path = agent_file(name)
     description = describe_agent(path)
-    with safe_open(path, "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    tensors = agent_tensors(path)
     policy = POLICIES[description["policy"]](
         _space_from_json(description["observation_space"]),
         _space_from_json(description["action_space"]),

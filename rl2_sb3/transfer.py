@@ -8,10 +8,9 @@ from typing import Any, cast
 
 import torch as th
 from gymnasium import spaces
-from safetensors import safe_open
 from stable_baselines3.common.save_util import load_from_zip_file
 
-from rl2_sb3.agent import agent_file, describe_agent, is_acting
+from rl2_sb3.agent import agent_file, agent_tensors, describe_agent, is_acting
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.policies.features import TrialFeatures
@@ -65,14 +64,12 @@ def _from_run(run: Path, device: th.device) -> tuple[dict[str, th.Tensor], Histo
 def _from_agent(name: Path, device: th.device) -> tuple[dict[str, th.Tensor], History]:
     """The same of an agent's file, which has the acting part alone."""
     info = describe_agent(name)["info"]
-    with safe_open(agent_file(name), "pt", device=str(device)) as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     before = info.get("history", [])
     told = {"run": str(name)}
     for of in ("steps", "seconds"):  # the file has those of all runs together
         told[of] = info.get(of, 0) - sum(run[of] for run in before)
     told |= {key: info[key] for key in ("episodes", "teacher") if key in info}
-    return tensors, (*before, told)
+    return agent_tensors(agent_file(name), device), (*before, told)
 
 
 def _other_network(run: Path, difference: str) -> ValueError:

@@ -167,3 +167,14 @@ def test_ctrl_c_ends_no_engine(env: MazeEnv) -> None:
     status = Path(f"/proc/{env._engine.pid}/status").read_text()
     ignored = int(status.split("SigIgn:")[1].split()[0], 16)
     assert ignored >> (signal.SIGINT - 1) & 1
+
+
+def test_engines_start_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that start at once in two threads hang, or crash."""
+    alone = []
+    monkeypatch.setattr(engine, "check_room", lambda: alone.append(engine._STARTS.locked()))
+    env = MazeEnv([CORRIDOR])
+    env.reset(options={"task": 0})
+    env.close()
+    assert alone == [True]
+    assert not engine._STARTS.locked()

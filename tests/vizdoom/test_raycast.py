@@ -107,6 +107,11 @@ def test_numbers_mean_the_same_mazes() -> None:
     assert tasks.horizon is None  # of the contract: episodes end at the goal
 
 
+def test_other_mazes_are_held_out_for_evaluation() -> None:
+    tasks = RaycastMaze(mazes=3, frame_skip=2)
+    assert tasks.held_out() == RaycastMaze(mazes=3, frame_skip=2, split="test")
+
+
 def test_an_episode_ends_at_its_limit() -> None:
     trials = make_trials(RaycastMaze(mazes=4, limit=3), 2, episodes=2, seed=0)
     trials.reset()
