@@ -1,0 +1,539 @@
+// The recurrence of rl2_sb3/policies/gru.py at the speed of the hardware; the equations stand there.
+//
+// The columns are cut into tiles, and a tile goes through all time steps before the next begins, so
+// that the recurrent weights stay in the second-level cache. Tiles are spread over torch's threads.
+// How columns and weights are cut depends on the sizes alone: results are the same bit for bit for
+// any number of threads.
+//
+// A step of a column has four rows of `size` numbers, in this order everywhere: r, z, u, c. Forward
+// they are the gates r and z, u = U_c h, and the candidate c; backward they are replaced by the
+// gradients with respect to r's and z's inputs, to u, and to c's input. So the gradient of the state
+// is one product of the first three with the recurrent weights as they are.
+#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/cpu/vec/vec.h>
+#include <ATen/native/CPUBlas.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+namespace {
+
+using at::Tensor;
+using Vec = at::vec::Vectorized<float>;
+namespace blas = at::native::cpublas;
+
+constexpr int64_t PANEL = 64; // output columns of one product: what AMX takes of packed weights
+constexpr int64_t BLOCK = 128; // rows of the weights' gradients that one task makes
+
+// ---- Numbers: how the factors of products are held ----
+
+inline at::BFloat16 to_bf16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const uint32_t quiet = (bits >> 16) | 0x40; // NaN stays NaN
+  return at::BFloat16(
+      static_cast<uint16_t>((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded),
+      at::BFloat16::from_bits());
+}
+
+struct Fp32 {
+  using Factor = float;
+  static constexpr bool rounds = false;
+  static float round(float value) { return value; }
+};
+
+struct Bf16 { // products in bf16, sums in fp32
+  using Factor = at::BFloat16;
+  static constexpr bool rounds = true;
+  static at::BFloat16 round(float value) { return to_bf16(value); }
+};
+
+struct Rounded { // the numbers of bf16 where the processor has no such products
+  using Factor = float;
+  static constexpr bool rounds = true;
+  static float round(float value) { return static_cast<float>(to_bf16(value)); }
+};
+
+template <class P>
+constexpr at::ScalarType factor_type() {
+  return c10::CppTypeToScalarType<typename P::Factor>::value;
+}
+
+template <class P>
+void round_row(const float* from, typename P::Factor* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = P::round(from[i]);
+}
+
+// A vector of numbers from memory; the last one of a row may be shorter.
+inline Vec load(const float* from, int64_t n) { return Vec::loadu(from, n); }
+
+inline Vec load(const at::BFloat16* from, int64_t n) {
+  float numbers[Vec::size()] = {};
+  for (int64_t i = 0; i < n; ++i) {
+    const uint32_t bits = static_cast<uint32_t>(from[i].x) << 16;
+    std::memcpy(&numbers[i], &bits, 4);
+  }
+  return Vec::loadu(numbers);
+}
+
+inline void store(float* to, Vec value, int64_t n) { value.store(to, n); }
+
+inline void store(at::BFloat16* to, Vec value, int64_t n) {
+  float numbers[Vec::size()];
+  value.store(numbers);
+  for (int64_t i = 0; i < n; ++i) to[i] = to_bf16(numbers[i]);
+}
+
+template <class P>
+void store_factor(typename P::Factor* to, Vec value, int64_t n) {
+  if constexpr (std::is_same_v<P, Rounded>) {
+    float numbers[Vec::size()];
+    value.store(numbers);
+    for (int64_t i = 0; i < n; ++i) to[i] = P::round(numbers[i]);
+  } else {
+    store(to, value, n);
+  }
+}
+
+// f(i, n) for the vectors of a row of `size` numbers; n is known when compiling but for the last.
+template <class F>
+void sweep(int64_t size, F f) {
+  int64_t i = 0;
+  for (; i + Vec::size() <= size; i += Vec::size())
+    f(i, std::integral_constant<int64_t, Vec::size()>());
+  if (i < size) f(i, size - i);
+}
+
+inline Vec sigmoid(Vec x) { return Vec(1) / (Vec(1) + x.neg().exp()); }
+
+// ---- Products: a right factor in panels of 64 columns ----
+
+// The right factor of A @ B, cut into panels and, for bf16, laid out in pairs of rows, as the
+// processor's products take it.
+template <class P>
+struct Panels {
+  static constexpr int64_t PAIR = std::is_same_v<P, Bf16> ? 2 : 1;
+  int64_t depth, width;
+  std::vector<typename P::Factor> data;
+
+  // B(k, n) is from[k * stride_k + n * stride_n] for k < rows, and 0 from there to the depth
+  Panels(const float* from, int64_t rows, int64_t width, int64_t stride_k, int64_t stride_n, int64_t depth)
+      : depth(depth), width(width), data(depth * PANEL * count()) {
+    for (int64_t p = 0; p < count(); ++p)
+      for (int64_t k0 = 0; k0 < rows; k0 += 16) // blocks that stay in the first-level cache
+        for (int64_t n = 0; n < columns(p); ++n)
+          for (int64_t k = k0; k < std::min(k0 + 16, rows); ++k)
+            data[p * depth * PANEL + (k / PAIR * lead(p) + n) * PAIR + k % PAIR] =
+                P::round(from[k * stride_k + (p * PANEL + n) * stride_n]);
+  }
+
+  int64_t count() const { return depth ? (width + PANEL - 1) / PANEL : 0; }
+  int64_t columns(int64_t panel) const { return std::min(PANEL, width - panel * PANEL); }
+  int64_t lead(int64_t panel) const { return (columns(panel) + 15) / 16 * 16; }
+
+  // c += a @ B's columns from `begin` to `end`, multiples of 64 or the width; a of (rows, depth)
+  void add(int64_t rows, const typename P::Factor* a, int64_t lead_a, float* c, int64_t lead_c) const {
+    for (int64_t p = 0; p < count(); ++p)
+      blas::brgemm(
+          rows, columns(p), depth, lead_a, lead(p), lead_c, true, a, data.data() + p * depth * PANEL,
+          c + p * PANEL);
+  }
+};
+
+struct Release { // gives the processor's tile registers back, whatever happens
+  bool used;
+  ~Release() {
+    if (used) blas::brgemm_release();
+  }
+};
+
+// ---- Sizes ----
+
+struct Sizes {
+  int64_t steps, columns, inputs, size, tile, tiles;
+
+  Sizes(const Tensor& x, const Tensor& h, bool bf16)
+      : steps(x.size(0)), columns(x.size(1)), inputs(x.size(2)), size(h.size(1)) {
+    tile = bf16 && columns >= 128 ? 64 : 32;
+    tiles = (columns + tile - 1) / tile;
+  }
+  int64_t begin(int64_t i) const { return columns * i / tiles; }
+  int64_t row(int64_t step, int64_t column) const { return step * columns + column; }
+};
+
+// Tasks 0 .. n-1 over torch's threads. There are two at least, so that with several threads a task
+// is always within a parallel region, and products within it take one thread.
+template <class F>
+void parallel(int64_t n, F task) {
+  at::parallel_for(0, std::max<int64_t>(n, 2), 1, [&](int64_t begin, int64_t end) {
+    at::AutoDispatchBelowAutograd guard;
+    for (int64_t i = begin; i < std::min(end, n); ++i) task(i);
+  });
+}
+
+// ---- The reset before a step ----
+
+struct Keep { // 0 where the state is forgotten before a step, (steps, columns, 1 or size)
+  const float* data = nullptr;
+  int64_t width = 0;
+
+  explicit Keep(const std::optional<Tensor>& keep) {
+    if (keep) data = keep->const_data_ptr<float>(), width = keep->size(2);
+  }
+  Vec operator()(int64_t row, int64_t i, int64_t n) const {
+    return width == 1 ? Vec(data[row]) : Vec::loadu(data + row * width + i, n);
+  }
+};
+
+// ---- Inputs ----
+
+// W_ih x of a row, where most inputs are zero: the weights' columns of the others.
+template <class F>
+void each_nonzero(const float* x, int64_t inputs, F f) {
+  for (int64_t j = 0; j < inputs; ++j)
+    if (x[j] != 0) f(j, x[j]); // NaN is not zero
+}
+
+// Whether few inputs are other than zero, as with one-hot features.
+bool mostly_zero(const Tensor& x, const Tensor& weight_ih) {
+  const int64_t n = x.numel();
+  const float* data = x.const_data_ptr<float>();
+  int64_t others = 0;
+  for (int64_t i = 0; i < n; ++i) others += data[i] != 0;
+  // 0 times infinity is not zero
+  return others * 4 <= n && std::isfinite(weight_ih.abs().sum().item<float>());
+}
+
+// ---- Forward ----
+
+template <class P>
+struct InputWeights { // W_ih for r and z, and for c: as panels, or as rows, one for each input
+  Panels<P> rz, c;
+  std::vector<float> rows;
+
+  InputWeights(const Tensor& weight, int64_t size, int64_t depth, bool sparse)
+      : rz(data(weight), weight.size(1), 2 * size, 1, weight.size(1), sparse ? 0 : depth),
+        c(data(weight) + 2 * size * weight.size(1), weight.size(1), size, 1, weight.size(1), sparse ? 0 : depth),
+        rows(sparse ? weight.numel() : 0) {
+    const int64_t inputs = weight.size(1), gates = weight.size(0);
+    if (sparse)
+      for (int64_t n = 0; n < gates; ++n)
+        for (int64_t k = 0; k < inputs; ++k)
+          rows[k * gates + n] = P::round(data(weight)[n * inputs + k]);
+  }
+  static const float* data(const Tensor& weight) { return weight.const_data_ptr<float>(); }
+};
+
+// The inputs as factors, (steps * columns, depth): with zeros to an even depth in bf16.
+template <class P>
+Tensor as_factors(const Tensor& x, const Sizes& s, int64_t depth) {
+  if constexpr (!P::rounds) return x;
+  Tensor factors = at::zeros({s.steps, s.columns, depth}, x.options().dtype(factor_type<P>()));
+  const float* from = x.const_data_ptr<float>();
+  auto* to = factors.data_ptr<typename P::Factor>();
+  for (int64_t row = 0; row < s.steps * s.columns; ++row)
+    for (int64_t i = 0; i < s.inputs; ++i) to[row * depth + i] = P::round(from[row * s.inputs + i]);
+  return factors;
+}
+
+// `save` keeps what backward needs: gates, states before each step as factors where they are not
+// those of the output, and inputs as factors where most are not zero.
+template <class P>
+std::tuple<Tensor, Tensor, Tensor, Tensor> forward_in(
+    const Tensor& x, const Tensor& h, const std::optional<Tensor>& keep, const Tensor& weight_ih,
+    const Tensor& weight_hh, const Tensor& bias, bool relu, bool save) {
+  using Factor = typename P::Factor;
+  const Sizes s(x, h, std::is_same_v<P, Bf16>);
+  const int64_t size = s.size, depth = (s.inputs + Panels<P>::PAIR - 1) / Panels<P>::PAIR * Panels<P>::PAIR;
+  const bool sparse = mostly_zero(x, weight_ih);
+  const InputWeights<P> input_weights(weight_ih, size, depth, sparse);
+  const Panels<P> u(weight_hh.const_data_ptr<float>(), size, 3 * size, 1, size, size);
+  const auto factors = x.options().dtype(factor_type<P>());
+  const bool own = P::rounds || keep; // products take other numbers than the output's
+  Tensor output = at::empty({s.steps, s.columns, size}, x.options());
+  Tensor gates = at::empty({save ? s.steps : 0, s.columns, 4 * size}, factors);
+  Tensor before = at::empty({save && own ? s.steps : 0, s.columns, size}, factors);
+  Tensor x_factors = sparse ? at::empty({0}, factors) : as_factors<P>(x, s, depth);
+  const Keep kept(keep);
+  const float *x_data = x.const_data_ptr<float>(), *b = bias.const_data_ptr<float>();
+  const float* h_data = h.const_data_ptr<float>();
+  float* out_data = output.data_ptr<float>();
+  auto *gates_data = gates.data_ptr<Factor>(), *before_data = before.data_ptr<Factor>();
+  const Factor* factor_data = x_factors.data_ptr<Factor>();
+
+  parallel(s.tiles, [&](int64_t tile) {
+    const Release release{std::is_same_v<P, Bf16>};
+    const int64_t begin = s.begin(tile), n = s.begin(tile + 1) - begin;
+    std::vector<float> sums(n * 4 * size), states(keep ? n * size : 0);
+    std::vector<Factor> own_factors(own && !save ? n * size : 0);
+    for (int64_t t = 0; t < s.steps; ++t) {
+      const int64_t first = s.row(t, begin);
+      const float* state = t ? out_data + s.row(t - 1, begin) * size : h_data + begin * size;
+      const Factor* factor = nullptr;
+      if (own) {
+        Factor* to = save ? before_data + first * size : own_factors.data();
+        for (int64_t c = 0; c < n; ++c)
+          sweep(size, [&](int64_t i, auto count) {
+            Vec value = load(state + c * size + i, count);
+            if (kept.data) {
+              value = value * kept(first + c, i, count);
+              store(states.data() + c * size + i, value, count);
+            }
+            store_factor<P>(to + c * size + i, value, count);
+          });
+        factor = to;
+        if (kept.data) state = states.data();
+      } else if constexpr (!P::rounds) {
+        factor = state;
+      }
+      for (int64_t c = 0; c < n; ++c) {
+        float* sum = sums.data() + c * 4 * size;
+        std::copy(b, b + 2 * size, sum);
+        std::fill(sum + 2 * size, sum + 3 * size, 0.f);
+        std::copy(b + 2 * size, b + 3 * size, sum + 3 * size);
+        if (sparse)
+          each_nonzero(x_data + (first + c) * s.inputs, s.inputs, [&](int64_t j, float value) {
+            const float* w = input_weights.rows.data() + j * 3 * size;
+            const Vec factor(static_cast<float>(P::round(value)));
+            const auto add = [&](float* to, const float* from, int64_t length) {
+              sweep(length, [&](int64_t i, auto count) {
+                store(to + i, at::vec::fmadd(factor, load(from + i, count), load(to + i, count)), count);
+              });
+            };
+            add(sum, w, 2 * size);
+            add(sum + 3 * size, w + 2 * size, size);
+          });
+      }
+      if (!sparse) {
+        input_weights.rz.add(n, factor_data + first * depth, depth, sums.data(), 4 * size);
+        input_weights.c.add(n, factor_data + first * depth, depth, sums.data() + 3 * size, 4 * size);
+      }
+      u.add(n, factor, size, sums.data(), 4 * size);
+      for (int64_t c = 0; c < n; ++c)
+        sweep(size, [&](int64_t i, auto count) {
+          const float* sum = sums.data() + c * 4 * size + i;
+          const Vec r = sigmoid(load(sum, count)), z = sigmoid(load(sum + size, count));
+          const Vec uh = load(sum + 2 * size, count);
+          const Vec input = at::vec::fmadd(r, uh, load(sum + 3 * size, count));
+          const Vec candidate = relu ? at::vec::maximum(input, Vec(0)) : input.tanh();
+          const Vec last = load(state + c * size + i, count);
+          const Vec next = at::vec::fmadd(z, last, (Vec(1) - z) * candidate);
+          store(out_data + (first + c) * size + i, next, count);
+          if (save) {
+            Factor* to = gates_data + (first + c) * 4 * size + i;
+            store(to, r, count);
+            store(to + size, z, count);
+            store(to + 2 * size, uh, count);
+            store(to + 3 * size, candidate, count);
+          }
+        });
+    }
+  });
+  return {output, gates, before, x_factors};
+}
+
+// ---- Backward ----
+
+// Rows begin to end of left.t() @ right, written to `to` as fp32.
+void products(const Tensor& left, const Tensor& right, int64_t begin, int64_t end, const Tensor& to) {
+  to.copy_(at::mm(left.narrow(1, begin, end - begin).t(), right));
+}
+
+// The same for inputs that are mostly zero: rows are the gates'.
+template <class P>
+void sparse_products(
+    const typename P::Factor* gates, int64_t begin, int64_t end, const float* x, const Sizes& s,
+    int64_t first, float* to) {
+  std::vector<float> sums(s.inputs * (end - begin));
+  for (int64_t row = 0; row < s.steps * s.columns; ++row)
+    each_nonzero(x + row * s.inputs, s.inputs, [&](int64_t j, float value) {
+      const Vec factor(static_cast<float>(P::round(value)));
+      float* sum = sums.data() + j * (end - begin);
+      const auto* gate = gates + row * 4 * s.size + begin;
+      sweep(end - begin, [&](int64_t i, auto count) {
+        store(sum + i, at::vec::fmadd(factor, load(gate + i, count), load(sum + i, count)), count);
+      });
+    });
+  for (int64_t i = 0; i < end - begin; ++i)
+    for (int64_t j = 0; j < s.inputs; ++j)
+      to[(first + i) * s.inputs + j] = sums[j * (end - begin) + i];
+}
+
+// The gates are replaced by their gradients: backward runs once.
+template <class P>
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward_in(
+    const Tensor& grad_output, const Tensor& x, const Tensor& h, const std::optional<Tensor>& keep,
+    const Tensor& weight_ih, const Tensor& weight_hh, const Tensor& output, const Tensor& gates,
+    const Tensor& before, const Tensor& x_factors, bool relu, bool needs_x) {
+  using Factor = typename P::Factor;
+  const Sizes s(x, h, std::is_same_v<P, Bf16>);
+  const int64_t size = s.size, rows = s.steps * s.columns;
+  const Panels<P> u(weight_hh.const_data_ptr<float>(), 3 * size, size, size, 1, 3 * size);
+  Tensor grad_h = at::empty({s.columns, size}, h.options());
+  Tensor biases = at::zeros({s.tiles, 3 * size}, h.options());
+  const Keep kept(keep);
+  const float *out_data = output.const_data_ptr<float>(), *h_data = h.const_data_ptr<float>();
+  const float* grad_data = grad_output.const_data_ptr<float>();
+  auto* gates_data = gates.data_ptr<Factor>();
+  float *grad_h_data = grad_h.data_ptr<float>(), *biases_data = biases.data_ptr<float>();
+
+  parallel(s.tiles, [&](int64_t tile) {
+    const Release release{std::is_same_v<P, Bf16>};
+    const int64_t begin = s.begin(tile), n = s.begin(tile + 1) - begin;
+    float *grad = grad_h_data + begin * size, *bias = biases_data + tile * 3 * size;
+    std::fill(grad, grad + n * size, 0.f);
+    for (int64_t t = s.steps - 1; t >= 0; --t) {
+      const int64_t first = s.row(t, begin);
+      const float* state = t ? out_data + s.row(t - 1, begin) * size : h_data + begin * size;
+      for (int64_t c = 0; c < n; ++c)
+        sweep(size, [&](int64_t i, auto count) {
+          Factor* gate = gates_data + (first + c) * 4 * size + i;
+          const Vec r = load(gate, count), z = load(gate + size, count);
+          const Vec uh = load(gate + 2 * size, count), candidate = load(gate + 3 * size, count);
+          Vec last = load(state + c * size + i, count);
+          if (kept.data) last = last * kept(first + c, i, count);
+          const Vec g = load(grad + c * size + i, count) + load(grad_data + (first + c) * size + i, count);
+          const Vec one(1), to_z = g * (last - candidate) * z * (one - z);
+          const Vec slope = relu ? candidate.gt(Vec(0)) : one - candidate * candidate;
+          const Vec to_c = g * (one - z) * slope, to_r = to_c * uh * r * (one - r);
+          store_factor<P>(gate, to_r, count);
+          store_factor<P>(gate + size, to_z, count);
+          store_factor<P>(gate + 2 * size, to_c * r, count);
+          store_factor<P>(gate + 3 * size, to_c, count);
+          store(bias + i, load(bias + i, count) + to_r, count);
+          store(bias + size + i, load(bias + size + i, count) + to_z, count);
+          store(bias + 2 * size + i, load(bias + 2 * size + i, count) + to_c, count);
+          store(grad + c * size + i, g * z, count);
+        });
+      u.add(n, gates_data + first * 4 * size, 4 * size, grad, size);
+      if (kept.data)
+        for (int64_t c = 0; c < n; ++c)
+          sweep(size, [&](int64_t i, auto count) {
+            float* to = grad + c * size + i;
+            store(to, load(to, count) * kept(first + c, i, count), count);
+          });
+    }
+  });
+
+  const Tensor flat = gates.view({rows, 4 * size});
+  Tensor grad_hh = at::empty_like(weight_hh), grad_ih = at::empty_like(weight_ih);
+  const bool sparse = x_factors.numel() == 0 && x.numel() != 0;
+  const int64_t blocks = (3 * size + BLOCK - 1) / BLOCK;
+  parallel(blocks, [&](int64_t block) {
+    const int64_t begin = block * BLOCK, end = std::min(begin + BLOCK, 3 * size);
+    const Tensor to = grad_hh.narrow(0, begin, end - begin);
+    if (before.numel() || !rows) {
+      products(flat, before.view({rows, size}), begin, end, to);
+    } else { // the states before the steps are h and the output
+      products(flat.narrow(0, 0, s.columns), h, begin, end, to);
+      if (s.steps > 1)
+        to.add_(at::mm(
+            flat.narrow(0, s.columns, rows - s.columns).narrow(1, begin, end - begin).t(),
+            output.view({rows, size}).narrow(0, 0, rows - s.columns)));
+    }
+  });
+  // W_ih's rows are r, z, c: the first two of the gates', and the last.
+  const auto input_weights = [&](int64_t length, int64_t gate, int64_t row) {
+    parallel((length + BLOCK - 1) / BLOCK, [&](int64_t block) {
+      const int64_t begin = block * BLOCK, end = std::min(begin + BLOCK, length);
+      if (sparse)
+        sparse_products<P>(
+            gates.data_ptr<Factor>(), gate + begin, gate + end, x.const_data_ptr<float>(), s,
+            row + begin, grad_ih.data_ptr<float>());
+      else
+        products(
+            flat, x_factors.view({rows, -1}).narrow(1, 0, s.inputs), gate + begin, gate + end,
+            grad_ih.narrow(0, row + begin, end - begin));
+    });
+  };
+  input_weights(2 * size, 0, 0);
+  input_weights(size, 3 * size, 2 * size);
+
+  Tensor grad_x;
+  if (needs_x) {
+    grad_x = at::empty({rows, s.inputs}, x.options());
+    const Tensor w = P::rounds ? weight_ih.to(at::kBFloat16).to(factor_type<P>()) : weight_ih;
+    constexpr int64_t piece = 1024;
+    parallel((rows + piece - 1) / piece, [&](int64_t i) {
+      const int64_t begin = i * piece, n = std::min(piece, rows - begin);
+      const Tensor part = flat.narrow(0, begin, n), to = grad_x.narrow(0, begin, n);
+      to.copy_(at::mm(part.narrow(1, 0, 2 * size), w.narrow(0, 0, 2 * size)));
+      to.add_(at::mm(part.narrow(1, 3 * size, size), w.narrow(0, 2 * size, size)));
+    });
+    grad_x = grad_x.view_as(x);
+  }
+  return {grad_x, grad_h, grad_ih, grad_hh, biases.sum(0)};
+}
+
+// ---- What torch calls ----
+
+template <class F>
+auto in_precision(int64_t precision, F f) {
+  switch (precision) {
+    case 0:
+      return f(Fp32());
+    case 1:
+      return f(Bf16());
+    default:
+      return f(Rounded());
+  }
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> forward(
+    const Tensor& x, const Tensor& h, const std::optional<Tensor>& keep, const Tensor& weight_ih,
+    const Tensor& weight_hh, const Tensor& bias, bool relu, int64_t precision, bool save) {
+  return in_precision(precision, [&](auto p) {
+    return forward_in<decltype(p)>(x, h, keep, weight_ih, weight_hh, bias, relu, save);
+  });
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward(
+    const Tensor& grad_output, const Tensor& x, const Tensor& h, const std::optional<Tensor>& keep,
+    const Tensor& weight_ih, const Tensor& weight_hh, const Tensor& output, const Tensor& gates,
+    const Tensor& before, const Tensor& x_factors, bool relu, int64_t precision, bool needs_x) {
+  return in_precision(precision, [&](auto p) {
+    return backward_in<decltype(p)>(
+        grad_output, x, h, keep, weight_ih, weight_hh, output, gates, before, x_factors, relu, needs_x);
+  });
+}
+
+// Whether products of bf16 numbers work here: oneDNN refuses where the processor, or the
+// environment, allows none. Asked before the first use, since nothing may fail within a pass.
+bool has_bf16() {
+  if (!at::globalContext().userEnabledMkldnn()) return false;
+  try {
+    const std::vector<float> ones(2 * 16, 1.f);
+    const Panels<Bf16> panels(ones.data(), 2, 16, 16, 1, 2);
+    const std::vector<at::BFloat16> left(2, at::BFloat16(1.f));
+    std::vector<float> sums(16, 1.f);
+    panels.add(1, left.data(), 2, sums.data(), 16);
+    blas::brgemm_release();
+    return std::all_of(sums.begin(), sums.end(), [](float sum) { return sum == 3.f; });
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+} // namespace
+
+TORCH_LIBRARY(rl2_sb3, library) {
+  library.def(
+      "gru_forward(Tensor x, Tensor h, Tensor? keep, Tensor weight_ih, Tensor weight_hh, Tensor bias, "
+      "bool relu, int precision, bool save) -> (Tensor, Tensor, Tensor, Tensor)");
+  library.def(
+      "gru_backward(Tensor grad_output, Tensor x, Tensor h, Tensor? keep, Tensor weight_ih, Tensor "
+      "weight_hh, Tensor output, Tensor(a!) gates, Tensor before, Tensor x_factors, bool relu, int "
+      "precision, bool needs_x) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+  library.def("has_bf16() -> bool", &has_bf16);
+}
+
+TORCH_LIBRARY_IMPL(rl2_sb3, CPU, library) {
+  library.impl("gru_forward", &forward);
+  library.impl("gru_backward", &backward);
+}
