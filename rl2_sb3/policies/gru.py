@@ -25,6 +25,8 @@ import torch as th
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from rl2_sb3.policies import native
+
 Candidate = Literal["tanh", "relu"]
 Precision = Literal["fp32", "bf16"]
 
@@ -201,6 +203,8 @@ def gru_sequence(
 ) -> th.Tensor:
     """Run the recurrence over a block. First-order gradients only.
 
+    In C++ where that serves (:mod:`rl2_sb3.policies.native`), else in Python.
+
     :param x: inputs, ``(steps, columns, inputs)``
     :param h: the state before the first step, ``(columns, size)``
     :param keep: 0 where the state is reset before a step, else 1: ``(steps, columns, 1)``, or
@@ -211,6 +215,27 @@ def gru_sequence(
     :param precision: of the products' factors; sums, states and gradients keep ``x``'s type
     :return: the state after each step, ``(steps, columns, size)``
     """
+    if native.serves(x, h):
+        kind = native.FP32
+        if precision == "bf16":
+            kind = native.BF16 if has_bf16(x.device) else native.ROUNDED
+        return native.native_sequence(
+            x, h, keep, weight_ih, weight_hh, bias, candidate == "relu", kind
+        )
+    return python_sequence(x, h, keep, weight_ih, weight_hh, bias, candidate, precision)
+
+
+def python_sequence(
+    x: th.Tensor,
+    h: th.Tensor,
+    keep: th.Tensor | None,
+    weight_ih: th.Tensor,
+    weight_hh: th.Tensor,
+    bias: th.Tensor,
+    candidate: Candidate = "tanh",
+    precision: Precision = "fp32",
+) -> th.Tensor:
+    """:func:`gru_sequence` in Python, on any device and in any type."""
     states: th.Tensor = _GRUSequence.apply(  # type: ignore[no-untyped-call]
         x, h, keep, weight_ih, weight_hh, bias, candidate, precision
     )

@@ -17,6 +17,9 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -28,7 +31,7 @@ using Vec = at::vec::Vectorized<float>;
 namespace blas = at::native::cpublas;
 
 constexpr int64_t PANEL = 64; // output columns of one product: what AMX takes of packed weights
-constexpr int64_t BLOCK = 128; // rows of the weights' gradients that one task makes
+constexpr int64_t BLOCK = 192; // rows of the weights' gradients that one task makes
 
 // ---- Numbers: how the factors of products are held ----
 
@@ -65,15 +68,15 @@ constexpr at::ScalarType factor_type() {
   return c10::CppTypeToScalarType<typename P::Factor>::value;
 }
 
-template <class P>
-void round_row(const float* from, typename P::Factor* to, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i] = P::round(from[i]);
-}
-
 // A vector of numbers from memory; the last one of a row may be shorter.
 inline Vec load(const float* from, int64_t n) { return Vec::loadu(from, n); }
 
 inline Vec load(const at::BFloat16* from, int64_t n) {
+#if defined(__AVX512BF16__) && defined(CPU_CAPABILITY_AVX512)
+  if (n == Vec::size())
+    return _mm512_castsi512_ps(_mm512_slli_epi32(
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))), 16));
+#endif
   float numbers[Vec::size()] = {};
   for (int64_t i = 0; i < n; ++i) {
     const uint32_t bits = static_cast<uint32_t>(from[i].x) << 16;
@@ -85,6 +88,13 @@ inline Vec load(const at::BFloat16* from, int64_t n) {
 inline void store(float* to, Vec value, int64_t n) { value.store(to, n); }
 
 inline void store(at::BFloat16* to, Vec value, int64_t n) {
+#if defined(__AVX512BF16__) && defined(CPU_CAPABILITY_AVX512)
+  if (n == Vec::size()) {
+    const __m256bh rounded = _mm512_cvtneps_pbh(value);
+    std::memcpy(to, &rounded, sizeof rounded);
+    return;
+  }
+#endif
   float numbers[Vec::size()];
   value.store(numbers);
   for (int64_t i = 0; i < n; ++i) to[i] = to_bf16(numbers[i]);
@@ -110,40 +120,110 @@ void sweep(int64_t size, F f) {
   if (i < size) f(i, size - i);
 }
 
-inline Vec sigmoid(Vec x) { return Vec(1) / (Vec(1) + x.neg().exp()); }
+// exp(x) - 1 and 2^n, where x = n ln 2 + rest: a polynomial in the rest (Cephes), inline so that the
+// three of a step overlap, and as exact near 0 as elsewhere. NaN stays NaN.
+inline std::pair<Vec, Vec> exp_parts(Vec x) {
+  x = at::vec::minimum(at::vec::maximum(x, Vec(-87)), Vec(87));
+  const Vec shift(12582912.f); // 1.5 * 2^23: adding it leaves n in the last bits
+  const Vec shifted = at::vec::fmadd(x, Vec(1.44269504f), shift);
+  const Vec n = shifted - shift;
+  const Vec power = at::vec::cast<float>(
+      (at::vec::cast<int32_t>(shifted) + at::vec::Vectorized<int32_t>(127)) << at::vec::Vectorized<int32_t>(23));
+  const Vec rest = at::vec::fmadd(n, Vec(2.12194440e-4f), at::vec::fmadd(n, Vec(-.693359375f), x));
+  Vec sum(1.9875691500e-4f);
+  for (const float coefficient :
+       {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
+    sum = at::vec::fmadd(sum, rest, Vec(coefficient));
+  return {at::vec::fmadd(sum, rest * rest, rest), power};
+}
+
+inline Vec sigmoid(Vec x) {
+  const auto [part, power] = exp_parts(x.neg());
+  return Vec(1) / (Vec(1) + at::vec::fmadd(power, part, power));
+}
+
+inline Vec tanh(Vec x) {
+  const auto [part, power] = exp_parts(x + x);
+  const Vec exp_1 = at::vec::fmadd(power, part, power - Vec(1));
+  return exp_1 / (exp_1 + Vec(2));
+}
 
 // ---- Products: a right factor in panels of 64 columns ----
+
+// to(j, i) = from(i, j), numbers of 32 bits; from of (rows, columns)
+void transpose(
+    const float* from, int64_t lead_from, int64_t rows, int64_t columns, float* to, int64_t lead_to) {
+  for (int64_t i = 0; i < rows; i += 16)
+    for (int64_t j = 0; j < columns; j += 16) {
+      const float* block = from + i * lead_from + j;
+      if (i + 16 <= rows && j + 16 <= columns)
+        at::vec::transpose_mxn<float, 16, 16>(block, lead_from, to + j * lead_to + i, lead_to);
+      else
+        for (int64_t k = i; k < std::min(i + 16, rows); ++k)
+          for (int64_t l = j; l < std::min(j + 16, columns); ++l)
+            std::memcpy(to + l * lead_to + k, from + k * lead_from + l, sizeof(float));
+    }
+}
 
 // The right factor of A @ B, cut into panels and, for bf16, laid out in pairs of rows, as the
 // processor's products take it.
 template <class P>
-struct Panels {
-  static constexpr int64_t PAIR = std::is_same_v<P, Bf16> ? 2 : 1;
-  int64_t depth, width;
-  std::vector<typename P::Factor> data;
+class Panels {
+ public:
+  using Factor = typename P::Factor;
+  static constexpr int64_t PAIR = sizeof(float) / sizeof(Factor); // numbers in 32 bits
 
-  // B(k, n) is from[k * stride_k + n * stride_n] for k < rows, and 0 from there to the depth
-  Panels(const float* from, int64_t rows, int64_t width, int64_t stride_k, int64_t stride_n, int64_t depth)
-      : depth(depth), width(width), data(depth * PANEL * count()) {
-    for (int64_t p = 0; p < count(); ++p)
-      for (int64_t k0 = 0; k0 < rows; k0 += 16) // blocks that stay in the first-level cache
-        for (int64_t n = 0; n < columns(p); ++n)
-          for (int64_t k = k0; k < std::min(k0 + 16, rows); ++k)
-            data[p * depth * PANEL + (k / PAIR * lead(p) + n) * PAIR + k % PAIR] =
-                P::round(from[k * stride_k + (p * PANEL + n) * stride_n]);
+  Panels(int64_t depth, int64_t width)
+      : depth(depth), width(width), data(new Factor[depth * PANEL * count()]) {}
+
+  // B's transpose, (width, rows), with zeros from there to the depth
+  static Panels transposed(const float* from, int64_t rows, int64_t width, int64_t depth) {
+    Panels panels(depth, width);
+    const float* words = from;
+    std::unique_ptr<Factor[]> factors;
+    if (P::rounds || rows != depth) {
+      factors.reset(new Factor[width * depth]());
+      for (int64_t n = 0; n < width; ++n)
+        sweep(rows, [&](int64_t k, auto count) {
+          store_factor<P>(factors.get() + n * depth + k, load(from + n * rows + k, count), count);
+        });
+      words = reinterpret_cast<const float*>(factors.get());
+    }
+    const int64_t pairs = depth / PAIR;
+    for (int64_t p = 0; p < panels.count(); ++p)
+      transpose(
+          words + p * PANEL * pairs, pairs, panels.columns(p), pairs,
+          reinterpret_cast<float*>(panels.at(p)), panels.lead(p));
+    return panels;
   }
 
-  int64_t count() const { return depth ? (width + PANEL - 1) / PANEL : 0; }
-  int64_t columns(int64_t panel) const { return std::min(PANEL, width - panel * PANEL); }
-  int64_t lead(int64_t panel) const { return (columns(panel) + 15) / 16 * 16; }
+  // B itself, (depth, width)
+  static Panels of(const float* from, int64_t depth, int64_t width) {
+    Panels panels(depth, width);
+    for (int64_t p = 0; p < panels.count(); ++p)
+      for (int64_t k = 0; k < depth; ++k) {
+        Factor* to = panels.at(p) + k / PAIR * panels.lead(p) * PAIR + k % PAIR;
+        for (int64_t n = 0; n < panels.columns(p); ++n)
+          to[n * PAIR] = P::round(from[k * width + p * PANEL + n]);
+      }
+    return panels;
+  }
 
-  // c += a @ B's columns from `begin` to `end`, multiples of 64 or the width; a of (rows, depth)
-  void add(int64_t rows, const typename P::Factor* a, int64_t lead_a, float* c, int64_t lead_c) const {
+  // c += a @ B, a of (rows, depth)
+  void add(int64_t rows, const Factor* a, int64_t lead_a, float* c, int64_t lead_c) const {
     for (int64_t p = 0; p < count(); ++p)
       blas::brgemm(
-          rows, columns(p), depth, lead_a, lead(p), lead_c, true, a, data.data() + p * depth * PANEL,
-          c + p * PANEL);
+          rows, columns(p), depth, lead_a, lead(p), lead_c, true, a, at(p), c + p * PANEL);
   }
+
+ private:
+  int64_t depth, width;
+  std::unique_ptr<Factor[]> data;
+
+  int64_t count() const { return (width + PANEL - 1) / PANEL; }
+  int64_t columns(int64_t panel) const { return std::min(PANEL, width - panel * PANEL); }
+  int64_t lead(int64_t panel) const { return (columns(panel) + 15) / 16 * 16; }
+  Factor* at(int64_t panel) const { return data.get() + panel * depth * PANEL; }
 };
 
 struct Release { // gives the processor's tile registers back, whatever happens
@@ -213,21 +293,23 @@ bool mostly_zero(const Tensor& x, const Tensor& weight_ih) {
 // ---- Forward ----
 
 template <class P>
-struct InputWeights { // W_ih for r and z, and for c: as panels, or as rows, one for each input
+struct InputWeights { // W_ih: as panels for r and z, and for c; or as rows, one for each input
   Panels<P> rz, c;
   std::vector<float> rows;
 
-  InputWeights(const Tensor& weight, int64_t size, int64_t depth, bool sparse)
-      : rz(data(weight), weight.size(1), 2 * size, 1, weight.size(1), sparse ? 0 : depth),
-        c(data(weight) + 2 * size * weight.size(1), weight.size(1), size, 1, weight.size(1), sparse ? 0 : depth),
-        rows(sparse ? weight.numel() : 0) {
-    const int64_t inputs = weight.size(1), gates = weight.size(0);
-    if (sparse)
-      for (int64_t n = 0; n < gates; ++n)
-        for (int64_t k = 0; k < inputs; ++k)
-          rows[k * gates + n] = P::round(data(weight)[n * inputs + k]);
+  InputWeights(const Tensor& weight, int64_t depth, bool sparse)
+      : InputWeights(weight.const_data_ptr<float>(), weight.size(1), weight.size(0), sparse ? 0 : depth) {
+    if (sparse) {
+      transpose(weight.const_data_ptr<float>(), weight.size(1), weight.size(0), weight.size(1), rows.data(), weight.size(0));
+      for (float& number : rows) number = P::round(number);
+    }
   }
-  static const float* data(const Tensor& weight) { return weight.const_data_ptr<float>(); }
+
+ private:
+  InputWeights(const float* from, int64_t inputs, int64_t gates, int64_t depth)
+      : rz(Panels<P>::transposed(from, depth ? inputs : 0, gates / 3 * 2, depth)),
+        c(Panels<P>::transposed(from + gates / 3 * 2 * inputs, depth ? inputs : 0, gates / 3, depth)),
+        rows(depth ? 0 : inputs * gates) {}
 };
 
 // The inputs as factors, (steps * columns, depth): with zeros to an even depth in bf16.
@@ -238,7 +320,9 @@ Tensor as_factors(const Tensor& x, const Sizes& s, int64_t depth) {
   const float* from = x.const_data_ptr<float>();
   auto* to = factors.data_ptr<typename P::Factor>();
   for (int64_t row = 0; row < s.steps * s.columns; ++row)
-    for (int64_t i = 0; i < s.inputs; ++i) to[row * depth + i] = P::round(from[row * s.inputs + i]);
+    sweep(s.inputs, [&](int64_t i, auto count) {
+      store_factor<P>(to + row * depth + i, load(from + row * s.inputs + i, count), count);
+    });
   return factors;
 }
 
@@ -250,10 +334,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward_in(
     const Tensor& weight_hh, const Tensor& bias, bool relu, bool save) {
   using Factor = typename P::Factor;
   const Sizes s(x, h, std::is_same_v<P, Bf16>);
-  const int64_t size = s.size, depth = (s.inputs + Panels<P>::PAIR - 1) / Panels<P>::PAIR * Panels<P>::PAIR;
+  constexpr int64_t pair = Panels<P>::PAIR;
+  const int64_t size = s.size, depth = (s.inputs + pair - 1) / pair * pair;
   const bool sparse = mostly_zero(x, weight_ih);
-  const InputWeights<P> input_weights(weight_ih, size, depth, sparse);
-  const Panels<P> u(weight_hh.const_data_ptr<float>(), size, 3 * size, 1, size, size);
+  const InputWeights<P> input_weights(weight_ih, depth, sparse);
+  const auto u = Panels<P>::transposed(weight_hh.const_data_ptr<float>(), size, 3 * size, size);
   const auto factors = x.options().dtype(factor_type<P>());
   const bool own = P::rounds || keep; // products take other numbers than the output's
   Tensor output = at::empty({s.steps, s.columns, size}, x.options());
@@ -321,7 +406,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward_in(
           const Vec r = sigmoid(load(sum, count)), z = sigmoid(load(sum + size, count));
           const Vec uh = load(sum + 2 * size, count);
           const Vec input = at::vec::fmadd(r, uh, load(sum + 3 * size, count));
-          const Vec candidate = relu ? at::vec::maximum(input, Vec(0)) : input.tanh();
+          const Vec candidate = relu ? at::vec::maximum(input, Vec(0)) : tanh(input);
           const Vec last = load(state + c * size + i, count);
           const Vec next = at::vec::fmadd(z, last, (Vec(1) - z) * candidate);
           store(out_data + (first + c) * size + i, next, count);
@@ -374,7 +459,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward_in(
   using Factor = typename P::Factor;
   const Sizes s(x, h, std::is_same_v<P, Bf16>);
   const int64_t size = s.size, rows = s.steps * s.columns;
-  const Panels<P> u(weight_hh.const_data_ptr<float>(), 3 * size, size, size, 1, 3 * size);
+  const auto u = Panels<P>::of(weight_hh.const_data_ptr<float>(), 3 * size, size);
   Tensor grad_h = at::empty({s.columns, size}, h.options());
   Tensor biases = at::zeros({s.tiles, 3 * size}, h.options());
   const Keep kept(keep);
@@ -509,7 +594,7 @@ bool has_bf16() {
   if (!at::globalContext().userEnabledMkldnn()) return false;
   try {
     const std::vector<float> ones(2 * 16, 1.f);
-    const Panels<Bf16> panels(ones.data(), 2, 16, 16, 1, 2);
+    const auto panels = Panels<Bf16>::of(ones.data(), 2, 16);
     const std::vector<at::BFloat16> left(2, at::BFloat16(1.f));
     std::vector<float> sums(16, 1.f);
     panels.add(1, left.data(), 2, sums.data(), 16);

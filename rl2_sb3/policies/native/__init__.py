@@ -1,0 +1,114 @@
+"""The recurrence in C++, built for this processor when it is first used.
+
+Where it cannot be built, or ``RL2_NATIVE=0`` is in the environment, one line on stderr says why, and
+the recurrence in Python (:mod:`rl2_sb3.policies.gru`) does the same at a lower speed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch as th
+from torch.autograd.function import once_differentiable
+
+from rl2_sb3.policies.native.build import NotBuiltError, build
+
+FP32, BF16, ROUNDED = range(3)
+
+
+@cache
+def load() -> tuple[Path | None, str]:
+    """The library, built if need be and loaded into torch; or ``None``, and why not."""
+    if os.environ.get("RL2_NATIVE") == "0":
+        return None, "RL2_NATIVE=0"
+    try:
+        library = build(Path(__file__).with_name("gru.cpp"))
+        th.ops.load_library(str(library))
+    except (NotBuiltError, OSError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        print(f"rl2-sb3: the recurrence runs in Python, more slowly: {why}", file=sys.stderr)
+        return None, why
+    return library, ""
+
+
+def status() -> str:
+    """Whether the native recurrence is used, and why not."""
+    library, why = load()
+    if library is None:
+        return f"no ({why})"
+    products = "bf16 products" if th.ops.rl2_sb3.has_bf16() else "no bf16 products"
+    return f"yes ({th.backends.cpu.get_cpu_capability()}, {products}, {library})"
+
+
+def serves(x: th.Tensor, h: th.Tensor) -> bool:
+    """Whether a block is for the native recurrence: on the processor, in fp32."""
+    on_cpu = x.device.type == "cpu" and x.dtype == h.dtype == th.float32
+    return on_cpu and load()[0] is not None
+
+
+def native_sequence(
+    x: th.Tensor,
+    h: th.Tensor,
+    keep: th.Tensor | None,
+    weight_ih: th.Tensor,
+    weight_hh: th.Tensor,
+    bias: th.Tensor,
+    relu: bool,
+    precision: int,
+) -> th.Tensor:
+    """:func:`rl2_sb3.policies.gru.gru_sequence` where :func:`serves` is true.
+
+    :param precision: ``FP32``; ``BF16``; or ``ROUNDED``: bf16 factors multiplied in fp32, which
+        stands in where the processor's products take no such sizes or are switched off
+    """
+    whole_pairs = h.shape[1] % 2 == 0
+    if precision == BF16 and not (whole_pairs and th.ops.rl2_sb3.has_bf16()):
+        precision = ROUNDED
+    arguments = [None if a is None else a.contiguous() for a in (x, h, keep)]
+    weights = weight_ih.contiguous(), weight_hh.contiguous(), bias.contiguous()
+    if th.is_grad_enabled() and any(a.requires_grad for a in (x, h, *weights)):
+        states: th.Tensor = _NativeSequence.apply(*arguments, *weights, relu, precision)  # type: ignore[no-untyped-call]
+        return states
+    output: th.Tensor = th.ops.rl2_sb3.gru_forward(*arguments, *weights, relu, precision, False)[0]
+    return output
+
+
+class _NativeSequence(th.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: th.Tensor,
+        h: th.Tensor,
+        keep: th.Tensor | None,
+        weight_ih: th.Tensor,
+        weight_hh: th.Tensor,
+        bias: th.Tensor,
+        relu: bool,
+        precision: int,
+    ) -> th.Tensor:
+        output, *saved = th.ops.rl2_sb3.gru_forward(
+            x, h, keep, weight_ih, weight_hh, bias, relu, precision, True
+        )
+        ctx.save_for_backward(x, h, keep, weight_ih, weight_hh, output)
+        ctx.saved, ctx.options = saved, (relu, precision)
+        states: th.Tensor = output
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: th.Tensor) -> tuple[th.Tensor | None, ...]:
+        if ctx.saved is None:
+            raise RuntimeError(
+                "The native recurrence's backward pass overwrites what forward kept, and runs once. "
+                "Run forward again, or set RL2_NATIVE=0."
+            )
+        saved, ctx.saved = ctx.saved, None
+        needs = ctx.needs_input_grad
+        grad_x, grad_h, *weights = th.ops.rl2_sb3.gru_backward(
+            grad_output.contiguous(), *ctx.saved_tensors, *saved, *ctx.options, needs[0]
+        )
+        return (grad_x if needs[0] else None, grad_h, None, *weights, None, None)
