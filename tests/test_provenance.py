@@ -1,14 +1,10 @@
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rl2_sb3 import provenance
-from rl2_sb3.provenance import Training, learned_from, training
-
-BEB = "beb(prior='true')"
 
 
 def test_a_version_is_dirty_where_the_code_is(
@@ -42,24 +38,3 @@ def test_a_version_is_dirty_where_the_code_is(
     (tmp_path / "plugins" / "env.py").unlink()
     code.write_text("second\n")
     assert provenance.version() == f"{commit}-dirty"
-
-
-@pytest.mark.parametrize(
-    ("runs", "kind", "words"),
-    [
-        ([{}], "RL from scratch", "reward"),
-        ([{}, {}], "RL from scratch", "reward"),
-        ([{"privileged": True}, {"privileged": True}], "privileged RL", "reward, privileged"),
-        ([{"privileged": True}, {}], "privileged RL", "reward, privileged, then reward"),
-        ([{"teacher": BEB}, {"teacher": "beb"}], "imitation", "beb"),
-        (
-            [{"teacher": BEB}, {"privileged": True}],
-            "RL after imitation",
-            "beb, then reward, privileged",
-        ),
-    ],
-)
-def test_what_an_agent_learned_from(runs: list[dict[str, Any]], kind: Training, words: str) -> None:
-    *history, last = runs
-    info = {"history": history, **last} if history else last
-    assert (training(info), learned_from(info)) == (kind, words)

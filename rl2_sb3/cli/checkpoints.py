@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rl2_sb3.agent import describe_agent
-from rl2_sb3.provenance import learned_from
 from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL, TASKS
+from rl2_sb3.signals import learned_from
 
 
 @dataclass(kw_only=True)
