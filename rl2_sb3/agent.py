@@ -38,7 +38,7 @@ class Agent:
 
     ::
 
-        agent = load_agent("bandit-k10-n100")
+        agent = load_agent("bandit-k10-n10")
         agent.reset()                              # a new trial: a new task
         for episode in range(10):
             observation, _ = env.reset()
@@ -124,7 +124,8 @@ class Agent:
 def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> None:
     """Write the acting part of a policy into a file that :func:`load_agent` reads.
 
-    :param info: what is worth knowing of the training, anything that JSON can hold
+    :param info: what is worth knowing of the training, anything that JSON can hold; where trials
+        told of the task, ``privileged=True`` is added
     :raises ValueError: a policy with parts that are not this package's: no file can describe them
     """
     names = [name for name, kind in POLICIES.items() if type(policy) is kind]
@@ -139,6 +140,9 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
             f"activations of torch.nn, not {type(policy).__name__} with "
             f"{policy.features_extractor_class.__name__} and {activation}. Use model.save()."
         )
+    assert isinstance(policy.observation_space, spaces.Dict)
+    if PRIVILEGED in policy.observation_space.spaces:
+        info = {**info, "privileged": True}
     description = {
         "format": FORMAT,
         "policy": names[0],

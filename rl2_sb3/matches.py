@@ -24,6 +24,7 @@ from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.benchmark import Match
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials
 from rl2_sb3.provenance import version
+from rl2_sb3.signals import training
 from rl2_sb3.tasks.bandits import BernoulliBandit
 from rl2_sb3.trials.make import make_tasks
 
@@ -94,7 +95,7 @@ def read_match(match: Match, cache: Path) -> Played | None:
 def play_match(match: Match, cache: Path) -> Match:
     """Play a match and keep it.
 
-    :raises ValueError: a checkpoint of another setting than its name says
+    :raises ValueError: a checkpoint of another setting, or another training, than its name says
     """
     th.set_num_threads(1)
     tasks = match.tasks()
@@ -138,6 +139,11 @@ def _check_setting(agent: Agent, match: Match, tasks: Any) -> None:
         raise ValueError(
             f"Checkpoint {match.spec!r} was trained on (task, options, episodes) = {trained_on}: "
             "give the right file that name."
+        )
+    if (learned := training(info)) != match.contender.group:
+        raise ValueError(
+            f"Checkpoint {match.spec!r} tells of {learned}, where {match.contender.name} is "
+            f"{match.contender.group}: give the right file that name."
         )
 
 

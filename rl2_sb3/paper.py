@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
-Group = Literal[
-    "baseline",
-    "paper's prior",
-    "true prior",
-    "exact",
-    "RL from scratch",
-    "imitation",
-    "RL after imitation",
-]
-TRAINED = ("RL from scratch", "imitation", "RL after imitation")
+from rl2_sb3.signals import Training
+
+Group = Literal["baseline", "paper's prior", "true prior", "exact"] | Training
+TRAINED: tuple[Training, ...] = get_args(Training)
 
 EXACT_PULLS = 10
 """Pulls beyond which the Bayes optimum has too many beliefs to go through."""
@@ -113,9 +107,10 @@ class PaperTable(NamedTuple):
 
 
 def trained(task: str) -> list[Contender]:
-    """The checkpoints: those that learned from reward alone, from a teacher, from both."""
+    """The checkpoints, by what they were told in training: never two kinds under one name."""
     return [
         Contender("rl2", "RL from scratch", f"{task}-{{cell}}"),
+        Contender("rl2-privileged", "privileged RL", f"{task}-{{cell}}-privileged"),
         Contender("rl2-imitation", "imitation", f"{task}-{{cell}}-imitation"),
         Contender("rl2-imitation-rl", "RL after imitation", f"{task}-{{cell}}-imitation-rl"),
     ]

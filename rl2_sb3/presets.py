@@ -3,6 +3,11 @@
 A preset's ``options`` are those of the task, and ``after`` names the preset whose agent it goes on
 from. All else is a field of :class:`~rl2_sb3.settings.Run`, or of
 :class:`~rl2_sb3.cli.imitate.Imitation`.
+
+A name tells how its agent learns. "-privileged": from what only a simulator knows, too, in training
+alone. "-imitation": from a teacher; "-imitation-rl": then by reinforcement, privileged in all that
+are here. None of them: from states, actions, sampled rewards and ends of episodes, which are all
+that its value network sees as well.
 """
 
 from __future__ import annotations
@@ -39,7 +44,8 @@ PAPER: Preset = {
 SHORT: Preset = {"steps": 5_000_000, "action_reward": False}
 
 # A hundred pulls: first ten, then thirty, then all. Expected rewards, and a value network that sees
-# the arms' means and learns from whole returns, make a long horizon learnable.
+# the arms' means and learns from whole returns, make a long horizon learnable. So what has this is
+# privileged.
 LONG: Preset = {
     "privileged": True,
     "value_network": "sums",
@@ -102,8 +108,8 @@ POORER: Preset = {
     "teacher": "gittins(method='finite-horizon', ties='first', prior_beta=1.0)",
 }
 
-# From its teacher on by small steps. With lambda below 1 the value network's errors bend the
-# gradient, and the agent falls back.
+# From its teacher on by small steps, privileged. With lambda below 1 the value network's errors
+# bend the gradient, and the agent falls back.
 AFTER_IMITATION: Preset = (
     LONG
     | UNITS_128
@@ -120,19 +126,55 @@ BANDITS: list[Row] = [
     ("bandit-k5-n10", 5, 10, None, SHORT),
     ("bandit-k10-n10", 10, 10, None, SHORT),
     ("bandit-k50-n10", 50, 10, None, SHORT),
-    ("bandit-k5-stage-10", 5, 10, None, STAGE_10 | UNITS_64),
-    ("bandit-k5-stage-30", 5, 30, "bandit-k5-stage-10", STAGE_30 | UNITS_64),
-    ("bandit-k5-stage-100", 5, 100, "bandit-k5-stage-30", STAGE_100 | UNITS_64 | SHORTER),
-    ("bandit-k5-n100", 5, 100, "bandit-k5-stage-100", STAGE_100 | UNITS_64 | REHEATED),
-    ("bandit-k10-stage-10", 10, 10, None, STAGE_10 | UNITS_128),
-    ("bandit-k10-stage-30", 10, 30, "bandit-k10-stage-10", STAGE_30 | UNITS_128),
-    ("bandit-k10-n100", 10, 100, "bandit-k10-stage-30", STAGE_100 | UNITS_128),
-    ("bandit-k50-stage-100", 50, 100, None, NOW | UNITS_128),
-    ("bandit-k50-stage-2-100", 50, 100, "bandit-k50-stage-100", THEN | UNITS_128),
-    ("bandit-k50-n100", 50, 100, "bandit-k50-stage-2-100", THEN | UNITS_128 | AGAIN),
-    ("bandit-k5-n500", 5, 500, "bandit-k5-n100", STAGE_500 | UNITS_64),
-    ("bandit-k10-n500", 10, 500, "bandit-k10-n100", STAGE_500 | UNITS_128),
-    ("bandit-k50-n500", 50, 500, "bandit-k50-n100", STAGE_500 | UNITS_128),
+    ("bandit-k5-stage-10-privileged", 5, 10, None, STAGE_10 | UNITS_64),
+    ("bandit-k5-stage-30-privileged", 5, 30, "bandit-k5-stage-10-privileged", STAGE_30 | UNITS_64),
+    (
+        "bandit-k5-stage-100-privileged",
+        5,
+        100,
+        "bandit-k5-stage-30-privileged",
+        STAGE_100 | UNITS_64 | SHORTER,
+    ),
+    (
+        "bandit-k5-n100-privileged",
+        5,
+        100,
+        "bandit-k5-stage-100-privileged",
+        STAGE_100 | UNITS_64 | REHEATED,
+    ),
+    ("bandit-k10-stage-10-privileged", 10, 10, None, STAGE_10 | UNITS_128),
+    (
+        "bandit-k10-stage-30-privileged",
+        10,
+        30,
+        "bandit-k10-stage-10-privileged",
+        STAGE_30 | UNITS_128,
+    ),
+    (
+        "bandit-k10-n100-privileged",
+        10,
+        100,
+        "bandit-k10-stage-30-privileged",
+        STAGE_100 | UNITS_128,
+    ),
+    ("bandit-k50-stage-100-privileged", 50, 100, None, NOW | UNITS_128),
+    (
+        "bandit-k50-stage-2-100-privileged",
+        50,
+        100,
+        "bandit-k50-stage-100-privileged",
+        THEN | UNITS_128,
+    ),
+    (
+        "bandit-k50-n100-privileged",
+        50,
+        100,
+        "bandit-k50-stage-2-100-privileged",
+        THEN | UNITS_128 | AGAIN,
+    ),
+    ("bandit-k5-n500-privileged", 5, 500, "bandit-k5-n100-privileged", STAGE_500 | UNITS_64),
+    ("bandit-k10-n500-privileged", 10, 500, "bandit-k10-n100-privileged", STAGE_500 | UNITS_128),
+    ("bandit-k50-n500-privileged", 50, 500, "bandit-k50-n100-privileged", STAGE_500 | UNITS_128),
     *(
         (
             f"bandit-{cell}-imitation-rl",
@@ -204,19 +246,19 @@ MDP: Preset = (
     | {"n_envs": 500, "trials_per_batch": 25, "learning_rate": 3e-3, "ent_coef": 0.1}
 )
 MDPS: list[MDPRow] = [
-    ("mdp-n10-stage-1", 10, None, MDP),
+    ("mdp-n10-stage-1-privileged", 10, None, MDP),
     (
-        "mdp-n10",
+        "mdp-n10-privileged",
         10,
-        "mdp-n10-stage-1",
+        "mdp-n10-stage-1-privileged",
         MDP
         | {"steps": 15_000_000, "n_envs": 1000, "trials_per_batch": 50}
         | {"learning_rate": 2e-3, "ent_coef": 0.03},
     ),
     (
-        "mdp-n25",
+        "mdp-n25-privileged",
         25,
-        "mdp-n10",
+        "mdp-n10-privileged",
         MDP
         | {"steps": 8_000_000, "n_envs": 400, "trials_per_batch": 20}
         | {"learning_rate": 1e-3, "ent_coef": 0.03},
@@ -256,11 +298,16 @@ MAZE: Preset = (
     | {"n_epochs": 2, "gamma": 0.99, "gae_lambda": 0.95}
 )
 MAZES: dict[str, Preset] = {
-    "maze-small-rays": MAZE
+    "maze-small-rays-privileged": MAZE
     | {"task": "raycast-maze", "steps": 8_500_000, "n_envs": 64}
     | {"learning_rate": 7e-4, "ent_coef": 0.05},
-    "maze-small": MAZE
-    | {"task": "vizdoom-maze", "after": "maze-small-rays", "steps": 300_000, "n_envs": 32}
+    "maze-small-privileged": MAZE
+    | {
+        "task": "vizdoom-maze",
+        "after": "maze-small-rays-privileged",
+        "steps": 300_000,
+        "n_envs": 32,
+    }
     | {"learning_rate": 1e-4, "ent_coef": 0.0, "workers": "threads"},
 }
 

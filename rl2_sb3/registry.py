@@ -76,9 +76,13 @@ class Registry:
 
 
 def did_you_mean(name: str, names: list[str]) -> str:
-    """A hint to append to an error where one of ``names`` is near to ``name``, else nothing."""
-    nearest = get_close_matches(name, names, n=1)
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+    """A hint to append to an error where some of ``names`` are near to ``name``, else nothing.
+
+    Nearer than what is spelt alike is what goes on after it: "maze-privileged" to "maze".
+    """
+    near = [each for each in names if name and each.startswith(f"{name}-")]
+    near = near or get_close_matches(name, names, n=1)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def literal(text: str) -> Any:

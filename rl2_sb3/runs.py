@@ -112,11 +112,11 @@ def store_agent(model: RL2PPO | RL2TRPO, out: Path, config: dict[str, Any]) -> P
     """Write the agent's file, with what is worth knowing of the run."""
     agent = out / "agent.safetensors"
     told = ("task", "options", "episodes", "algorithm", "teacher", "init", "seed")
-    shares = ("student_share", "cost_weight")
+    if_set = ("privileged", "student_share", "cost_weight")
     model.save_agent(
         agent,
         **{key: config[key] for key in told if config.get(key) is not None},
-        **{key: config[key] for key in shares if config.get(key)},
+        **{key: config[key] for key in if_set if config.get(key)},
         hardware=hardware(model.device),
         version=version(),
     )

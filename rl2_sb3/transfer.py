@@ -19,6 +19,8 @@ History = tuple[dict[str, Any], ...]
 HEAD = ("action_net.weight", "action_net.bias")
 ONCE = ("prediction_net.weight", "prediction_net.bias")
 """What a policy may do without that goes on from one that has it."""
+SIGNALS = ("teacher", "privileged")
+"""What a run tells of what it learned from."""
 
 
 def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
@@ -56,8 +58,8 @@ def _from_run(run: Path, device: th.device) -> tuple[dict[str, th.Tensor], Histo
     assert data is not None
     told = {"run": str(run), "steps": data["num_timesteps"], "seconds": data.get("seconds", 0.0)}
     told["episodes"] = data["episodes"]
-    if teacher := json.loads((run / "config.json").read_text()).get("teacher"):
-        told["teacher"] = teacher
+    config = json.loads((run / "config.json").read_text())
+    told |= {key: config[key] for key in SIGNALS if config.get(key)}
     return cast(dict[str, Any], parameters)["policy"], (*data.get("history", ()), told)
 
 
@@ -68,7 +70,7 @@ def _from_agent(name: Path, device: th.device) -> tuple[dict[str, th.Tensor], Hi
     told = {"run": str(name)}
     for of in ("steps", "seconds"):  # the file has those of all runs together
         told[of] = info.get(of, 0) - sum(run[of] for run in before)
-    told |= {key: info[key] for key in ("episodes", "teacher") if key in info}
+    told |= {key: info[key] for key in ("episodes", *SIGNALS) if key in info}
     return agent_tensors(agent_file(name), device), (*before, told)
 
 

@@ -135,6 +135,15 @@ def test_the_file_holds_tensors_and_json_only(tmp_path: Any) -> None:
     assert not any("value" in name or "vf_" in name for name in names)
 
 
+def test_a_file_tells_that_the_value_network_saw_the_task(tmp_path: Any) -> None:
+    for privileged in (False, True):
+        trials = make_trials("bandit", 4, 2, privileged=privileged)
+        model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 4})
+        model.save_agent(tmp_path / "a.safetensors")
+        info = load_agent(tmp_path / "a.safetensors").info
+        assert info.get("privileged", False) is privileged
+
+
 def test_clear_errors(tmp_path: Any) -> None:
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "config.json").write_text("{}")

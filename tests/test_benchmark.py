@@ -231,6 +231,20 @@ def test_a_checkpoint_is_played_by_its_name(
         table1("--cells", "k10-n10", "--agents", "rl2")
 
 
+def test_an_agent_of_another_training_than_its_name_is_refused(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = make_trials("bandit", n_envs=8, episodes=10, arms=5, privileged=True)
+    model = RL2PPO("GRUPolicy", env, policy_kwargs={"hidden_size": 4})
+    model.save_agent("agent.safetensors", task="bandit", options={"arms": 5}, episodes=10)
+    monkeypatch.setattr(CHECKPOINTS, "names", lambda: ["bandit-k5-n10", "bandit-k5-n10-privileged"])
+    monkeypatch.setattr(CHECKPOINTS, "load", lambda name: Path("agent.safetensors"))
+    with pytest.raises(SystemExit, match="'bandit-k5-n10' tells of privileged RL, where rl2 is RL"):
+        table1("--cells", "k5-n10", "--agents", "rl2")
+    table1("--cells", "k5-n10", "--agents", "rl2-privileged")
+    assert [(row["agent"], row["group"]) for row in rows()] == [("rl2-privileged", "privileged RL")]
+
+
 def test_parameters_are_the_best_of_a_whole_sweep(tmp_path: Path) -> None:
     head = "agent,arms,episodes,method,gamma,mean,standard_error,trials\n"
     (tmp_path / "gittins-best.csv").write_text(

@@ -36,9 +36,11 @@ def test_the_list_fits_into_80_columns(files: dict[str, Path], capsys: Any) -> N
     model = RL2PPO("GRUPolicy", make_trials("bandit", 2, 100, arms=50))
     history = [{"steps": 1, "seconds": 1.0, "teacher": "gittins(method='finite-horizon')"}]
     told = {"task": "bandit", "options": {"arms": 50, "alpha": 1.0}, "steps": 34_535_000}
-    model.save_agent("a.safetensors", **told, history=history)
-    model.save_agent("b.safetensors", **told, teacher="greedy", history=history)  # taught twice
-    files |= {LONG: Path("a.safetensors"), "b": Path("b.safetensors"), "lost": Path("c")}
+    model.save_agent("a.safetensors", **told, history=history, privileged=True)
+    model.save_agent("b.safetensors", **told, teacher="gittins", history=history)  # taught twice
+    model.save_agent("c.safetensors", **told)
+    files |= {name: Path(f"{name}.safetensors") for name in ("b", "c", "lost")}
+    files[LONG] = Path("a.safetensors")
 
     main(["checkpoints"])
 
@@ -47,9 +49,10 @@ def test_the_list_fits_into_80_columns(files: dict[str, Path], capsys: Any) -> N
     assert lines[0].strip() == "some-agents 1.0"
     shown = [line.split() for line in lines]
     assert shown[1] == ["checkpoint", "task", "episodes", "steps", "learned", "from"]
-    assert ["b", "bandit", "arms=50", "100", "34,535,000", "greedy"] in shown
-    assert [LONG, "bandit", "arms=50", "100", "34,535,000", "gittins,"] in shown
-    assert ["then", "reward"] in shown
+    assert ["b", "bandit", "arms=50", "100", "34,535,000", "gittins"] in shown
+    assert ["c", "bandit", "arms=50", "100", "34,535,000", "reward"] in shown
+    start = shown.index([LONG, "bandit", "arms=50", "100", "34,535,000", "gittins,"])
+    assert shown[start + 1 : start + 3] == [["then", "reward,"], ["privileged"]]
     assert lines[-1].startswith("lost: ")  # it stops none of the others
 
 

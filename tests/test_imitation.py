@@ -13,6 +13,7 @@ from rl2_sb3.baselines import BEB, Greedy
 from rl2_sb3.cli import main
 from rl2_sb3.imitation import Demonstrations, imitate, returns_to_go
 from rl2_sb3.reports.logs import KL, read_progress
+from rl2_sb3.signals import learned_from
 from rl2_sb3.tasks import TabularMDP
 
 
@@ -173,6 +174,7 @@ def test_imitate_then_train(
     info = load_agent("runs/rl").info
     assert info["history"][0]["teacher"] == "ucb1(c=0.1)"
     assert (info["steps"], info["history"][0]["steps"]) == (30 * 16 * 5 + 80, 30 * 16 * 5)
+    assert "privileged" not in info
 
     more = [*common, "--arms", "3", *rest[:-1], "runs/more", "--steps", "80"]
     main(["train", *more])  # the policy takes on an arm
@@ -193,6 +195,10 @@ def test_imitate_then_train(
     for name, tensor in taught.items():
         if is_acting(name):
             th.testing.assert_close(trained[name], tensor)
+    told = load_agent("runs/told").info
+    assert learned_from(told) == "ucb1, then reward, privileged"
+    main(["train", *common, "--steps", "80", "--init", "runs/told", "--out", "runs/after"])
+    assert learned_from(load_agent("runs/after").info) == f"{learned_from(told)}, then reward"
     with pytest.raises(SystemExit, match="another network"):
         main(["train", *common, "--init", "runs/im", "--hidden-size", "9", "--out", "runs/no"])
     with pytest.raises(SystemExit, match="There is no run or agent's file 'runs/none'"):

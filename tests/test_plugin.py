@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from rl2_sb3.agent import describe_agent
+from rl2_sb3.signals import learned_from, training
+
 PLUGINS = Path(__file__).parents[1] / "plugins"
+CHECKPOINTS = sorted((PLUGINS / "rl2-checkpoints" / "rl2_checkpoints").glob("*.safetensors"))
+LEARNED = {
+    "": "RL from scratch",
+    "-privileged": "privileged RL",
+    "-imitation": "imitation",
+    "-imitation-rl": "RL after imitation",
+}
 
 Install = Callable[[str], Callable[..., str]]
 
@@ -94,9 +104,6 @@ for name in CHECKPOINTS.names():
     arms, episodes = sizes.groups() if sizes else (None, 2)
     assert info["options"].get("arms") == (arms and int(arms)), (name, info)
     assert info["episodes"] == int(episodes), (name, info)
-    assert name.endswith("-imitation") == bool(info.get("teacher")), (name, info)
-    taught = any("teacher" in run for run in info.get("history", []))
-    assert name.endswith("-imitation-rl") == (taught and "teacher" not in info), (name, info)
     print("checkpoint", name, agent_file(name).stat().st_size, f"{info['steps']:,}")
 main(["checkpoints"])
 main(["evaluate", "bandit-k5-n10", "--against", "random", "--trials", "500", "--out", "played"])
@@ -111,16 +118,28 @@ def test_checkpoints_are_loaded_by_name(install: Install, tmp_path: Path) -> Non
         steps[name] = count
         assert int(size) < 1 << 22
     folder = PLUGINS / "rl2-checkpoints"
-    files = {path.stem for path in (folder / "rl2_checkpoints").glob("*.safetensors")}
+    files = {path.stem for path in CHECKPOINTS}
     told = re.findall(r"^\| `(.+?)` \|", (folder / "README.md").read_text(), re.MULTILINE)
     assert steps.keys() == files == set(told)
     for name, count in steps.items():
-        line = rf"^{name} +(bandit|tabular-mdp|vizdoom-maze) .* {count} +(reward|gittins|beb)"
+        info = describe_agent(folder / "rl2_checkpoints" / f"{name}.safetensors")["info"]
+        words = learned_from(info)
+        line = rf"^{name} +(bandit|tabular-mdp|vizdoom-maze) .* {count} +{words} *$"
         assert re.search(line, printed, re.MULTILINE)
     assert re.search("^ +rl2-checkpoints 0.1.0 *$", printed, re.MULTILINE)
     rows = csv.DictReader((tmp_path / "played" / "evaluation.csv").read_text().splitlines())
     means = {row["agent"]: float(row["mean"]) for row in rows}
     assert max(means.values()) > 6.3 > 5.3 > means["random"]
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.stem)
+def test_a_checkpoints_name_tells_what_it_learned_from(path: Path) -> None:
+    ending = re.search("(-privileged|-imitation|-imitation-rl)?$", path.stem)
+    assert ending is not None
+    info = describe_agent(path)["info"]
+    assert training(info) == LEARNED[ending[0]]
+    if training(info) == "RL after imitation":
+        assert learned_from(info).endswith(", then reward, privileged")
 
 
 def test_the_checkpoints_means_are_those_of_the_tables() -> None:
@@ -130,8 +149,8 @@ def test_the_checkpoints_means_are_those_of_the_tables() -> None:
         means |= {row["spec"]: float(row["mean"]) for row in csv.DictReader(text.splitlines())}
     played = (PLUGINS.parent / "results" / "table3.csv").read_text()
     for row in csv.DictReader(played.splitlines()):
-        if row["agent"] == "rl2" and row["options"].startswith("size=small"):
-            means["maze-small"] = float(row["mean"])
+        if row["options"].startswith("size=small"):
+            means[f"maze-small{row['agent'].removeprefix('rl2')}"] = float(row["mean"])
     readme = (PLUGINS / "rl2-checkpoints" / "README.md").read_text()
     told = re.findall(r"^\| `(.+?)` \| (-?[\d.]+) ± ", readme, re.MULTILINE)
     assert len(told) == readme.count("\n| `")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from rl2_sb3.cli import main
 from rl2_sb3.cli.imitate import Imitation
 from rl2_sb3.presets import IMITATION, TRAIN
 from rl2_sb3.settings import Run
+from rl2_sb3.signals import training
 
 EXTRA = {"options", "after"}
 
@@ -43,15 +45,21 @@ def test_a_preset_trains_what_it_goes_on_from(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     tiny = {"hidden_size": 4, "layers_after": (), "steps": 1, "n_envs": 8, "trials_per_batch": 8}
-    for name in ("bandit-k10-stage-10", "bandit-k10-stage-30", "bandit-k10-n100"):
+    for name in (
+        "bandit-k10-stage-10-privileged",
+        "bandit-k10-stage-30-privileged",
+        "bandit-k10-n100-privileged",
+    ):
         monkeypatch.setitem(TRAIN, name, {**TRAIN[name], **tiny})
 
-    main(["train", "--preset", "bandit-k10-n100", "--seed", "3", "--no-progress"])
+    main(["train", "--preset", "bandit-k10-n100-privileged", "--seed", "3", "--no-progress"])
 
-    info = load_agent("runs/bandit-k10-n100").info
+    info = load_agent("runs/bandit-k10-n100-privileged").info
     assert [run["episodes"] for run in info["history"]] == [10, 30]
     assert (info["episodes"], info["steps"]) == (100, 8 * 140)
-    assert json.loads(Path("runs/bandit-k10-stage-10/config.json").read_text())["seed"] == 3
+    assert (
+        json.loads(Path("runs/bandit-k10-stage-10-privileged/config.json").read_text())["seed"] == 3
+    )
 
 
 def test_a_presets_stages_have_their_own_seeds(
@@ -72,8 +80,11 @@ def test_a_presets_stages_have_their_own_seeds(
 
 def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     for command, line in (
-        ("train", "bandit-k5-stage-30 bandit arms=5 30 3M steps bandit-k5-stage-10"),
-        ("train", "bandit-k10-stage-10 bandit arms=10 10 1.5M steps"),
+        (
+            "train",
+            "bandit-k5-stage-30-privileged bandit arms=5 30 3M steps bandit-k5-stage-10-privileged",
+        ),
+        ("train", "bandit-k10-stage-10-privileged bandit arms=10 10 1.5M steps"),
         ("train", "paper any"),
         (
             "imitate",
@@ -89,6 +100,23 @@ def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         assert len(lines) == 1 + len(TRAIN if command == "train" else IMITATION)
 
 
+def test_a_presets_name_tells_what_its_agent_learns_from() -> None:
+    presets = {**TRAIN, **IMITATION}
+    named = {"privileged": "privileged RL", "imitation": "imitation"}
+    for name in presets.keys() - {"default"}:
+        runs = [presets[name]]
+        while after := runs[0].get("after"):
+            runs.insert(0, presets[after])
+        kind = training({"history": runs[:-1], **runs[-1]})
+        if name.endswith("-imitation-rl"):
+            assert kind == "RL after imitation", name
+            assert runs[-1]["privileged"], name
+        else:
+            words = re.search("-(privileged)$|-(imitation)(-stage-[0-9])?$", name)
+            told = "RL from scratch" if words is None else named[words[1] or words[2]]
+            assert kind == told, name
+
+
 def test_a_preset_of_another_command_is_pointed_to() -> None:
     with pytest.raises(SystemExit, match="`rl2 imitate --preset bandit-k10-n100-imitation`"):
         main(["train", "--preset", "bandit-k10-n100-imitation"])
@@ -96,3 +124,5 @@ def test_a_preset_of_another_command_is_pointed_to() -> None:
         main(["imitate", "bandit", "--preset=paper"])
     with pytest.raises(SystemExit, match=r"no preset 'papers'\. Did you mean 'paper'"):
         main(["train", "bandit", "--preset", "papers"])
+    with pytest.raises(SystemExit, match=r"no preset 'mdp-n25'\. Did you mean 'mdp-n25-pri"):
+        main(["train", "--preset", "mdp-n25"])

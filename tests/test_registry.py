@@ -6,7 +6,7 @@ import pytest
 
 from rl2_sb3 import make_trials
 from rl2_sb3.cli import main
-from rl2_sb3.registry import BASELINES, CHECKPOINTS, TASKS, Registry
+from rl2_sb3.registry import BASELINES, CHECKPOINTS, TASKS, Registry, did_you_mean
 
 REGISTRY = Registry("rl2_sb3_test.fruits", "fruit kind")
 
@@ -128,3 +128,11 @@ def test_name_registered_twice_is_refused_and_hinders_no_other(install: Install)
         with pytest.raises(RuntimeError, match=r"'pear' .*: market 1\.0, orchard 1\.0\."):
             method("pear")
     assert "market" not in sys.modules
+
+
+def test_what_goes_on_after_a_name_is_nearer_than_what_is_spelt_alike() -> None:
+    names = ["bandit-k10-n10", "bandit-k10-n100-imitation", "bandit-k10-n100-privileged"]
+    hint = " Did you mean 'bandit-k10-n100-imitation' or 'bandit-k10-n100-privileged'?"
+    assert did_you_mean("bandit-k10-n100", names) == hint
+    assert did_you_mean("bandit-k10-n11", names) == " Did you mean 'bandit-k10-n10'?"
+    assert did_you_mean("", names) == ""

@@ -86,7 +86,7 @@ def test_an_agents_file_is_gone_on_from(tmp_path: Path) -> None:
     first = model()
     first.history = ({"run": "earlier", "steps": 100, "seconds": 2.0},)
     first.learn(12)
-    first.save_agent(tmp_path / "agent.safetensors", teacher="greedy")
+    first.save_agent(tmp_path / "agent.safetensors", teacher="greedy", privileged=True)
     then = model()
     take_weights(then, tmp_path / "agent.safetensors")
     ours, theirs = then.policy.state_dict(), first.policy.state_dict()
@@ -94,6 +94,8 @@ def test_an_agents_file_is_gone_on_from(tmp_path: Path) -> None:
     assert not th.equal(ours["value_net.weight"], theirs["value_net.weight"])
     earlier, told = then.history
     assert (earlier["run"], told["steps"], told["teacher"]) == ("earlier", 12, "greedy")
+    assert told["privileged"]
+    assert "privileged" not in earlier
     with pytest.raises(ValueError, match="There is no run or agent's file"):
         take_weights(then, tmp_path / "none.safetensors")
 

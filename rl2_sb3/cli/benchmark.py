@@ -33,8 +33,8 @@ class Benchmark:
     random tabular MDPs: 10, 25, 50, 75 or 100 episodes (n); its planning agents play with the prior
     of the paper's agents and with the true one. The agents' actions are sampled. Tuned baselines
     take the parameters that `rl2 sweep` found on other tasks; trained agents are the checkpoints
-    bandit-k10-n100, bandit-k10-n100-imitation, bandit-k10-n100-imitation-rl, mdp-n10 and so on,
-    those that are installed.
+    bandit-k10-n10, bandit-k10-n100-privileged, bandit-k10-n100-imitation,
+    bandit-k10-n100-imitation-rl, mdp-n10-privileged and so on, those that are installed.
 
     Writes OUT/table1.csv, OUT/table1-adaptation.csv (regret pull by pull; for table2 reward episode
     by episode) and OUT/table1-gaps.csv (how often the best arm is found), of which `rl2 report

@@ -13,11 +13,17 @@ from rich.table import Table
 
 from rl2_sb3.agent import describe_agent
 from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL, TASKS
+from rl2_sb3.signals import learned_from
 
 
 @dataclass(kw_only=True)
 class Checkpoints:
-    """List the trained agents that are installed, by the names that `rl2 evaluate` takes."""
+    """List the trained agents that are installed, by the names that `rl2 evaluate` takes.
+
+    What each learned from: "reward" is what the agent itself is shown, states, actions, sampled
+    rewards and ends of episodes; "reward, privileged" what only a simulator knows, too, such as
+    expected rewards, in training alone; a baseline's name stands for its choices.
+    """
 
 
 def checkpoints(args: Sequence[str]) -> None:
@@ -59,7 +65,7 @@ def _row(name: str) -> list[str]:
         f"{info.get('task', '?')} {options}".strip(),
         str(info.get("episodes", "?")),
         f"{info['steps']:,}" if "steps" in info else "?",
-        _learned_from(info),
+        learned_from(info),
     ]
 
 
@@ -70,15 +76,3 @@ def _unusual(task: Any, options: dict[str, Any]) -> str:
     defaults = inspect.signature(TASKS.load(task)).parameters
     usual = {name: parameter.default for name, parameter in defaults.items()}
     return " ".join(f"{k}={v}" for k, v in options.items() if usual.get(k) != v)
-
-
-def _learned_from(info: dict[str, Any]) -> str:
-    teachers = [run["teacher"] for run in info.get("history", []) if "teacher" in run]
-    if teachers and "teacher" not in info:
-        return f"{_name(teachers[-1])}, then reward"
-    return _name(info.get("teacher", "reward"))
-
-
-def _name(baseline: str) -> str:
-    """Without its parameters: "gittins"."""
-    return baseline.partition("(")[0]

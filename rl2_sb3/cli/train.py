@@ -29,8 +29,9 @@ class Train(Run):
     out: Path = Path("runs/latest")
     """Folder of the run."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "default"
-    """Settings to begin with; `paper` has those of Duan et al. 2016, `bandit-k10-n100`,
-    `maze-small` and others those of an agent that was trained with them (`--preset list`)."""
+    """Settings to begin with; `paper` has those of Duan et al. 2016, `bandit-k10-n10`,
+    `maze-small-privileged` and others those of an agent that was trained with them (`--preset
+    list`); those in -privileged, and in -imitation-rl, set --privileged."""
     resume: bool = False
     """Go on from the last checkpoint in the folder, if there is one."""
     overwrite: bool = False

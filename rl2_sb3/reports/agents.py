@@ -47,6 +47,7 @@ LOOKS = {
         for agent, name, colour, marker in PLANNERS
     },
     "rl2": Look("RL²", "#0072B2", width=2.6),
+    "rl2-privileged": Look("RL², privileged training", "#0072B2", "--", "s", width=2.6),
     "rl2-imitation": Look("RL², imitation", "#56B4E9", width=2.0),
     "rl2-imitation-rl": Look("RL², imitation, then RL", "#009E73", width=2.0),
     "bayes-optimum": Look("Bayes optimum", "#000000", ":", "*"),

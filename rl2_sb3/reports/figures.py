@@ -162,7 +162,8 @@ def learning_figure(
     :param zero_one: the names of both
     """
     names = list(dict.fromkeys(line.panel for line in lines))
-    with drawing(out, 1 + 3.7 * max(len(names), 2), 3.9) as figure:
+    wide = 3.7 if len(names) < 4 else 3
+    with drawing(out, 1 + wide * max(len(names), 2), 4.1) as figure:
         panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
         for name, axes in zip(names, panels, strict=True):
             axes.set_title(name)

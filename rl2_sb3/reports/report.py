@@ -10,7 +10,7 @@ import numpy as np
 
 from rl2_sb3.paper import Cell, PaperTable
 from rl2_sb3.registry import HOW_TO_INSTALL
-from rl2_sb3.reports.agents import look
+from rl2_sb3.reports.agents import look, place
 from rl2_sb3.reports.figures import (
     Layout,
     Line,
@@ -132,10 +132,13 @@ def read_adaptation(path: Path, paper: PaperTable) -> tuple[dict[Cell, dict[str,
 def read_curves(path: Path, table: Table, book: Book) -> tuple[list[Line], list[Cell]]:
     """The learning curves of a table's settings, from random play, 0, to another agent, 1.
 
+    Runs that were told different things in training are in panels of their own.
+
     :return: the curves, and the settings without them, where one of these agents did not play
     """
     apart = set()
-    found: dict[str, tuple[Cell, bool, list[tuple[float, float]]]] = {}
+    kinds = {str(each.group): each.name for each in book.paper.lineup if each.trained}
+    found: dict[str, tuple[Cell, str, bool, list[tuple[float, float]]]] = {}
     for row in read_table(path, COLUMNS, book.curves_command):
         options = dict(part.split("=") for part in row["options"].split())
         if row["task"] == book.paper.task and _as_in(book.paper, options):
@@ -144,13 +147,17 @@ def read_curves(path: Path, table: Table, book: Book) -> tuple[list[Line], list[
             if value is None:
                 apart.add(cell)
             else:
-                run = found.setdefault(row["run"], (cell, bool(row["init"]), []))
-                run[2].append((float(row["steps"]), value))
+                told = cell, kinds[row["training"]], bool(row["init"])
+                run = found.setdefault(row["run"], (*told, []))
+                run[-1].append((float(row["steps"]), value))
     lines = []
-    for cell, began, points in sorted(found.values(), key=lambda run: run[0].episodes):
+    for cell, agent, began, points in sorted(
+        found.values(), key=lambda run: (run[0].episodes, place(run[1]))
+    ):
         x, y = np.array(points).T
         curve = Curve(x, y, np.zeros_like(y))
-        lines.append(Line(book.panel(cell), book.series(cell), began, curve))
+        panel = f"{book.panel(cell)}\n{look(agent).name}"
+        lines.append(Line(panel, book.series(cell), began, curve))
     return lines, [cell for cell in book.paper.cells if cell in apart]
 
 

@@ -51,6 +51,7 @@ def means_table(
     groups: Iterable[str],
     numbers: Mapping[Cell, Mapping[str, float]] | None = None,
     others: Mapping[str, Sequence[str]] | None = None,
+    always: Iterable[str] = (),
 ) -> str:
     """A row per agent of some groups, a column per cell.
 
@@ -58,13 +59,14 @@ def means_table(
     :param heads: the cells, and what stands above each
     :param numbers: the paper's, which stand beside ours
     :param others: other rows, each with a text for each cell
+    :param always: agents that have a row even if the paper's numbers are all that is in it
     :return: empty if there are no rows
     """
     head, rows, groups = [corner], [], set(groups)
     for words in heads.values():
         head += [words] + ["paper"] * (numbers is not None)
     found = [entry for cell in heads for entry in table[cell].values() if entry.group in groups]
-    for agent in ordered(entry.agent for entry in found):
+    for agent in ordered([*(entry.agent for entry in found), *always]):
         row = [look(agent).name]
         for cell in heads:
             ours = table[cell].get(agent)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from rl2_sb3 import RL2PPO, make_trials
 from rl2_sb3.cli import main
 from rl2_sb3.paper import TABLE1, Cell
 from rl2_sb3.presets import IMITATION, TRAIN
@@ -201,16 +202,18 @@ def test_what_the_pictures_show(tmp_path: Path) -> None:
 
 def test_curves_are_thinned_and_replaced(tmp_path: Path) -> None:
     out = tmp_path / "curves.csv"
-    long, short = write_run(tmp_path / "a/long", 1000), write_run(tmp_path / "short", 3)
+    long = write_run(tmp_path / "a/long", 1000)
+    short = write_run(tmp_path / "short", 3, privileged=True)
     main(["plot", str(long), str(short), "--out", f"{tmp_path}/x.png", "--save", str(out)])
     rows = read_table(out, COLUMNS, "")
     assert [r["run"] for r in rows] == ["long"] * 200 + ["short"] * 3
     assert {r["options"] for r in rows} == {"arms=5 alpha=1.0"}
+    assert [rows[i]["training"] for i in (0, -1)] == ["RL from scratch", "privileged RL"]
     middle = rows[100]
     assert float(middle["return"]) == pytest.approx(5 + int(middle["steps"]) / 1e5)  # a line
     assert (rows[0]["steps"], rows[199]["steps"]) == ("100", "100000")
     again = write_run(tmp_path / "b/long", 2, init="runs/taught")
-    history = {"info": {"history": [{"steps": 30_000}, {"steps": 5_000}]}}
+    history = {"info": {"history": [{"steps": 30_000, "teacher": "ucb1"}, {"steps": 5_000}]}}
     told = {"rl2_sb3": json.dumps(history)}
     save_file({"x": np.zeros(1)}, again / "agent.safetensors", metadata=told)
     save_curves([again], out)
@@ -218,18 +221,31 @@ def test_curves_are_thinned_and_replaced(tmp_path: Path) -> None:
     assert [r["steps"] for r in rows[:2]] == ["35100", "35200"]
     assert [r["run"] for r in rows] == ["long"] * 2 + ["short"] * 3
     assert [r["init"] for r in rows] == ["taught"] * 2 + [""] * 3
+    assert [r["training"] for r in rows] == ["RL after imitation"] * 2 + ["privileged RL"] * 3
     with pytest.raises(ValueError, match="Two runs have one name: long, long"):
         save_curves([long, again], out)
     none, apart = read_curves(out, {}, BOOK)  # nobody has played: the curves have no scale
     assert (none, [cell.name for cell in apart]) == ([], ["k5-n10"])
     table = read_means(write(tmp_path / "means") / "table1.csv", TABLE1)
-    (long_, short_), apart = read_curves(out, table, BOOK)
+    (short_, long_), apart = read_curves(out, table, BOOK)
     assert apart == []
-    assert (long_.panel, long_.series, long_.began) == ("n = 10 pulls", "k = 5", True)
-    assert short_.began is False
+    assert (short_.panel, short_.began) == ("n = 10 pulls\nRL², privileged training", False)
+    assert (long_.panel, long_.began) == ("n = 10 pulls\nRL², imitation, then RL", True)
+    assert long_.series == short_.series == "k = 5"
     returns = np.array([float(r["return"]) for r in rows[2:]])
     np.testing.assert_allclose(short_.curve.y, (returns - 5) / 1.6)
     np.testing.assert_allclose(short_.curve.x, [100, 200, 300])
+
+
+def test_a_run_that_is_not_over_learned_as_what_it_goes_on_from(tmp_path: Path) -> None:
+    model = RL2PPO("GRUPolicy", make_trials("bandit", 2, 10), policy_kwargs={"hidden_size": 4})
+    for name, told in (("taught", {"teacher": "ucb1"}), ("knowing", {"privileged": True})):
+        model.save_agent(tmp_path / name / "agent.safetensors", **told)
+        write_run(tmp_path / f"{name}-then", 2, init=f"{tmp_path}/{name}")
+    out = tmp_path / "curves.csv"
+    save_curves([tmp_path / "taught-then", tmp_path / "knowing-then"], out)
+    trainings = {row["run"]: row["training"] for row in read_table(out, COLUMNS, "")}
+    assert trainings == {"taught-then": "RL after imitation", "knowing-then": "privileged RL"}
 
 
 def test_merging_keeps_the_other_rows(tmp_path: Path) -> None:
@@ -239,7 +255,7 @@ def test_merging_keeps_the_other_rows(tmp_path: Path) -> None:
     assert path.read_text() == "a,b\n1,x\n2,z\n3,new\n"
 
 
-def test_the_curves_are_of_all_runs_that_learned_from_reward() -> None:
+def test_the_curves_are_of_all_runs_of_reinforcement_learning() -> None:
     patterns = [word for word in CURVES_COMMAND.split() if word.startswith("runs/")]
     bandits = {name for name in (*TRAIN, *IMITATION) if name.startswith("bandit-")}
     named = {
@@ -247,7 +263,7 @@ def test_the_curves_are_of_all_runs_that_learned_from_reward() -> None:
     }
     assert bandits - named == {
         *(name for name in IMITATION if name in bandits),  # they log no return
-        *(name for name in bandits if name.endswith(("-stage-10", "-stage-30"))),
+        *(name for name in bandits if name.endswith(("-10-privileged", "-30-privileged"))),
     }
 
 

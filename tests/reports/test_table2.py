@@ -59,14 +59,15 @@ def write(folder: Path, *rows: str) -> Path:
 
 
 def write_curves(folder: Path) -> None:
+    plain = "RL from scratch"
     options = "states=10 actions=5 horizon=10 reward_mean=1.0 reward_sd=1.0 noise_sd=1.0 alpha=1.0"
     lines = [
-        f"mdp-n10,tabular-mdp,{options},10,,1000,100",
-        f"mdp-n10,tabular-mdp,{options},10,,2000,125",
-        "later,tabular-mdp,,10,mdp-n10,3000,150",
-        f"smaller,tabular-mdp,{options.replace('states=10', 'states=3')},10,,2000,125",
-        f"mdp-n25,tabular-mdp,{options},25,,2000,125",
-        "bandit-k5-n10,bandit,arms=5,10,,2000,6",
+        f"mdp-n10,tabular-mdp,{options},10,,{plain},1000,100",
+        f"mdp-n10,tabular-mdp,{options},10,,{plain},2000,125",
+        f"later,tabular-mdp,,10,mdp-n10,{plain},3000,150",
+        f"smaller,tabular-mdp,{options.replace('states=10', 'states=3')},10,,{plain},2000,125",
+        f"mdp-n25,tabular-mdp,{options},25,,{plain},2000,125",
+        f"bandit-k5-n10,bandit,arms=5,10,,{plain},2000,6",
     ]
     (folder / "learning_curves.csv").write_text("\n".join([",".join(COLUMNS), *lines]) + "\n")
 
@@ -167,7 +168,7 @@ def test_curves_without_a_scale_are_told(tmp_path: Path) -> None:
     assert "has none of these settings" not in text
 
 
-def test_the_curves_are_of_all_runs_that_learned_from_reward() -> None:
+def test_the_curves_are_of_all_runs_of_reinforcement_learning() -> None:
     patterns = [word for word in CURVES_COMMAND.split() if word.startswith("runs/")]
     for name in (name for name in (*TRAIN, *IMITATION) if name.startswith("mdp-")):
         matches = sum(fnmatch(f"runs/{name}", pattern) for pattern in patterns)

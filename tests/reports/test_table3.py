@@ -79,9 +79,10 @@ def test_rl2_report_table3(tmp_path: Path, capsys: Any) -> None:
     told = "task,agent,steps_trained,seconds,hardware"
     took = f"{told}\nvizdoom-maze,rl2,5000000,7260,a laptop\nvizdoom-maze,random,,,\n"
     (tmp_path / "table3.csv").write_text(took + "vizdoom-maze,rl2,5000000,7260,a laptop\n")
-    curve = [("maze-a", "vizdoom-maze", "", 2, "", steps, -16 + steps) for steps in (0, 5, 9)]
-    curve.append(("rays", "raycast-maze", "", 2, "", 4, -9))
-    curve.append(("bandit-a", "bandit", "arms=5", 10, "", 1, 6))
+    how = "", "privileged RL"
+    curve = [("maze-a", "vizdoom-maze", "", 2, *how, steps, -16 + steps) for steps in (0, 5, 9)]
+    curve.append(("rays", "raycast-maze", "", 2, *how, 4, -9))
+    curve.append(("bandit-a", "bandit", "arms=5", 10, *how, 1, 6))
     lines = [",".join(map(str, row)) for row in (COLUMNS, *curve)]
     (tmp_path / "learning_curves.csv").write_text("\n".join(lines) + "\n")
     assert read_lines(tmp_path / "learning_curves.csv") == {
