@@ -12,11 +12,14 @@ import torch as th
 PLUGINS = ":(top)plugins"
 
 
-def hardware(device: th.device) -> str:
-    """What computed it, in words for a table's row."""
+def hardware(device: th.device, threads: int) -> str:
+    """What computed it, in words for a table's row.
+
+    :param threads: processor threads that were taken
+    """
     if device.type == "cuda":
         return th.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {th.get_num_threads()} threads"
+    return f"{platform.machine()} CPU, {threads} threads"
 
 
 def version() -> str:
