@@ -37,7 +37,6 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch as th
 from rl2_vizdoom import VizdoomMaze
 from rl2_vizdoom.engine import Engine
 from rl2_vizdoom.env import MazeEnv, reduce
@@ -164,7 +163,6 @@ TRAINED = ("vizdoom-maze", 32, 2), ("raycast-maze", 64, 4)
 
 def training(size: str) -> None:
     """Learn, and print the processor's time of a step, part by part."""
-    th.set_num_threads(1)
     print("| task | steps/s | environments, µs | acting, µs | learning, µs | the rest, µs |")
     print("|---|--:|--:|--:|--:|--:|")
     for name, columns, rollouts in TRAINED:
@@ -178,6 +176,7 @@ def training(size: str) -> None:
             batch_size=8 * 256,
             n_epochs=2,
             policy_kwargs={"shared": True, "precision": "bf16", "prediction_coef": 0.5},
+            threads=1,
         )
         block = columns * model.n_steps
         model.learn(block)

@@ -53,13 +53,21 @@ class Throughput:
     """Only run one iteration of 2500 trials and print the peak memory."""
 
 
-def make_models(device: str) -> dict[str, Model]:
+def make_models(device: str, threads: int) -> dict[str, Model]:
     """The four, each with environments of its own."""
 
     def rl2(precision: str, trials: int = TRIALS) -> RL2PPO:
         network = {"hidden_size": UNITS, "shared": True, "precision": precision}
         env = make_trials("bandit", trials, PULLS, seed=0, arms=ARMS)
-        return RL2PPO("GRUPolicy", env, **SIZES, policy_kwargs=network, seed=0, device=device)
+        return RL2PPO(
+            "GRUPolicy",
+            env,
+            **SIZES,
+            policy_kwargs=network,
+            seed=0,
+            device=device,
+            threads=threads,
+        )
 
     lstm = {
         "lstm_hidden_size": UNITS,
@@ -129,11 +137,11 @@ def main() -> None:
     config = tyro.cli(Throughput, description=Throughput.__doc__)
     th.set_num_threads(config.threads)
     if config.memory_only:
-        model = make_models(config.device)["RL2PPO, fp32, 2500 trials"]
+        model = make_models(config.device, config.threads)["RL2PPO, fp32, 2500 trials"]
         model.learn(2 * 2500 * PULLS)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
-    models = make_models(config.device)
+    models = make_models(config.device, config.threads)
     large = models["RL2PPO, fp32, 2500 trials"]
     large.train = lambda: None  # type: ignore[method-assign]  # only its collecting is of interest
     seconds = {name: time_phases(model) for name, model in models.items()}
@@ -176,7 +184,7 @@ def show(
     print("| " + " | ".join(heading) + " |\n|---|" + "--:|" * (len(heading) - 1))
     for row in rows:
         print("| " + " | ".join(row) + " |")
-    machine = hardware(next(iter(models.values())).device)
+    machine = hardware(next(iter(models.values())).device, config.threads)
     fp32, bf16 = (max(measured) / 1e9 for measured in peaks.values())
     print(f"\n{machine}, fastest product: {fp32:.0f} GFLOP/s in fp32, {bf16:.0f} in bf16")
     command = [sys.executable, __file__, "--memory-only", "--device", config.device]

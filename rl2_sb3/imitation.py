@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from rl2_sb3.algorithms import RL2PPO
+from rl2_sb3.algorithms.threads import torch_threads
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.make import trial_length
 
@@ -149,7 +150,8 @@ def imitate(
     choices cost in the teacher's plan, or a mixture of the two; the learning rate falls to zero
     along a cosine. A model that was saved after some batches goes on from there.
 
-    :param model: its environment is where the teacher acts; its discount is that of the value
+    :param model: its environment is where the teacher acts; its discount is that of the value, its
+        ``threads`` are taken
     :param batches: minibatches in all
     :param trials_per_batch: trials of each, by default one of every column; with fewer, the trials
         of one round make several minibatches
@@ -176,47 +178,52 @@ def imitate(
         model._last_obs = model.env.reset()  # type: ignore[assignment]
     begin = model.num_timesteps // steps
     bar = tqdm(range(begin, batches), initial=begin, total=batches, disable=not progress)
-    for number in bar:
-        turn, part = divmod(number, parts)
-        if part == 0 or number == begin:
-            played, model._last_obs = demonstrations.play(turn, model._last_obs)
-        batch = played.columns(slice(part * size, (part + 1) * size))
-        returns = returns_to_go(batch.rewards, model.gamma)
-        policy.normalise_values(returns)
-        target = th.as_tensor(returns.reshape(-1), dtype=th.float32, device=model.device)
-        target = (target - policy.value_shift) / policy.value_scale
-        obs = {key: rows(value, model.device) for key, value in batch.observations.items()}
-        obs["memory"] = policy.initial_memory(size)
-        teacher_chances = rows(batch.probabilities, model.device).float()
-        values, log_chances = _evaluate(model, obs)
-        cross_entropy = -(teacher_chances * log_chances).sum(dim=1).mean()
-        value_loss = F.mse_loss(values.flatten(), target)
-        for group in policy.optimizer.param_groups:
-            group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * number / batches))
-        policy.optimizer.zero_grad()
-        cost = (log_chances.exp() * rows(batch.costs, model.device).float()).sum(dim=1).mean()
-        policy_loss = (1 - cost_weight) * cross_entropy + cost_weight * cost
-        loss = policy_loss + model.vf_coef * value_loss
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(policy.parameters(), model.max_grad_norm)
-        policy.optimizer.step()
-        model.num_timesteps += steps
-        entropy = th.special.entr(teacher_chances).sum(dim=1).mean()
-        divergence = cross_entropy.item() - entropy.item()
-        model.logger.record_mean("imitation/kl", divergence)
-        model.logger.record_mean("imitation/value_loss", value_loss.item())
-        if cost_weight:
-            model.logger.record_mean("imitation/cost", demonstrations.length * cost.item())
-        whole = batch.rewards.sum(axis=0)
-        for name, trials in (("teacher", ~batch.by_student), ("student", batch.by_student)):
-            if trials.any():
-                model.logger.record_mean(f"imitation/{name}_return", float(whole[trials].mean()))
-        if (number + 1) % 25 == 0 or number + 1 == batches:
-            bar.set_description(f"KL from teacher {divergence:.4f}")
-            model.logger.record("time/total_timesteps", model.num_timesteps, exclude="tensorboard")
-            model.logger.dump(model.num_timesteps)
-        if on_round is not None and part + 1 == parts:
-            on_round()
+    with torch_threads(model.learning_threads()):
+        for number in bar:
+            turn, part = divmod(number, parts)
+            if part == 0 or number == begin:
+                played, model._last_obs = demonstrations.play(turn, model._last_obs)
+            batch = played.columns(slice(part * size, (part + 1) * size))
+            returns = returns_to_go(batch.rewards, model.gamma)
+            policy.normalise_values(returns)
+            target = th.as_tensor(returns.reshape(-1), dtype=th.float32, device=model.device)
+            target = (target - policy.value_shift) / policy.value_scale
+            obs = {key: rows(value, model.device) for key, value in batch.observations.items()}
+            obs["memory"] = policy.initial_memory(size)
+            teacher_chances = rows(batch.probabilities, model.device).float()
+            values, log_chances = _evaluate(model, obs)
+            cross_entropy = -(teacher_chances * log_chances).sum(dim=1).mean()
+            value_loss = F.mse_loss(values.flatten(), target)
+            for group in policy.optimizer.param_groups:
+                group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * number / batches))
+            policy.optimizer.zero_grad()
+            cost = (log_chances.exp() * rows(batch.costs, model.device).float()).sum(dim=1).mean()
+            policy_loss = (1 - cost_weight) * cross_entropy + cost_weight * cost
+            loss = policy_loss + model.vf_coef * value_loss
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(policy.parameters(), model.max_grad_norm)
+            policy.optimizer.step()
+            model.num_timesteps += steps
+            entropy = th.special.entr(teacher_chances).sum(dim=1).mean()
+            divergence = cross_entropy.item() - entropy.item()
+            model.logger.record_mean("imitation/kl", divergence)
+            model.logger.record_mean("imitation/value_loss", value_loss.item())
+            if cost_weight:
+                model.logger.record_mean("imitation/cost", demonstrations.length * cost.item())
+            whole = batch.rewards.sum(axis=0)
+            for name, trials in (("teacher", ~batch.by_student), ("student", batch.by_student)):
+                if trials.any():
+                    model.logger.record_mean(
+                        f"imitation/{name}_return", float(whole[trials].mean())
+                    )
+            if (number + 1) % 25 == 0 or number + 1 == batches:
+                bar.set_description(f"KL from teacher {divergence:.4f}")
+                model.logger.record(
+                    "time/total_timesteps", model.num_timesteps, exclude="tensorboard"
+                )
+                model.logger.dump(model.num_timesteps)
+            if on_round is not None and part + 1 == parts:
+                on_round()
     return model
 
 

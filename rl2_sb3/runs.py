@@ -10,7 +10,6 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
-import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 from stable_baselines3.common.preprocessing import is_image_space
@@ -56,7 +55,6 @@ def train_run(
     config = json.loads(json.dumps(config))
     check_folder(out, config, resume, overwrite, Run)
     checkpoint = out / "checkpoint.zip"
-    th.set_num_threads(run.threads)
     trials = make_trials(
         run.task,
         _columns(run, options),
@@ -67,7 +65,7 @@ def train_run(
     )
     if resume and checkpoint.exists():
         model = ALGORITHMS[run.algorithm].load(
-            checkpoint, trials, device=run.device, force_reset=False
+            checkpoint, trials, device=run.device, force_reset=False, threads=run.threads
         )
     else:
         model = _make_model(run, trials)
@@ -100,9 +98,10 @@ def train_run(
         curve = str(learning_curve([out], out / "learning_curve.png"))
     except ValueError as error:  # no trial was over yet
         curve = f"none ({error})"
+    machine = hardware(model.device, model.learning_threads())
     print(
         f"{model.num_timesteps:,} steps, {model.num_timesteps - before:,} of them now in "
-        f"{model.seconds - seconds:.0f} s on {hardware(model.device)}. Agent: {agent}, "
+        f"{model.seconds - seconds:.0f} s on {machine}. Agent: {agent}, "
         f"learning curve: {curve}"
     )
     return agent
@@ -117,7 +116,7 @@ def store_agent(model: RL2PPO | RL2TRPO, out: Path, config: dict[str, Any]) -> P
         agent,
         **{key: config[key] for key in told if config.get(key) is not None},
         **{key: config[key] for key in if_set if config.get(key)},
-        hardware=hardware(model.device),
+        hardware=hardware(model.device, model.learning_threads()),
         version=version(),
     )
     return agent
@@ -215,6 +214,7 @@ def _make_model(run: Run, trials: Any) -> RL2PPO | RL2TRPO:
         policy_kwargs=run.network(),
         seed=run.seed,
         device=run.device,
+        threads=run.threads,
         **kwargs,
     )
 

@@ -45,8 +45,9 @@ class Setting:
     """Of tasks, noise, initial weights and actions."""
     device: str = "auto"
     """cpu, cuda, or auto."""
-    threads: int = 1
-    """Processor threads. Small networks are fastest with one: try more from 256 units on."""
+    threads: int | None = None
+    """Processor threads; by default one for a small network, and for one from 256 units on or with
+    convolutions all that the process may use, at most 8."""
     policy: Literal["GRUPolicy", "CnnGRUPolicy"] = "GRUPolicy"
     """CnnGRUPolicy is for images."""
     hidden_size: int = 64

@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch as th
 
 from rl2_sb3 import RL2PPO, load_agent
 from rl2_sb3.cli import main
@@ -268,3 +269,34 @@ def test_a_network_without_convolutions_is_remarked_on_images(out: Path, capsys:
             ) == remarked
     finally:
         del gym.registry["Images-v0"]
+
+
+@pytest.mark.parametrize("command", ["train", "imitate"])
+def test_threads_are_those_given_or_chosen_by_the_networks_size(
+    command: str, out: Path, capsys: Any
+) -> None:
+    th.set_num_threads(3)
+    common = [command, "bandit", "--hidden-size", "8", "--no-progress", "--out", str(out)]
+    imitation = ["--trials-per-batch", "4", "--batches", "2"]
+    common += imitation if command == "imitate" else ["--n-envs", "4"]
+    try:
+        for part, (more, threads, taken) in enumerate(
+            (
+                (["--threads", "2"], 2, 2),
+                (["--resume"], None, 1),  # what is said now counts
+                (["--resume", "--threads", "4"], 4, 4),
+            ),
+            start=1,
+        ):
+            rl2(*common, *more, *(["--steps", str(40 * part)] if command == "train" else []))
+            assert json.loads((out / "config.json").read_text())["threads"] == threads
+            assert RL2PPO.load(out / "checkpoint.zip").threads == threads
+            words = f"CPU, {taken} threads"
+            assert load_agent(out).info["hardware"].endswith(words)
+            assert f"{words}. " in capsys.readouterr().out
+            assert th.get_num_threads() == 3
+    finally:
+        th.set_num_threads(1)
+    with pytest.raises(SystemExit, match="threads=0: use 1 or more, or None"):
+        rl2(*common, "--threads", "0", "--overwrite")
+    assert (out / "checkpoint.zip").exists()

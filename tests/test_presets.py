@@ -52,14 +52,13 @@ def test_a_preset_trains_what_it_goes_on_from(
     ):
         monkeypatch.setitem(TRAIN, name, {**TRAIN[name], **tiny})
 
-    main(["train", "--preset", "bandit-k10-n100-privileged", "--seed", "3", "--no-progress"])
+    main(["train", "--preset", "bandit-k10-n100-privileged", "--seed", "3", "--threads", "2", "--no-progress"])
 
     info = load_agent("runs/bandit-k10-n100-privileged").info
     assert [run["episodes"] for run in info["history"]] == [10, 30]
     assert (info["episodes"], info["steps"]) == (100, 8 * 140)
-    assert (
-        json.loads(Path("runs/bandit-k10-stage-10-privileged/config.json").read_text())["seed"] == 3
-    )
+    first = json.loads(Path("runs/bandit-k10-stage-10-privileged/config.json").read_text())
+    assert (first["seed"], first["threads"]) == (3, 2)
 
 
 def test_a_presets_stages_have_their_own_seeds(
@@ -75,6 +74,7 @@ def test_a_presets_stages_have_their_own_seeds(
     main(["imitate", "--preset", last, "--no-progress"])
     configs = [json.loads(Path("runs", name, "config.json").read_text()) for name in names]
     assert [config["seed"] for config in configs] == [0, 1, 2, 3, 4]
+    assert {config["threads"] for config in configs} == {None}
     assert [config["options"]["beta"] for config in configs] == [1, 1, 1, 1.25, 1]
 
 

@@ -10,6 +10,7 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from stable_baselines3.common.utils import FloatSchedule
 
 from rl2_sb3.algorithms.rollouts import TrialRollouts
+from rl2_sb3.algorithms.threads import check_threads
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.make import as_trials, rollout_size
 
@@ -28,7 +29,11 @@ class RL2PPO(TrialRollouts, PPO):
     :param value_lambda: lambda of the returns that the value network learns from, by default
         ``gae_lambda``; with 1, whole returns, it need not learn from its own guesses
     :param ent_coef: weight of the entropy; a schedule can let it fall, as with the learning rate
-    :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped
+    :param threads: of the processor, in :meth:`learn` and imitation alone; by default one for a
+        small network, and for one from 256 units on or with convolutions all that the process may
+        use, at most 8
+    :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped, or
+        ``threads`` that are neither None nor a whole number from 1 on
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class RL2PPO(TrialRollouts, PPO):
         max_grad_norm: float = 0.5,
         target_kl: float | None = None,
         episodes: int | None = None,
+        threads: int | None = None,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -58,10 +64,12 @@ class RL2PPO(TrialRollouts, PPO):
         device: th.device | str = "auto",
         _init_setup_model: bool = True,
     ):
+        check_threads(threads)
         trials = None if env is None else as_trials(env, episodes)
         n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
         self.episodes = episodes
         self.value_lambda = value_lambda
+        self.threads = threads
         super().__init__(
             policy,
             trials,

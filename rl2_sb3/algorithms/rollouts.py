@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecTranspose
 
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.saving import SavedTraining
+from rl2_sb3.algorithms.threads import torch_threads
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
@@ -93,7 +94,9 @@ class TrialRollouts(SavedTraining):
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> Self:
-        """Train.
+        """Train, with ``threads`` processor threads, or as many as suit the network's size.
+
+        The process's own number of threads is set again at the end, whatever that is.
 
         :param total_timesteps: steps over all environments; by default 100 rollouts
         :param callback: called at every step, beside :class:`TrialCallback`, which always is
@@ -107,7 +110,7 @@ class TrialRollouts(SavedTraining):
         name = tb_log_name or type(self).__name__
         if reset_num_timesteps:
             self.seconds = 0.0
-        with self.stopwatch():
+        with self.stopwatch(), torch_threads(self.learning_threads()):
             return super().learn(
                 total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
             )

@@ -19,6 +19,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import check_for_correct_spaces
 
 from rl2_sb3.agent import save_agent
+from rl2_sb3.algorithms.threads import check_threads, sensible_threads
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.make import env_episodes, trials_like
 
@@ -39,12 +40,18 @@ class SavedTraining(OnPolicyAlgorithm):
 
     policy: GRUPolicy
     episodes: int | None
+    threads: int | None
+    """Of the processor, to learn with; None: chosen by the network's size."""
     seconds: float = 0.0
     """Wall-clock seconds of training, those before a resumption among them."""
     history: tuple[dict[str, Any], ...] = ()
     """Runs that the weights come from: steps, seconds and episodes per trial of each."""
     _since: float | None = None
     _memory: th.Tensor
+
+    def learning_threads(self) -> int:
+        """How many processor threads learning takes: ``threads``, or by the network's size."""
+        return sensible_threads(self.policy) if self.threads is None else self.threads
 
     @contextmanager
     def stopwatch(self) -> Iterator[None]:
@@ -145,9 +152,10 @@ class SavedTraining(OnPolicyAlgorithm):
 
         :param env: to go on training in; a plain one is wrapped as the saved model's was
         :param force_reset: begin with new trials. ``False`` goes on where the saved model stood:
-            tasks, memory and noise; on the CPU, bit for bit.
+            tasks, memory and noise; on the CPU, with as many threads, bit for bit.
+        :param kwargs: attributes to change, such as ``threads=2``
         :raises ValueError: not such a file, or one for other spaces, or for another number of
-            environments with ``force_reset=False``
+            environments with ``force_reset=False``, or ``threads`` that are none
         """
         data = _read(path, cls.__name__, custom_objects)
         trials = None
@@ -165,6 +173,7 @@ class SavedTraining(OnPolicyAlgorithm):
         model = super().load(
             path, trials, device, custom_objects, print_system_info, force_reset, **kwargs
         )
+        check_threads(model.threads)
         if trials is not None:
             model.episodes = env_episodes(trials)
             if not force_reset:

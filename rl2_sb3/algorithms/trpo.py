@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from rl2_sb3.algorithms.rollouts import TrialRollouts
+from rl2_sb3.algorithms.threads import check_threads
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.make import as_trials, rollout_size
 
@@ -55,7 +56,11 @@ class RL2TRPO(TrialRollouts, TRPO):
     :param cg_damping: added to the Fisher matrix's diagonal
     :param n_critic_updates: epochs of the value network, conjugate-gradient step
     :param episodes: episodes per trial where ``env`` is plain (default 2)
-    :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped
+    :param threads: of the processor, in :meth:`learn` and imitation alone; by default one for a
+        small network, and for one from 256 units on or with convolutions all that the process may
+        use, at most 8
+    :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped, or
+        ``threads`` that are neither None nor a whole number from 1 on
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         cg_damping: float = 0.1,
         n_critic_updates: int = 10,
         episodes: int | None = None,
+        threads: int | None = None,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -102,10 +108,12 @@ class RL2TRPO(TrialRollouts, TRPO):
                 "prediction_coef adds to the gradient of the first-order step: use "
                 "step='first-order', or leave it out."
             )
+        check_threads(threads)
         trials = None if env is None else as_trials(env, episodes)
         n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
         self.episodes = episodes
         self.value_lambda = value_lambda
+        self.threads = threads
         self.step = step
         self.n_epochs = n_epochs
         self.clip_range = clip_range

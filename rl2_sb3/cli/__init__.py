@@ -10,6 +10,7 @@ from rl2_sb3.cli.benchmark import benchmark
 from rl2_sb3.cli.checkpoints import checkpoints
 from rl2_sb3.cli.evaluate import evaluate
 from rl2_sb3.cli.imitate import imitate
+from rl2_sb3.cli.info import info
 from rl2_sb3.cli.plot import plot
 from rl2_sb3.cli.report import report
 from rl2_sb3.cli.sweep import baseline, sweep
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "baseline": baseline,
     "benchmark": benchmark,
     "report": report,
+    "info": info,
 }
 
 HELP = """usage: rl2 COMMAND [OPTIONS]
@@ -46,6 +48,7 @@ RL²: learning to reinforcement-learn with a recurrent policy.
   rl2 sweep FILE ...  tune one by a sweep file, in W&B's format, on Optuna
   rl2 benchmark TABLE play every agent of a table of the paper, in all its settings
   rl2 report TABLE    write its report from the tables of results alone
+  rl2 info            versions, processor and plugins, for a bug report
 
 `rl2 COMMAND --help` says more, `rl2 train TASK --help` with the task's own options."""
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch as th
 import tyro
 
 from rl2_sb3.algorithms import RL2PPO
@@ -92,7 +91,6 @@ def imitate(args: Sequence[str]) -> None:
     config = json.loads(json.dumps(config))
     check_folder(given.out, config, given.resume, given.overwrite, Imitation)
     checkpoint = given.out / "checkpoint.zip"
-    th.set_num_threads(given.threads)
     tasks = make_tasks(given.task, **options)
     teacher: Any = make_baseline(given.teacher, tasks, given.episodes)
     columns = given.trials_per_batch if given.n_envs is None else given.n_envs
@@ -102,7 +100,9 @@ def imitate(args: Sequence[str]) -> None:
     check_teacher(teacher, costs=given.cost_weight > 0)
     trials = make_trials(tasks, columns, given.episodes)
     if given.resume and checkpoint.exists():
-        model = RL2PPO.load(checkpoint, trials, device=given.device, force_reset=False)
+        model = RL2PPO.load(
+            checkpoint, trials, device=given.device, force_reset=False, threads=given.threads
+        )
     else:
         model = RL2PPO(
             given.policy,
@@ -111,6 +111,7 @@ def imitate(args: Sequence[str]) -> None:
             policy_kwargs=given.network(),
             seed=given.seed,
             device=given.device,
+            threads=given.threads,
         )
         if given.init is not None:
             take_weights(model, given.init)
@@ -145,8 +146,9 @@ def imitate(args: Sequence[str]) -> None:
         divergence = f"{read_progress(given.out, KL).y[-1]:.4f} nats per step"
     except ValueError as error:  # its log is damaged, or began before it had steps
         curve = divergence = f"unknown ({error})"
+    machine = hardware(model.device, model.learning_threads())
     print(
-        f"{model.num_timesteps:,} steps, {model.seconds:.0f} s on {hardware(model.device)}. "
+        f"{model.num_timesteps:,} steps, {model.seconds:.0f} s on {machine}. "
         f"KL divergence from the teacher, {given.teacher}: {divergence}. Agent: {agent}, learning "
         f"curve: {curve}. To go on by reinforcement learning: rl2 train ... --init {given.out}"
     )

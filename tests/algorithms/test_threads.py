@@ -1,0 +1,173 @@
+"""How many processor threads learning takes, and that it leaves the process's setting alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch as th
+from stable_baselines3.common.callbacks import BaseCallback
+
+from rl2_sb3 import RL2PPO, RL2TRPO, make_trials
+from rl2_sb3.algorithms import threads
+from rl2_sb3.algorithms.threads import sensible_threads, threads_for
+from rl2_sb3.baselines import Greedy
+from rl2_sb3.imitation import imitate
+from tests.algorithms.collecting import Model
+from tests.envs import image_env
+
+BEFORE = 3
+"""Threads of the process."""
+
+
+@pytest.fixture(autouse=True)
+def _three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = th.get_num_threads()
+    th.set_num_threads(BEFORE)
+    monkeypatch.setattr(threads, "MOST", 8)
+    monkeypatch.setattr(threads, "processors", lambda: 4)
+    yield
+    th.set_num_threads(before)
+
+
+class Seen(BaseCallback):
+    """The numbers of threads while collecting, and while training."""
+
+    def __init__(self, error: Exception | None = None):
+        super().__init__()
+        self.error = error
+        self.collecting: set[int] = set()
+        self.training: set[int] = set()
+
+    def _on_training_start(self) -> None:
+        model: Any = self.model
+        train = model.train
+
+        def watched() -> None:
+            self.training.add(th.get_num_threads())
+            train()
+
+        model.train = watched
+
+    def _on_step(self) -> bool:
+        self.collecting.add(th.get_num_threads())
+        if self.error is not None:
+            raise self.error
+        return True
+
+
+def make_model(kind: Any = RL2PPO, units: int = 8, **options: Any) -> Any:
+    trials = make_trials("bandit", 4, 3, seed=0, arms=2)
+    return kind("GRUPolicy", trials, policy_kwargs={"hidden_size": units}, seed=0, **options)
+
+
+@pytest.mark.parametrize("kind", [RL2PPO, RL2TRPO])
+@pytest.mark.parametrize(
+    ("options", "taken"),
+    [({}, 1), ({"threads": 2}, 2), ({"units": 256}, 4), ({"units": 256, "threads": 1}, 1)],
+)
+def test_learning_takes_them_and_gives_them_back(
+    kind: type[Model], options: dict[str, Any], taken: int
+) -> None:
+    model, seen = make_model(kind, **options), Seen()
+    model.learn(12, seen)
+    assert seen.collecting == seen.training == {taken}
+    assert th.get_num_threads() == BEFORE
+
+
+def test_they_are_given_back_after_an_exception() -> None:
+    seen = Seen(KeyError("of the callback"))
+    with pytest.raises(KeyError, match="of the callback"):
+        make_model().learn(12, seen)
+    assert seen.collecting == {1}
+    assert th.get_num_threads() == BEFORE
+
+
+@pytest.mark.parametrize(
+    ("cores", "units", "convolutions", "expected"),
+    [
+        *((2, 1, False, 1), (2, 128, False, 1), (2, 256, False, 2), (6, 1024, False, 6)),
+        *((64, 256, False, 8), (6, 8, True, 6), (64, 8, True, 8), (1, 256, True, 1)),
+    ],
+)
+def test_the_rule(
+    cores: int, units: int, convolutions: bool, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "processors", lambda: cores)
+    assert threads_for(units, convolutions) == expected
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        *(({}, 1), ({"hidden_size": 256}, 4), ({"value_network": "sums"}, 1)),
+        *(({"layers_before": [256]}, 4), ({"layers_after": [16, 256]}, 4)),
+    ],
+)
+def test_the_widest_layer_counts(network: dict[str, Any], expected: int) -> None:
+    trials = make_trials("bandit", 2, 2)
+    model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8, **network})
+    assert sensible_threads(model.policy) == expected
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("GRUPolicy", 1), ("CnnGRUPolicy", 4)])
+def test_convolutions_are_large(policy: str, expected: int) -> None:
+    trials = make_trials(image_env, 1, 2)
+    model = RL2PPO(policy, trials, n_steps=4, policy_kwargs={"hidden_size": 8})
+    assert sensible_threads(model.policy) == expected
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2"])
+@pytest.mark.parametrize("kind", [RL2PPO, RL2TRPO])
+def test_what_is_no_number_of_threads_is_refused(
+    kind: type[Model], wrong: Any, tmp_path: Path
+) -> None:
+    message = f"threads={wrong!r}: use 1 or more, or None"
+    with pytest.raises(ValueError, match=message):
+        make_model(kind, threads=wrong)
+    make_model(kind).save(tmp_path / "model")
+    with pytest.raises(ValueError, match=message):
+        kind.load(tmp_path / "model", threads=wrong)
+
+
+def test_they_are_saved_and_can_be_changed(tmp_path: Path) -> None:
+    make_model(threads=2).save(tmp_path / "model")
+    trials = make_trials("bandit", 4, 3, arms=2)
+    for given, expected in (({}, 2), ({"threads": 4}, 4), ({"threads": None}, 1)):
+        model, seen = RL2PPO.load(tmp_path / "model", trials, **given), Seen()
+        model.learn(12, seen)
+        assert seen.collecting == {expected}
+
+
+@pytest.mark.parametrize("kind", [RL2PPO, RL2TRPO])
+def test_a_checkpoint_from_before_there_was_a_choice(kind: type[Model], tmp_path: Path) -> None:
+    make_model(kind, threads=2).save(tmp_path / "model", exclude=["threads"])
+    model = kind.load(tmp_path / "model", make_trials("bandit", 4, 3, arms=2), force_reset=False)
+    seen = Seen()
+    model.learn(12, seen)
+    assert seen.collecting == {1}
+
+
+@pytest.mark.parametrize(("given", "taken"), [(None, 1), (2, 2)])
+def test_imitation_takes_them_and_gives_them_back(given: int | None, taken: int) -> None:
+    class Watched(Greedy):
+        seen: set[int] = set()  # noqa: RUF012
+
+        def action_probabilities(self, *args: Any) -> Any:
+            self.seen.add(th.get_num_threads())
+            return super().action_probabilities(*args)
+
+    model, teacher = make_model(threads=given), Watched(arms=2)
+    model.learn(1)  # it has a logger then
+    imitate(model, teacher, batches=2, progress=False)
+    assert teacher.seen == {taken}
+    assert th.get_num_threads() == BEFORE
+
+    def fail() -> None:
+        teacher.seen = {th.get_num_threads()}
+        raise KeyError("of the callback")
+
+    with pytest.raises(KeyError, match="of the callback"):
+        imitate(model, teacher, batches=4, on_round=fail, progress=False)
+    assert teacher.seen == {taken}
+    assert th.get_num_threads() == BEFORE
