@@ -40,6 +40,7 @@ class SavedTraining(OnPolicyAlgorithm):
 
     policy: GRUPolicy
     episodes: int | None
+    batch_size: int
     threads: int | None
     """Of the processor, to learn with; None: chosen by the network's size."""
     seconds: float = 0.0
@@ -51,7 +52,9 @@ class SavedTraining(OnPolicyAlgorithm):
 
     def learning_threads(self) -> int:
         """How many processor threads learning takes: ``threads``, or by the network's size."""
-        return sensible_threads(self.policy) if self.threads is None else self.threads
+        if self.threads is not None:
+            return self.threads
+        return sensible_threads(self.policy, self.batch_size // self.n_steps)
 
     @contextmanager
     def stopwatch(self) -> Iterator[None]:

@@ -17,25 +17,31 @@ from rl2_sb3.trials.threads import processors
 
 LARGE = 256
 """Units from which on more threads pay."""
+COLUMNS = 32
+"""Columns of a minibatch that give one thread enough to do."""
 MOST = 8
 """Threads that are taken without being asked for."""
 
 
-def threads_for(units: int, convolutions: bool = False) -> int:
-    """One thread for a small network; for a large one those that the process may use, at most 8.
+def threads_for(units: int, columns: int, convolutions: bool = False) -> int:
+    """One thread for small networks and minibatches; for large ones as many as pay, at most 8.
 
     :param units: of the widest layer; 256 are many
-    :param convolutions: they are large as well
+    :param columns: of a minibatch
+    :param convolutions: they are large, whatever the rest
     """
-    return min(processors(), MOST) if convolutions or units >= LARGE else 1
+    most = min(processors(), MOST)
+    if convolutions:
+        return most
+    return max(1, min(most, columns // COLUMNS)) if units >= LARGE else 1
 
 
-def sensible_threads(policy: GRUPolicy) -> int:
+def sensible_threads(policy: GRUPolicy, columns: int) -> int:
     """:func:`threads_for` the policy's network: its GRU, dense layers and convolutions."""
     network = policy.network
     layers = network["hidden_size"], *network["layers_before"], *network["layers_after"]
     convolutions = any(isinstance(module, nn.Conv2d) for module in policy.modules())
-    return threads_for(max(layers), convolutions)
+    return threads_for(max(layers), columns, convolutions)
 
 
 def check_threads(threads: int | None) -> None:

@@ -12,6 +12,7 @@ import tyro
 
 from rl2_sb3.agent import describe_agent
 from rl2_sb3.algorithms.threads import threads_for
+from rl2_sb3.policies import native
 from rl2_sb3.provenance import cuda_devices, processor_features, processor_name, versions
 from rl2_sb3.registry import BASELINES, CHECKPOINTS, TASKS, Registry
 from rl2_sb3.trials.threads import processors
@@ -51,11 +52,11 @@ def information() -> dict[str, Any]:
         "CUDA": cuda_devices(),
         "threads": {
             "torch": th.get_num_threads(),
-            **{f"{units} units": threads_for(units) for units in UNITS},
+            **{f"{units} units": threads_for(units, 128) for units in UNITS},
         },
         "plugins": plugins,
         "broken plugins": broken,
-        "native recurrence": native_recurrence(),
+        "native recurrence": native.status(),
     }
 
 
@@ -82,15 +83,6 @@ def installed_plugins() -> tuple[dict[str, dict[str, list[str]]], dict[str, str]
                 continue
             plugins.setdefault(distribution, {}).setdefault(f"{registry.noun}s", []).append(name)
     return plugins, broken
-
-
-def native_recurrence() -> str:
-    """Whether the recurrence in C++ is there, in words."""
-    try:
-        from rl2_sb3.policies.native import status  # type: ignore[import-not-found]
-    except ImportError:
-        return "no"
-    return str(status())
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:

@@ -84,17 +84,24 @@ def test_they_are_given_back_after_an_exception() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cores", "units", "convolutions", "expected"),
+    ("cores", "units", "columns", "convolutions", "expected"),
     [
-        *((2, 1, False, 1), (2, 128, False, 1), (2, 256, False, 2), (6, 1024, False, 6)),
-        *((64, 256, False, 8), (6, 8, True, 6), (64, 8, True, 8), (1, 256, True, 1)),
+        *((2, 1, 500, False, 1), (2, 128, 500, False, 1), (2, 256, 500, False, 2)),
+        *((6, 1024, 500, False, 6), (64, 256, 500, False, 8), (64, 256, 100, False, 3)),
+        *((2, 256, 63, False, 1), (2, 256, 8, False, 1), (2, 256, 64, False, 2)),
+        *((6, 8, 1, True, 6), (64, 8, 1, True, 8), (1, 256, 1, True, 1)),
     ],
 )
 def test_the_rule(
-    cores: int, units: int, convolutions: bool, expected: int, monkeypatch: pytest.MonkeyPatch
+    cores: int,
+    units: int,
+    columns: int,
+    convolutions: bool,
+    expected: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(threads, "processors", lambda: cores)
-    assert threads_for(units, convolutions) == expected
+    assert threads_for(units, columns, convolutions) == expected
 
 
 @pytest.mark.parametrize(
@@ -107,14 +114,14 @@ def test_the_rule(
 def test_the_widest_layer_counts(network: dict[str, Any], expected: int) -> None:
     trials = make_trials("bandit", 2, 2)
     model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8, **network})
-    assert sensible_threads(model.policy) == expected
+    assert sensible_threads(model.policy, 500) == expected
 
 
 @pytest.mark.parametrize(("policy", "expected"), [("GRUPolicy", 1), ("CnnGRUPolicy", 4)])
 def test_convolutions_are_large(policy: str, expected: int) -> None:
     trials = make_trials(image_env, 1, 2)
     model = RL2PPO(policy, trials, n_steps=4, policy_kwargs={"hidden_size": 8})
-    assert sensible_threads(model.policy) == expected
+    assert sensible_threads(model.policy, 500) == expected
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "2"])

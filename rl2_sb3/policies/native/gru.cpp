@@ -17,6 +17,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -425,29 +426,59 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward_in(
 
 // ---- Backward ----
 
-// Rows begin to end of left.t() @ right, written to `to` as fp32.
-void products(const Tensor& left, const Tensor& right, int64_t begin, int64_t end, const Tensor& to) {
-  to.copy_(at::mm(left.narrow(1, begin, end - begin).t(), right));
+// A part of the steps and columns, `rows` of them, in which states or inputs lie one under another.
+template <class T>
+struct Stretch {
+  int64_t first, rows;
+  const T* factors;
+  int64_t lead;
+};
+
+// to (block, width) = left.t() @ right, summed over stretches; left's rows are the gates'.
+template <class P>
+void products(
+    const typename P::Factor* left, int64_t lead_left, int64_t block,
+    const std::vector<Stretch<typename P::Factor>>& right, int64_t width, float* to) {
+  using Factor = typename P::Factor;
+  if constexpr (std::is_same_v<P, Bf16>) { // oneDNN's own packing
+    const auto wrap = [](const Factor* data, int64_t rows, int64_t columns, int64_t lead) {
+      return at::from_blob(const_cast<Factor*>(data), {rows, columns}, {lead, 1}, at::kBFloat16);
+    };
+    const Tensor sums = at::from_blob(to, {block, width}, at::kFloat);
+    for (const auto& [first, rows, factors, lead] : right) {
+      const Tensor part = at::mm(
+          wrap(left + first * lead_left, rows, block, lead_left).t(), wrap(factors, rows, width, lead));
+      if (first) sums.add_(part); else sums.copy_(part);
+    }
+  } else {
+    constexpr int64_t PIECE = 128; // rows whose transpose stays in the first two caches
+    std::vector<float> transposed(block * PIECE);
+    std::fill(to, to + block * width, 0.f);
+    for (const auto& [first, rows, factors, lead] : right)
+      for (int64_t begin = 0; begin < rows; begin += PIECE) {
+        const int64_t n = std::min(PIECE, rows - begin);
+        transpose(left + (first + begin) * lead_left, lead_left, n, block, transposed.data(), PIECE);
+        blas::brgemm(
+            block, width, n, PIECE, lead, width, true, transposed.data(), factors + begin * lead, to);
+      }
+  }
 }
 
-// The same for inputs that are mostly zero: rows are the gates'.
+// The same for inputs that are mostly zero.
 template <class P>
 void sparse_products(
-    const typename P::Factor* gates, int64_t begin, int64_t end, const float* x, const Sizes& s,
-    int64_t first, float* to) {
-  std::vector<float> sums(s.inputs * (end - begin));
+    const typename P::Factor* left, int64_t block, const float* x, const Sizes& s, float* to) {
+  std::vector<float> sums(s.inputs * block);
   for (int64_t row = 0; row < s.steps * s.columns; ++row)
     each_nonzero(x + row * s.inputs, s.inputs, [&](int64_t j, float value) {
       const Vec factor(static_cast<float>(P::round(value)));
-      float* sum = sums.data() + j * (end - begin);
-      const auto* gate = gates + row * 4 * s.size + begin;
-      sweep(end - begin, [&](int64_t i, auto count) {
-        store(sum + i, at::vec::fmadd(factor, load(gate + i, count), load(sum + i, count)), count);
+      const auto* gate = left + row * 4 * s.size;
+      sweep(block, [&](int64_t i, auto count) {
+        float* sum = sums.data() + j * block + i;
+        store(sum, at::vec::fmadd(factor, load(gate + i, count), load(sum, count)), count);
       });
     });
-  for (int64_t i = 0; i < end - begin; ++i)
-    for (int64_t j = 0; j < s.inputs; ++j)
-      to[(first + i) * s.inputs + j] = sums[j * (end - begin) + i];
+  transpose(sums.data(), block, s.inputs, block, to, s.inputs);
 }
 
 // The gates are replaced by their gradients: backward runs once.
@@ -506,42 +537,35 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward_in(
     }
   });
 
-  const Tensor flat = gates.view({rows, 4 * size});
+  // The weights' gradients, by blocks of gates: r, z and u belong to U, and r, z and c to W_ih.
   Tensor grad_hh = at::empty_like(weight_hh), grad_ih = at::empty_like(weight_ih);
-  const bool sparse = x_factors.numel() == 0 && x.numel() != 0;
-  const int64_t blocks = (3 * size + BLOCK - 1) / BLOCK;
-  parallel(blocks, [&](int64_t block) {
-    const int64_t begin = block * BLOCK, end = std::min(begin + BLOCK, 3 * size);
-    const Tensor to = grad_hh.narrow(0, begin, end - begin);
-    if (before.numel() || !rows) {
-      products(flat, before.view({rows, size}), begin, end, to);
-    } else { // the states before the steps are h and the output
-      products(flat.narrow(0, 0, s.columns), h, begin, end, to);
-      if (s.steps > 1)
-        to.add_(at::mm(
-            flat.narrow(0, s.columns, rows - s.columns).narrow(1, begin, end - begin).t(),
-            output.view({rows, size}).narrow(0, 0, rows - s.columns)));
-    }
-  });
-  // W_ih's rows are r, z, c: the first two of the gates', and the last.
-  const auto input_weights = [&](int64_t length, int64_t gate, int64_t row) {
+  float *hh = grad_hh.data_ptr<float>(), *ih = grad_ih.data_ptr<float>();
+  const bool sparse = x_factors.numel() == 0;
+  std::vector<Stretch<Factor>> states, inputs{{0, rows, x_factors.const_data_ptr<Factor>(), x_factors.size(-1)}};
+  if (before.numel())
+    states = {{0, rows, before.const_data_ptr<Factor>(), size}};
+  else if constexpr (!P::rounds)
+    states = {{0, s.columns, h_data, size}, {s.columns, rows - s.columns, out_data, size}};
+  const auto blocks = [&](int64_t gate, int64_t length, auto task) {
     parallel((length + BLOCK - 1) / BLOCK, [&](int64_t block) {
-      const int64_t begin = block * BLOCK, end = std::min(begin + BLOCK, length);
-      if (sparse)
-        sparse_products<P>(
-            gates.data_ptr<Factor>(), gate + begin, gate + end, x.const_data_ptr<float>(), s,
-            row + begin, grad_ih.data_ptr<float>());
-      else
-        products(
-            flat, x_factors.view({rows, -1}).narrow(1, 0, s.inputs), gate + begin, gate + end,
-            grad_ih.narrow(0, row + begin, end - begin));
+      const int64_t begin = block * BLOCK, n = std::min(BLOCK, length - begin);
+      task(gates_data + gate + begin, begin, n);
     });
   };
-  input_weights(2 * size, 0, 0);
-  input_weights(size, 3 * size, 2 * size);
+  blocks(0, 3 * size, [&](const Factor* gate, int64_t begin, int64_t n) {
+    products<P>(gate, 4 * size, n, states, size, hh + begin * size);
+  });
+  for (const auto& [gate, length, row] : {std::array{int64_t(0), 2 * size, int64_t(0)}, {3 * size, size, 2 * size}})
+    blocks(gate, length, [&, to = ih + row * s.inputs](const Factor* gate, int64_t begin, int64_t n) {
+      if (sparse)
+        sparse_products<P>(gate, n, x.const_data_ptr<float>(), s, to + begin * s.inputs);
+      else
+        products<P>(gate, 4 * size, n, inputs, s.inputs, to + begin * s.inputs);
+    });
 
   Tensor grad_x;
   if (needs_x) {
+    const Tensor flat = gates.view({rows, 4 * size});
     grad_x = at::empty({rows, s.inputs}, x.options());
     const Tensor w = P::rounds ? weight_ih.to(at::kBFloat16).to(factor_type<P>()) : weight_ih;
     constexpr int64_t piece = 1024;
