@@ -98,7 +98,7 @@ def train_run(
         curve = str(learning_curve([out], out / "learning_curve.png"))
     except ValueError as error:  # no trial was over yet
         curve = f"none ({error})"
-    machine = hardware(model.device, model.learning_threads())
+    machine = hardware(model.device, max(model.learning_threads()))
     print(
         f"{model.num_timesteps:,} steps, {model.num_timesteps - before:,} of them now in "
         f"{model.seconds - seconds:.0f} s on {machine}. Agent: {agent}, "
@@ -116,7 +116,7 @@ def store_agent(model: RL2PPO | RL2TRPO, out: Path, config: dict[str, Any]) -> P
         agent,
         **{key: config[key] for key in told if config.get(key) is not None},
         **{key: config[key] for key in if_set if config.get(key)},
-        hardware=hardware(model.device, model.learning_threads()),
+        hardware=hardware(model.device, max(model.learning_threads())),
         version=version(),
     )
     return agent

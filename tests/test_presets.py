@@ -52,7 +52,18 @@ def test_a_preset_trains_what_it_goes_on_from(
     ):
         monkeypatch.setitem(TRAIN, name, {**TRAIN[name], **tiny})
 
-    main(["train", "--preset", "bandit-k10-n100-privileged", "--seed", "3", "--threads", "2", "--no-progress"])
+    main(
+        [
+            "train",
+            "--preset",
+            "bandit-k10-n100-privileged",
+            "--seed",
+            "3",
+            "--threads",
+            "2",
+            "--no-progress",
+        ]
+    )
 
     info = load_agent("runs/bandit-k10-n100-privileged").info
     assert [run["episodes"] for run in info["history"]] == [10, 30]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import torch as th
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
+
+Prepare = Callable[[dict[str, th.Tensor]], dict[str, th.Tensor]]
 
 
 class TrialRolloutBuffer(DictRolloutBuffer):
@@ -25,6 +27,14 @@ class TrialRolloutBuffer(DictRolloutBuffer):
     """Lambda of the returns that the value network learns from; None: that of the advantages."""
     scale: float = 1.0
     shift: float = 0.0
+    prepare: Prepare = staticmethod(lambda observations: observations)
+    """Computes once, for all minibatches, what the parameters have no part in."""
+    _prepared: dict[str, th.Tensor] | None = None
+
+    def reset(self) -> None:
+        """Empty the buffer for the next rollout."""
+        super().reset()
+        self._prepared = None
 
     def compute_returns_and_advantage(self, last_values: th.Tensor, dones: NDArray[Any]) -> None:
         """Advantages by GAE; returns by the same with a lambda of their own."""
@@ -57,13 +67,17 @@ class TrialRolloutBuffer(DictRolloutBuffer):
 
     def columns(self, columns: NDArray[np.intp]) -> DictRolloutBufferSamples:
         """The block's columns with the given numbers."""
+        if self._prepared is None:
+            self._prepared = self._prepare()
+        chosen = th.as_tensor(columns, device=self.device)
+        whole = np.array_equal(columns, np.arange(self.n_envs))
 
-        def rows(array: NDArray[Any]) -> th.Tensor:
-            chosen = array[:, columns].reshape(-1, *array.shape[2:])
-            return th.as_tensor(chosen, device=self.device)
+        def rows(array: th.Tensor | NDArray[Any]) -> th.Tensor:
+            tensor = th.as_tensor(array, device=self.device)
+            return (tensor if whole else tensor.index_select(1, chosen)).flatten(0, 1)
 
-        observations = {key: rows(value) for key, value in self.observations.items()}
-        observations["memory"] = self.memory[th.as_tensor(columns, device=self.device)]
+        observations = {key: rows(part) for key, part in self._prepared.items() if key != "memory"}
+        observations["memory"] = self._prepared["memory"].index_select(0, chosen)
         return DictRolloutBufferSamples(
             observations=observations,
             actions=rows(self.actions.astype(np.float32, copy=False)),
@@ -72,3 +86,17 @@ class TrialRolloutBuffer(DictRolloutBuffer):
             advantages=rows(self.advantages),
             returns=(rows(self.returns) - self.shift) / self.scale,
         )
+
+    def _prepare(self) -> dict[str, th.Tensor]:
+        """The block's observations, prepared: ``(steps, columns, ...)``, and ``memory``."""
+        tensors = {
+            key: th.as_tensor(part.reshape(-1, *part.shape[2:]), device=self.device)
+            for key, part in self.observations.items()
+        }
+        with th.no_grad():
+            prepared = self.prepare({**tensors, "memory": self.memory})
+        shape = (self.buffer_size, self.n_envs)
+        return {
+            key: part if key == "memory" else part.view(*shape, *part.shape[1:])
+            for key, part in prepared.items()
+        }

@@ -11,6 +11,7 @@ from stable_baselines3.common.utils import FloatSchedule
 
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.algorithms.threads import check_threads
+from rl2_sb3.algorithms.updates import Loss, Updates
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.make import as_trials, rollout_size
 
@@ -97,9 +98,25 @@ class RL2PPO(TrialRollouts, PPO):
 
     def train(self) -> None:
         """Update policy and value from the rollout."""
-        schedule = self.ent_coef
-        self.ent_coef = FloatSchedule(schedule)(self._current_progress_remaining)
-        try:
-            super().train()
-        finally:
-            self.ent_coef = schedule
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        now = self._current_progress_remaining
+        limit = self.clip_range_vf
+        loss = Loss(
+            FloatSchedule(self.clip_range)(now),
+            FloatSchedule(self.ent_coef)(now),
+            self.vf_coef,
+            None if limit is None else FloatSchedule(limit)(now),
+            self.normalize_advantage,
+        )
+        updates = Updates(self.policy, loss, self.max_grad_norm, self.target_kl)
+        discrete = self.action_space.shape == ()
+        for _ in range(self.n_epochs):
+            go_on = updates.epoch(self.rollout_buffer.get(self.batch_size), discrete)
+            self._n_updates += 1
+            if not go_on:
+                break
+        self.log_update(updates.figures())
+        self.logger.record("train/clip_range", loss.clip_range)
+        if loss.clip_range_vf is not None:
+            self.logger.record("train/clip_range_vf", loss.clip_range_vf)

@@ -17,12 +17,13 @@ from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
-from stable_baselines3.common.utils import obs_as_tensor
+from stable_baselines3.common.utils import explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecTransposeImage
 
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.saving import SavedTraining
-from rl2_sb3.algorithms.threads import torch_threads
+from rl2_sb3.algorithms.threads import take_threads
+from rl2_sb3.algorithms.updates import Figures
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
@@ -110,7 +111,7 @@ class TrialRollouts(SavedTraining):
         name = tb_log_name or type(self).__name__
         if reset_num_timesteps:
             self.seconds = 0.0
-        with self.stopwatch(), torch_threads(self.learning_threads()):
+        with self.stopwatch(), take_threads(self.learning_threads()):
             return super().learn(
                 total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
             )
@@ -131,7 +132,7 @@ class TrialRollouts(SavedTraining):
         policy = self.policy
         policy.set_training_mode(False)
         rollout_buffer.reset()
-        rollout_buffer.memory = self._memory
+        rollout_buffer.memory, rollout_buffer.prepare = self._memory, policy.prepare
         callback.on_rollout_start()
         for _ in range(n_rollout_steps):
             obs = self._last_obs
@@ -170,6 +171,17 @@ class TrialRollouts(SavedTraining):
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
+
+    def log_update(self, figures: Figures) -> None:
+        """Log an update under ``train/``."""
+        for name, value in figures._asdict().items():
+            self.logger.record(f"train/{name}", value)
+        buffer = self.rollout_buffer
+        explained = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
+        self.logger.record("train/explained_variance", explained)
+        if hasattr(self.policy, "log_std"):
+            self.logger.record("train/std", self.policy.log_std.exp().mean().item())
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
     def _with_lost_values(self, rewards: Any, dones: Any, infos: Any) -> Any:
         """Rewards; where a trial is cut, with the value of the step that would have come next."""

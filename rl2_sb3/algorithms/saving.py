@@ -19,7 +19,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import check_for_correct_spaces
 
 from rl2_sb3.agent import save_agent
-from rl2_sb3.algorithms.threads import check_threads, sensible_threads
+from rl2_sb3.algorithms.threads import Threads, check_threads, sensible_threads
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.make import env_episodes, trials_like
 
@@ -50,10 +50,10 @@ class SavedTraining(OnPolicyAlgorithm):
     _since: float | None = None
     _memory: th.Tensor
 
-    def learning_threads(self) -> int:
+    def learning_threads(self) -> Threads:
         """How many processor threads learning takes: ``threads``, or by the network's size."""
         if self.threads is not None:
-            return self.threads
+            return Threads(self.threads, self.threads)
         return sensible_threads(self.policy, self.batch_size // self.n_steps)
 
     @contextmanager

@@ -1,18 +1,21 @@
-"""How many processor threads torch takes to learn, by the network's size where nothing is said.
+"""How many processor threads learning takes, by the network's size where nothing is said.
 
-Each product of a small network is over before more threads have begun, and where other programs
-keep the cores busy, OpenMP's threads wait for each other in loops that take what time there is.
+Most of torch's operations here are over before more threads have begun, and where other programs
+keep the cores busy, OpenMP's threads wait for each other in loops that take what time there is. So
+without being asked, torch itself takes more than one for convolutions alone; and the native
+recurrence, whose threads meet a few times in a minibatch, where there is enough to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch as th
 from torch import nn
 
-from rl2_sb3.policies import GRUPolicy
+from rl2_sb3.policies import GRUPolicy, native
 from rl2_sb3.trials.threads import processors
 
 LARGE = 256
@@ -23,25 +26,28 @@ MOST = 8
 """Threads that are taken without being asked for."""
 
 
-def threads_for(units: int, columns: int, convolutions: bool = False) -> int:
-    """One thread for small networks and minibatches; for large ones as many as pay, at most 8.
+class Threads(NamedTuple):
+    """Of torch, and of the native recurrence."""
 
-    :param units: of the widest layer; 256 are many
+    torch: int
+    recurrence: int
+
+
+def threads_for(units: int, columns: int, convolutions: bool = False) -> Threads:
+    """What pays, at most 8.
+
+    :param units: of the GRU; 256 are many
     :param columns: of a minibatch
-    :param convolutions: they are large, whatever the rest
     """
     most = min(processors(), MOST)
-    if convolutions:
-        return most
-    return max(1, min(most, columns // COLUMNS)) if units >= LARGE else 1
+    enough = max(1, min(most, columns // COLUMNS)) if units >= LARGE else 1
+    return Threads(most, most) if convolutions else Threads(1, enough)
 
 
-def sensible_threads(policy: GRUPolicy, columns: int) -> int:
-    """:func:`threads_for` the policy's network: its GRU, dense layers and convolutions."""
-    network = policy.network
-    layers = network["hidden_size"], *network["layers_before"], *network["layers_after"]
+def sensible_threads(policy: GRUPolicy, columns: int) -> Threads:
+    """:func:`threads_for` the policy's network."""
     convolutions = any(isinstance(module, nn.Conv2d) for module in policy.modules())
-    return threads_for(max(layers), columns, convolutions)
+    return threads_for(policy.hidden_size, columns, convolutions)
 
 
 def check_threads(threads: int | None) -> None:
@@ -56,11 +62,12 @@ def check_threads(threads: int | None) -> None:
 
 
 @contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """A context in which torch takes so many processor threads; then again as many as before."""
+def take_threads(threads: Threads) -> Iterator[None]:
+    """A context in which torch and the recurrence take so many; then as many as before."""
     before = th.get_num_threads()
-    th.set_num_threads(threads)
+    th.set_num_threads(threads.torch)
     try:
-        yield
+        with native.threads(threads.recurrence):
+            yield
     finally:
         th.set_num_threads(before)

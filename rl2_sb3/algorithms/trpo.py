@@ -16,12 +16,12 @@ from stable_baselines3.common.type_aliases import (
     GymEnv,
     Schedule,
 )
-from stable_baselines3.common.utils import FloatSchedule, explained_variance
+from stable_baselines3.common.utils import FloatSchedule
 from torch import nn
-from torch.nn import functional as F
 
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.algorithms.threads import check_threads
+from rl2_sb3.algorithms.updates import Loss, Updates
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.make import as_trials, rollout_size
 
@@ -174,45 +174,20 @@ class RL2TRPO(TrialRollouts, TRPO):
     def _first_order_step(self) -> None:
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        clip_range = FloatSchedule(self.clip_range)(self._current_progress_remaining)
-        ent_coef = FloatSchedule(self.ent_coef)(self._current_progress_remaining)
+        now = self._current_progress_remaining
+        loss = Loss(
+            FloatSchedule(self.clip_range)(now), FloatSchedule(self.ent_coef)(now), self.vf_coef
+        )
         parameters = self.policy.actor_parameters()
         old = _flat(parameters).detach()
         self._standardise_advantages()
-        losses: dict[str, list[float]] = {"value_loss": [], "entropy_loss": [], "clip_fraction": []}
+        updates = Updates(self.policy, loss, self.max_grad_norm)
         for _ in range(self.n_epochs):
-            for batch in self.rollout_buffer.get(self.batch_size):
-                values, log_prob, entropy = self.policy.evaluate_actions(
-                    batch.observations, self._actions(batch)
-                )
-                ratio = th.exp(log_prob - batch.old_log_prob)
-                clipped = th.clamp(ratio, 1 - clip_range, 1 + clip_range)
-                surrogate = th.min(batch.advantages * ratio, batch.advantages * clipped).mean()
-                value_loss = F.mse_loss(batch.returns, values.flatten())
-                entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
-                loss = -surrogate + self.vf_coef * value_loss + ent_coef * entropy_loss
-                self.policy.optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-                self.policy.optimizer.step()
-                losses["value_loss"].append(value_loss.item())
-                losses["entropy_loss"].append(entropy_loss.item())
-                losses["clip_fraction"].append(
-                    ((ratio - 1).abs() > clip_range).float().mean().item()
-                )
+            updates.epoch(self.rollout_buffer.get(self.batch_size), self.action_space.shape == ())
+        figures = updates.figures()
         self._line_search(parameters, old)
         self._n_updates += self.n_epochs
-        for name, values_of_loss in losses.items():
-            self.logger.record(f"train/{name}", np.mean(values_of_loss))
-        self.logger.record(
-            "train/explained_variance",
-            explained_variance(
-                self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten()
-            ),
-        )
-        if hasattr(self.policy, "log_std"):
-            self.logger.record("train/std", th.exp(self.policy.log_std).mean().item())
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.log_update(figures)
 
     def _line_search(self, parameters: list[nn.Parameter], old: th.Tensor) -> None:
         """Move back toward the old parameters until the step keeps the bound and helps."""

@@ -146,7 +146,7 @@ def imitate(args: Sequence[str]) -> None:
         divergence = f"{read_progress(given.out, KL).y[-1]:.4f} nats per step"
     except ValueError as error:  # its log is damaged, or began before it had steps
         curve = divergence = f"unknown ({error})"
-    machine = hardware(model.device, model.learning_threads())
+    machine = hardware(model.device, max(model.learning_threads()))
     print(
         f"{model.num_timesteps:,} steps, {model.seconds:.0f} s on {machine}. "
         f"KL divergence from the teacher, {given.teacher}: {divergence}. Agent: {agent}, learning "

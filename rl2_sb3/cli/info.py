@@ -52,7 +52,7 @@ def information() -> dict[str, Any]:
         "CUDA": cuda_devices(),
         "threads": {
             "torch": th.get_num_threads(),
-            **{f"{units} units": threads_for(units, 128) for units in UNITS},
+            **{f"{units} units": max(threads_for(units, 128)) for units in UNITS},
         },
         "plugins": plugins,
         "broken plugins": broken,

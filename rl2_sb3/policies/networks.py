@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch as th
 from stable_baselines3.common.torch_layers import create_mlp
 from torch import nn
+from torch.nn import functional as F
 
 from rl2_sb3.policies.gru import GRU, Candidate, Precision, dense_products
 
@@ -50,12 +51,26 @@ class RecurrentCore(nn.Module):
         with dense_products(features.device, self.precision):
             x = self.before(features)
         states = self.gru(x.to(h.dtype).unflatten(0, (-1, len(h))), h, keep)
-        seen = states.flatten(0, 1)
-        if self.skip:
-            seen = th.cat([seen, features], dim=1)
         with dense_products(features.device, self.precision):
-            outputs = self.after(seen)
+            outputs = self._read(states.flatten(0, 1), features)
         return outputs.to(h.dtype), states[-1]
+
+    def _read(self, states: th.Tensor, features: th.Tensor) -> th.Tensor:
+        """The layers after the memory."""
+        if not self.skip:
+            outputs: th.Tensor = self.after(states)
+            return outputs
+        if not len(self.after):
+            return th.cat([states, features], dim=1)
+        # The first layer without its input side by side: that would be the largest tensor of all,
+        # and features that need no gradient would get one.
+        first, *others = self.after
+        assert isinstance(first, nn.Linear)
+        weights = th.split(first.weight, [states.shape[1], features.shape[1]], dim=1)
+        outputs = F.linear(states, weights[0], first.bias) + F.linear(features, weights[1])
+        for layer in others:
+            outputs = layer(outputs)
+        return outputs
 
 
 class SumsCore(nn.Module):
@@ -67,27 +82,39 @@ class SumsCore(nn.Module):
 
     LAYERS = (128, 128)
 
-    def __init__(self, inputs: int, activation: type[nn.Module]):
+    def __init__(self, inputs: int, activation: type[nn.Module], precision: Precision = "fp32"):
         super().__init__()
         self.after = nn.Sequential(*create_mlp(2 * inputs, -1, list(self.LAYERS), activation))
         self.size = inputs
+        self.precision = precision
         self.outputs = self.LAYERS[-1]
 
-    def forward(
-        self, features: th.Tensor, h: th.Tensor, keep: th.Tensor | None
-    ) -> tuple[th.Tensor, th.Tensor]:
-        """Run over a block: see :class:`RecurrentCore`; ``h`` and the state are the sums."""
-        x = features.view(-1, *h.shape)
-        if keep is None:
-            sums = h + x.cumsum(dim=0)
+    @staticmethod
+    def see(features: th.Tensor, sums: th.Tensor, keep: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+        """What the layers see of a block; no parameter has a part in it.
+
+        :param features: ``(steps * columns, inputs)``
+        :param sums: of the steps before the block, ``(columns, inputs)``
+        :param keep: 0 where the sums begin anew after the block's first step, else 1:
+            ``(steps, columns, 1)``
+        :return: features and sums on a logarithmic scale, ``(steps * columns, 2 * inputs)``, and
+            the last sums
+        """
+        x = features.view(-1, *sums.shape)
+        if not (keep[1:] == 0).any():
+            totals = sums + x.cumsum(dim=0)
         else:
-            steps = []
-            for step, kept in zip(x, keep, strict=True):
-                h = h * kept + step
-                steps.append(h)
-            sums = th.stack(steps)
-        seen = th.cat([x, sums.sign() * sums.abs().log1p()], dim=2)
-        return self.after(seen.flatten(0, 1)), sums[-1]
+            totals = th.empty_like(x)
+            for step, kept, total in zip(x, keep, totals, strict=True):
+                sums = th.add(sums * kept, step, out=total)
+        seen = th.cat([x, totals.sign() * totals.abs().log1p()], dim=2)
+        return seen.flatten(0, 1), totals[-1]
+
+    def forward(self, seen: th.Tensor) -> th.Tensor:
+        """Outputs ``(steps * columns, outputs)`` for what :meth:`see` gave."""
+        with dense_products(seen.device, self.precision):
+            outputs: th.Tensor = self.after(seen)
+        return outputs.to(seen.dtype)
 
 
 class Cores(nn.Module):

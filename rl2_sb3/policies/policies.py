@@ -9,6 +9,7 @@ they know, and the memory is reset where ``obs["start"]`` says, nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm as add_weight_norm
 
+from rl2_sb3.policies.distributions import unchecked
 from rl2_sb3.policies.features import LAST, TrialCNN, TrialFeatures
 from rl2_sb3.policies.gru import Candidate, Precision, dense_products
 from rl2_sb3.policies.networks import Cores, RecurrentCore, SumsCore
@@ -197,11 +199,19 @@ class GRUPolicy(ActorCriticPolicy):
         policy = core(self.pi_features_extractor)
         value: RecurrentCore | SumsCore | None = None
         if self.network["value_network"] == "sums":
-            value = SumsCore(self.vf_features_extractor.features_dim, self.activation_fn)
+            value = SumsCore(
+                self.vf_features_extractor.features_dim,
+                self.activation_fn,
+                self.network["precision"],
+            )
             self.memory_size = self.hidden_size + value.size
         elif not self.shared:
             value = core(self.vf_features_extractor)
         self.mlp_extractor = Cores(policy, value)
+        # Without parameters and without what privileged trials tell, the two extract the same.
+        self.same_features = not self.privileged and not any(
+            True for _ in self.features_extractor_parameters()
+        )
         if self.prediction_coef:
             assert isinstance(self.observation_space, spaces.Dict)
             told_size = get_flattened_obs_dim(self.observation_space[PRIVILEGED])
@@ -214,6 +224,7 @@ class GRUPolicy(ActorCriticPolicy):
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
+        self.action_dist = unchecked(self.action_dist)
         self.value_scale: th.Tensor
         self.value_shift: th.Tensor
         self.register_buffer("value_scale", th.zeros(()))  # 0: no return has been seen yet
@@ -227,6 +238,9 @@ class GRUPolicy(ActorCriticPolicy):
                 for name in ("weight", "weight_ih", "weight_hh"):
                     if isinstance(getattr(module, name, None), nn.Parameter):
                         add_weight_norm(module, name)
+        told = self.optimizer_kwargs.keys() & {"fused", "foreach", "differentiable"}
+        if self.optimizer_class is th.optim.Adam and not told:  # all parameters in one call
+            self.optimizer_kwargs = {"fused": True, **self.optimizer_kwargs}
         self.optimizer = self.optimizer_class(
             self.parameters(),
             lr=lr_schedule(1),  # type: ignore[call-arg]
@@ -288,47 +302,91 @@ class GRUPolicy(ActorCriticPolicy):
         """The memory of new trials: zeros ``(columns, memory_size)``."""
         return th.zeros(columns, self.memory_size, device=self.device)
 
-    def _unroll(
+    def prepare(self, obs: TensorDict) -> TensorDict:
+        """What of a block the parameters have no part in, to be computed once for many passes.
+
+        Every method takes what this gives in the observations' place, or some of its columns.
+
+        :param obs: a block's observations, and ``memory``
+        :return: the same where the features extractors have parameters; else tensors of the same
+            rows, with ``features`` and ``value_features`` among them
+        """
+        if any(True for _ in self.features_extractor_parameters()):
+            return obs
+        features, value_features, _ = self._features(obs)
+        prepared = {key: obs[key] for key in ("memory", "start", "done")}
+        if self.prediction_coef:
+            prepared[PRIVILEGED] = obs[PRIVILEGED]
+        if isinstance(self.mlp_extractor.value, SumsCore):
+            keep = self._keep(obs, len(obs["memory"]), episode_units=0)
+            sums = obs["memory"][:, self.hidden_size :][:, : self.mlp_extractor.value.size]
+            value_features, _ = self.mlp_extractor.value.see(value_features, sums * keep[0], keep)
+        return {**prepared, "features": features, "value_features": value_features}
+
+    def features_extractor_parameters(self) -> Iterator[nn.Parameter]:
+        """Those of what makes features out of observations, for policy and value."""
+        yield from self.pi_features_extractor.parameters()
+        yield from self.vf_features_extractor.parameters()
+
+    def _features(
         self, obs: TensorDict, policy: bool = True, value: bool = True
-    ) -> tuple[th.Tensor | None, th.Tensor | None, th.Tensor]:
-        """Run the networks asked for over a block: latents of policy and value, last memory."""
-        memory, rows = obs["memory"], {key: x for key, x in obs.items() if key != "memory"}
-        own = self.memory_size - self.kept
-        memory, last = memory[:, :own], memory[:, own:]
-        pi_memory, vf_memory = memory[:, : self.hidden_size], memory[:, self.hidden_size :]
-        keep = self._keep(obs, columns=len(memory))
+    ) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+        """Features of the networks asked for, and the last observation, where it is kept."""
+        rows = {key: x for key, x in obs.items() if key != "memory"}
+        memory, last = obs["memory"], obs["memory"][:, self.memory_size - self.kept :]
         parts: Any = preprocess_obs(rows, self.observation_space, self.normalize_images)
         if self.kept:
             now = parts[OBSERVATION].flatten(1)
             before = th.cat([last, now])[: len(now)]
             parts[LAST], last = before * (1 - obs["start"].float().view(-1, 1)), now[-len(last) :]
+        none = memory.new_empty(0)
+        pi = self._extract(self.pi_features_extractor, parts) if policy or self.shared else none
+        alike = self.vf_features_extractor is self.pi_features_extractor or self.same_features
+        if not value or self.shared or (alike and policy):
+            return pi, pi, last
+        return pi, self._extract(self.vf_features_extractor, parts), last
+
+    def _unroll(
+        self, obs: TensorDict, policy: bool = True, value: bool = True
+    ) -> tuple[th.Tensor | None, th.Tensor | None, th.Tensor]:
+        """Run the networks asked for over a block: latents of policy and value, last memory."""
+        memory = obs["memory"]
+        own = self.memory_size - self.kept
+        pi_memory, vf_memory = memory[:, : self.hidden_size], memory[:, self.hidden_size : own]
+        if "features" in obs:
+            features, value_features, last = obs["features"], obs["value_features"], memory[:, own:]
+        else:
+            features, value_features, last = self._features(obs, policy, value)
+        keep = self._keep(obs, len(memory), self.episode_units)
         latent_pi = latent_vf = None
         if policy or self.shared:
-            features = self._features(self.pi_features_extractor, parts)
             latent_pi, pi_memory = self._run(self.mlp_extractor.policy, features, pi_memory, keep)
             latent_vf = latent_pi
-        if value and self.mlp_extractor.value is not None:
-            features = self._features(self.vf_features_extractor, parts)
-            if isinstance(self.mlp_extractor.value, SumsCore):
-                keep = 1 - obs["start"].float().view(-1, len(memory), 1)
-            latent_vf, vf_memory = self._run(self.mlp_extractor.value, features, vf_memory, keep)
+        core = self.mlp_extractor.value
+        if value and isinstance(core, SumsCore):
+            if "features" not in obs:
+                keep = self._keep(obs, len(memory), episode_units=0)
+                value_features, vf_memory = core.see(value_features, vf_memory * keep[0], keep)
+            latent_vf = core(value_features)
+        elif value and isinstance(core, RecurrentCore):
+            latent_vf, vf_memory = self._run(core, value_features, vf_memory, keep)
         return latent_pi, latent_vf, th.cat([pi_memory, vf_memory, last], dim=1)
 
-    def _features(self, extractor: nn.Module, parts: Any) -> th.Tensor:
+    def _extract(self, extractor: nn.Module, parts: Any) -> th.Tensor:
         with dense_products(self.device, self.network["precision"]):
             features: th.Tensor = extractor(parts)
         return features.float()
 
-    def _keep(self, obs: TensorDict, columns: int) -> th.Tensor:
+    def _keep(self, obs: TensorDict, columns: int, episode_units: int) -> th.Tensor:
         """0 where the memory is reset, else 1: ``(steps, columns, 1 or hidden_size)``."""
         keep = 1 - obs["start"].float().view(-1, columns, 1)
-        if self.episode_units:
+        if episode_units:
             same_episode = 1 - obs["done"].float().view(-1, columns, 1)
-            trial_units = self.hidden_size - self.episode_units
+            trial_units = self.hidden_size - episode_units
             keep = th.cat(
                 [
                     keep.expand(-1, -1, trial_units),
-                    (keep * same_episode).expand(-1, -1, self.episode_units),
+                    (keep * same_episode).expand(-1, -1, episode_units),
                 ],
                 dim=2,
             )
@@ -336,7 +394,7 @@ class GRUPolicy(ActorCriticPolicy):
 
     @staticmethod
     def _run(
-        core: RecurrentCore | SumsCore, features: th.Tensor, memory: th.Tensor, keep: th.Tensor
+        core: RecurrentCore, features: th.Tensor, memory: th.Tensor, keep: th.Tensor
     ) -> tuple[th.Tensor, th.Tensor]:
         # Most blocks reset before their first step or nowhere, and then the loop need not.
         later = keep[1:]

@@ -1,13 +1,17 @@
 """The recurrence in C++, built for this processor when it is first used.
 
-Where it cannot be built, or ``RL2_NATIVE=0`` is in the environment, one line on stderr says why, and
-the recurrence in Python (:mod:`rl2_sb3.policies.gru`) does the same at a lower speed.
+Where it cannot be built, one line on stderr says why, and the recurrence in Python
+(:mod:`rl2_sb3.policies.gru`) does the same at a lower speed; with ``RL2_NATIVE=0`` in the
+environment it does so without a word.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,17 @@ from torch.autograd.function import once_differentiable
 from rl2_sb3.policies.native.build import NotBuiltError, build
 
 FP32, BF16, ROUNDED = range(3)
+_threads: ContextVar[int] = ContextVar("threads", default=0)
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """A context in which the recurrence takes so many threads; 0 for torch's number of them."""
+    token = _threads.set(number)
+    try:
+        yield
+    finally:
+        _threads.reset(token)
 
 
 @cache
@@ -27,7 +42,7 @@ def load() -> tuple[Path | None, str]:
         return None, "RL2_NATIVE=0"
     try:
         library = build(Path(__file__).with_name("gru.cpp"))
-        th.ops.load_library(str(library))
+        th.ops.load_library(str(library))  # type: ignore[no-untyped-call]
     except (NotBuiltError, OSError, RuntimeError) as error:
         why = str(error).splitlines()[0]
         print(f"rl2-sb3: the recurrence runs in Python, more slowly: {why}", file=sys.stderr)
@@ -68,12 +83,14 @@ def native_sequence(
     whole_pairs = h.shape[1] % 2 == 0
     if precision == BF16 and not (whole_pairs and th.ops.rl2_sb3.has_bf16()):
         precision = ROUNDED
-    arguments = [None if a is None else a.contiguous() for a in (x, h, keep)]
+    block = [None if part is None else part.contiguous() for part in (x, h, keep)]
     weights = weight_ih.contiguous(), weight_hh.contiguous(), bias.contiguous()
-    if th.is_grad_enabled() and any(a.requires_grad for a in (x, h, *weights)):
-        states: th.Tensor = _NativeSequence.apply(*arguments, *weights, relu, precision)  # type: ignore[no-untyped-call]
+    if th.is_grad_enabled() and any(part.requires_grad for part in (x, h, *weights)):
+        arguments = (*block, *weights, relu, precision)
+        states: th.Tensor = _NativeSequence.apply(*arguments)  # type: ignore[no-untyped-call]
         return states
-    output: th.Tensor = th.ops.rl2_sb3.gru_forward(*arguments, *weights, relu, precision, False)[0]
+    forward, number = th.ops.rl2_sb3.gru_forward, _threads.get()
+    output: th.Tensor = forward(*block, *weights, relu, precision, False, number)[0]
     return output
 
 
@@ -91,7 +108,7 @@ class _NativeSequence(th.autograd.Function):
         precision: int,
     ) -> th.Tensor:
         output, *saved = th.ops.rl2_sb3.gru_forward(
-            x, h, keep, weight_ih, weight_hh, bias, relu, precision, True
+            x, h, keep, weight_ih, weight_hh, bias, relu, precision, True, _threads.get()
         )
         ctx.save_for_backward(x, h, keep, weight_ih, weight_hh, output)
         ctx.saved, ctx.options = saved, (relu, precision)
@@ -103,12 +120,17 @@ class _NativeSequence(th.autograd.Function):
     def backward(ctx: Any, grad_output: th.Tensor) -> tuple[th.Tensor | None, ...]:
         if ctx.saved is None:
             raise RuntimeError(
-                "The native recurrence's backward pass overwrites what forward kept, and runs once. "
+                "The native recurrence's backward pass overwrites what forward kept: it runs once. "
                 "Run forward again, or set RL2_NATIVE=0."
             )
         saved, ctx.saved = ctx.saved, None
         needs = ctx.needs_input_grad
         grad_x, grad_h, *weights = th.ops.rl2_sb3.gru_backward(
-            grad_output.contiguous(), *ctx.saved_tensors, *saved, *ctx.options, needs[0]
+            grad_output.contiguous(),
+            *ctx.saved_tensors,
+            *saved,
+            *ctx.options,
+            needs[0],
+            _threads.get(),
         )
         return (grad_x if needs[0] else None, grad_h, None, *weights, None, None)

@@ -65,7 +65,9 @@ def _compile(source: Path, library: Path, flags: list[str]) -> None:
     )
     part = library.with_suffix(f".{os.getpid()}.so")
     try:
-        _run([*compiler, *flags, str(source), "-o", str(part), *_links()], log, "the compiler failed")
+        _run(
+            [*compiler, *flags, str(source), "-o", str(part), *_links()], log, "the compiler failed"
+        )
         _run([sys.executable, "-c", CHECK, str(part)], log, "what was built does not work here")
         part.replace(library)
         log.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import torch as th
 
@@ -15,7 +16,7 @@ def check(library: str) -> None:
 
     :raises RuntimeError: other numbers
     """
-    th.ops.load_library(library)
+    th.ops.load_library(library)  # type: ignore[no-untyped-call]
     generator = th.Generator().manual_seed(0)
 
     def some(*shape: int) -> th.Tensor:
@@ -30,17 +31,16 @@ def check(library: str) -> None:
         precisions[BF16] = 0.05
     for (precision, tolerance), relu in itertools.product(precisions.items(), (False, True)):
         output, gates, before, factors = th.ops.rl2_sb3.gru_forward(
-            x, h, keep, *weights, relu, precision, True
+            x, h, keep, *weights, relu, precision, True, 0
         )
-        leaves = [tensor.clone().requires_grad_() for tensor in (x, h, *weights)]
-        expected = python_sequence(
-            *leaves[:2], keep, *leaves[2:], candidate="relu" if relu else "tanh"
-        )
+        leaves: Any = [tensor.clone().requires_grad_() for tensor in (x, h, *weights)]
+        arguments: Any = (*leaves[:2], keep, *leaves[2:], "relu" if relu else "tanh")
+        expected = python_sequence(*arguments)
         expected.sum().backward()  # type: ignore[no-untyped-call]
         gradients = th.ops.rl2_sb3.gru_backward(
             th.ones_like(output),
             *(x, h, keep, *weights[:2], output, gates, before, factors),
-            *(relu, precision, True),
+            *(relu, precision, True, 0),
         )
         pairs = [(output, expected.detach())]
         pairs += [(got, leaf.grad) for got, leaf in zip(gradients, leaves, strict=True)]

@@ -1,7 +1,7 @@
 // The recurrence of rl2_sb3/policies/gru.py at the speed of the hardware; the equations stand there.
 //
 // The columns are cut into tiles, and a tile goes through all time steps before the next begins, so
-// that the recurrent weights stay in the second-level cache. Tiles are spread over torch's threads.
+// that the recurrent weights stay in the second-level cache. Tiles are spread over threads.
 // How columns and weights are cut depends on the sizes alone: results are the same bit for bit for
 // any number of threads.
 //
@@ -24,6 +24,10 @@
 #include <optional>
 #include <tuple>
 #include <vector>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 namespace {
 
@@ -248,7 +252,23 @@ struct Sizes {
   int64_t row(int64_t step, int64_t column) const { return step * columns + column; }
 };
 
-// Tasks 0 .. n-1 over torch's threads. There are two at least, so that with several threads a task
+// So many threads while it lives, or torch's number of them for 0.
+class Threads {
+ public:
+#ifdef _OPENMP
+  explicit Threads(int64_t n) : before(omp_get_max_threads()) {
+    if (n > 0) omp_set_num_threads(static_cast<int>(n));
+  }
+  ~Threads() { omp_set_num_threads(before); }
+
+ private:
+  int before;
+#else
+  explicit Threads(int64_t) {}
+#endif
+};
+
+// Tasks 0 .. n-1 over threads. There are two at least, so that with several threads a task
 // is always within a parallel region, and products within it take one thread.
 template <class F>
 void parallel(int64_t n, F task) {
@@ -596,7 +616,9 @@ auto in_precision(int64_t precision, F f) {
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> forward(
     const Tensor& x, const Tensor& h, const std::optional<Tensor>& keep, const Tensor& weight_ih,
-    const Tensor& weight_hh, const Tensor& bias, bool relu, int64_t precision, bool save) {
+    const Tensor& weight_hh, const Tensor& bias, bool relu, int64_t precision, bool save,
+    int64_t threads) {
+  const Threads taken(threads);
   return in_precision(precision, [&](auto p) {
     return forward_in<decltype(p)>(x, h, keep, weight_ih, weight_hh, bias, relu, save);
   });
@@ -605,7 +627,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward(
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward(
     const Tensor& grad_output, const Tensor& x, const Tensor& h, const std::optional<Tensor>& keep,
     const Tensor& weight_ih, const Tensor& weight_hh, const Tensor& output, const Tensor& gates,
-    const Tensor& before, const Tensor& x_factors, bool relu, int64_t precision, bool needs_x) {
+    const Tensor& before, const Tensor& x_factors, bool relu, int64_t precision, bool needs_x,
+    int64_t threads) {
+  const Threads taken(threads);
   return in_precision(precision, [&](auto p) {
     return backward_in<decltype(p)>(
         grad_output, x, h, keep, weight_ih, weight_hh, output, gates, before, x_factors, relu, needs_x);
@@ -634,11 +658,11 @@ bool has_bf16() {
 TORCH_LIBRARY(rl2_sb3, library) {
   library.def(
       "gru_forward(Tensor x, Tensor h, Tensor? keep, Tensor weight_ih, Tensor weight_hh, Tensor bias, "
-      "bool relu, int precision, bool save) -> (Tensor, Tensor, Tensor, Tensor)");
+      "bool relu, int precision, bool save, int threads) -> (Tensor, Tensor, Tensor, Tensor)");
   library.def(
       "gru_backward(Tensor grad_output, Tensor x, Tensor h, Tensor? keep, Tensor weight_ih, Tensor "
       "weight_hh, Tensor output, Tensor(a!) gates, Tensor before, Tensor x_factors, bool relu, int "
-      "precision, bool needs_x) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+      "precision, bool needs_x, int threads) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   library.def("has_bf16() -> bool", &has_bf16);
 }
 
