@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
 
+PER_COLUMN = ("memory", "last_sums")
+"""What prepared observations hold once for each column, not for each step."""
 Prepare = Callable[[dict[str, th.Tensor]], dict[str, th.Tensor]]
 
 
@@ -35,6 +37,23 @@ class TrialRolloutBuffer(DictRolloutBuffer):
         """Empty the buffer for the next rollout."""
         super().reset()
         self._prepared = None
+
+    def put(
+        self,
+        obs: dict[str, NDArray[Any]],
+        actions: NDArray[Any],
+        rewards: NDArray[np.floating],
+        log_probs: th.Tensor,
+    ) -> None:
+        """Add a step of every column; values are filled in when the block is full."""
+        for key, part in self.observations.items():
+            part[self.pos] = obs[key].reshape(part[self.pos].shape)
+        self.actions[self.pos] = actions.reshape(self.n_envs, self.action_dim)
+        self.rewards[self.pos] = rewards
+        self.episode_starts[self.pos] = obs["start"][:, 0]
+        self.log_probs[self.pos] = log_probs.cpu().numpy()
+        self.pos += 1
+        self.full = self.pos == self.buffer_size
 
     def compute_returns_and_advantage(self, last_values: th.Tensor, dones: NDArray[Any]) -> None:
         """Advantages by GAE; returns by the same with a lambda of their own."""
@@ -76,8 +95,10 @@ class TrialRolloutBuffer(DictRolloutBuffer):
             tensor = th.as_tensor(array, device=self.device)
             return (tensor if whole else tensor.index_select(1, chosen)).flatten(0, 1)
 
-        observations = {key: rows(part) for key, part in self._prepared.items() if key != "memory"}
-        observations["memory"] = self._prepared["memory"].index_select(0, chosen)
+        observations = {
+            key: part.index_select(0, chosen) if key in PER_COLUMN else rows(part)
+            for key, part in self._prepared.items()
+        }
         return DictRolloutBufferSamples(
             observations=observations,
             actions=rows(self.actions.astype(np.float32, copy=False)),
@@ -97,6 +118,6 @@ class TrialRolloutBuffer(DictRolloutBuffer):
             prepared = self.prepare({**tensors, "memory": self.memory})
         shape = (self.buffer_size, self.n_envs)
         return {
-            key: part if key == "memory" else part.view(*shape, *part.shape[1:])
+            key: part if key in PER_COLUMN else part.view(*shape, *part.shape[1:])
             for key, part in prepared.items()
         }

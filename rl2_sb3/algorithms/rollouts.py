@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -30,6 +31,8 @@ from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials, trials_like
 from rl2_sb3.trials.wrapper import lost_trials
 
+PIECE = 32_768
+"""Steps of a block that the value network goes over at once."""
 Self = TypeVar("Self", bound="TrialRollouts")
 
 
@@ -134,11 +137,12 @@ class TrialRollouts(SavedTraining):
         rollout_buffer.reset()
         rollout_buffer.memory, rollout_buffer.prepare = self._memory, policy.prepare
         callback.on_rollout_start()
-        for _ in range(n_rollout_steps):
+        lost: list[tuple[int, int, dict[str, NDArray[Any]]]] = []
+        for step in range(n_rollout_steps):
             obs = self._last_obs
             assert isinstance(obs, dict)
             with th.no_grad():
-                acted = policy.act(self._tensors(obs))
+                acted = policy.act(self._tensors(obs), value=policy.shared)
             actions = acted.actions.cpu().numpy()
             clipped_actions = actions
             if isinstance(self.action_space, spaces.Box):
@@ -149,16 +153,12 @@ class TrialRollouts(SavedTraining):
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
-            learned_from = _with_expected(rewards, infos)
-            learned_from = self._with_lost_values(learned_from, dones, infos)
-            rollout_buffer.add(
-                obs,
-                actions,
-                learned_from,
-                obs["start"][:, 0],
-                policy.value_in_rewards(acted.values),
-                acted.log_probs,
-            )
+            for i in np.flatnonzero(lost_trials(dones, infos)).tolist():
+                lost.append((step, i, infos[i]["terminal_observation"]))
+            rollout_buffer.put(obs, actions, _with_expected(rewards, infos), acted.log_probs)
+            if acted.values is not None:
+                rollout_buffer.values[step] = acted.values.flatten().cpu().numpy()
+        self._fill_values(lost)
         assert isinstance(self._last_obs, dict)
         with th.no_grad():
             last_values = policy.value_in_rewards(
@@ -172,6 +172,36 @@ class TrialRollouts(SavedTraining):
         callback.on_rollout_end()
         return True
 
+    @th.no_grad()
+    def _fill_values(self, lost: list[tuple[int, int, dict[str, NDArray[Any]]]]) -> None:
+        """Values of the block's steps, in units of reward; where a trial is cut, its reward too.
+
+        A value network of its own goes over the whole block at once, and not while acting.
+
+        :param lost: step, column and the observation that would have come next, where a simulator
+            died: the reward gets what that is worth
+        """
+        buffer, policy = self.rollout_buffer, self.policy
+        if not policy.shared:
+            pieces = max(1, buffer.n_envs * buffer.buffer_size // PIECE)
+            for columns in np.array_split(np.arange(buffer.n_envs), min(pieces, buffer.n_envs)):
+                values, memory = policy.follow_values(buffer.columns(columns).observations)
+                buffer.values[:, columns] = values.view(-1, len(columns)).cpu().numpy()
+                own = slice(policy.hidden_size, policy.memory_size - policy.kept)
+                self._memory[th.as_tensor(columns, device=self.device), own] = memory[:, own]
+        scale, shift = float(policy.value_scale), float(policy.value_shift)
+        buffer.values *= scale
+        buffer.values += shift
+        for step, column, last in lost:
+            obs: Any = {
+                key: np.concatenate([part[: step + 1, column], last[key][None]])
+                for key, part in buffer.observations.items()
+            }
+            obs = obs_as_tensor(obs, self.device)
+            obs["memory"] = buffer.memory[column : column + 1]
+            value = policy.value_in_rewards(policy.predict_values(obs)[-1])
+            buffer.rewards[step, column] += self.gamma * float(value)
+
     def log_update(self, figures: Figures) -> None:
         """Log an update under ``train/``."""
         for name, value in figures._asdict().items():
@@ -182,20 +212,6 @@ class TrialRollouts(SavedTraining):
         if hasattr(self.policy, "log_std"):
             self.logger.record("train/std", self.policy.log_std.exp().mean().item())
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-
-    def _with_lost_values(self, rewards: Any, dones: Any, infos: Any) -> Any:
-        """Rewards; where a trial is cut, with the value of the step that would have come next."""
-        columns = np.flatnonzero(lost_trials(dones, infos))
-        if not len(columns):
-            return rewards
-        last = [infos[column]["terminal_observation"] for column in columns]
-        obs: Any = obs_as_tensor({k: np.stack([o[k] for o in last]) for k in last[0]}, self.device)
-        obs["memory"] = self._memory[th.as_tensor(columns, device=self.device)]
-        with th.no_grad():
-            values = self.policy.value_in_rewards(self.policy.predict_values(obs))
-        rewards = np.array(rewards)
-        rewards[columns] += self.gamma * values.cpu().numpy().flatten()
-        return rewards
 
     def _tensors(self, obs: dict[str, np.ndarray]) -> dict[str, th.Tensor]:
         tensors = obs_as_tensor(obs, self.device)

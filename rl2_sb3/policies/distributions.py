@@ -15,11 +15,29 @@ from torch.distributions import Categorical, Normal
 from typing_extensions import Self
 
 
+class LogCategorical(Categorical):
+    """A categorical distribution by log-probabilities alone: one operation makes them.
+
+    :param logits: unnormalised log-probabilities, ``(..., actions)``
+    """
+
+    def __init__(self, logits: th.Tensor):
+        self._param = self.logits = logits.log_softmax(dim=-1)
+        self._num_events = logits.shape[-1]
+        super(Categorical, self).__init__(logits.shape[:-1], validate_args=False)
+
+    def log_prob(self, value: th.Tensor) -> th.Tensor:
+        return self.logits.gather(-1, value.long().unsqueeze(-1)).squeeze(-1)
+
+    def entropy(self) -> th.Tensor:
+        return -(self.logits.exp() * self.logits).sum(-1)
+
+
 class UncheckedCategorical(CategoricalDistribution):
     """Of discrete actions."""
 
     def proba_distribution(self, action_logits: th.Tensor) -> Self:
-        self.distribution = Categorical(logits=action_logits, validate_args=False)
+        self.distribution = LogCategorical(action_logits)
         return self
 
 

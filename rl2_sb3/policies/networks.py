@@ -48,11 +48,15 @@ class RecurrentCore(nn.Module):
         :param keep: see :func:`rl2_sb3.policies.gru.gru_sequence`
         :return: outputs ``(steps * columns, outputs)`` and the last state
         """
-        with dense_products(features.device, self.precision):
-            x = self.before(features)
-        states = self.gru(x.to(h.dtype).unflatten(0, (-1, len(h))), h, keep)
-        with dense_products(features.device, self.precision):
-            outputs = self._read(states.flatten(0, 1), features)
+        x = features
+        if len(self.before):
+            with dense_products(features.device, self.precision):
+                x = self.before(features)
+        states: th.Tensor = self.gru(x.to(h.dtype).view(-1, len(h), x.shape[1]), h, keep)
+        outputs = states.flatten(0, 1)
+        if self.skip or len(self.after):
+            with dense_products(features.device, self.precision):
+                outputs = self._read(outputs, features)
         return outputs.to(h.dtype), states[-1]
 
     def _read(self, states: th.Tensor, features: th.Tensor) -> th.Tensor:

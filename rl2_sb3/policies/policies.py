@@ -39,7 +39,7 @@ class Acted(NamedTuple):
     """What :meth:`GRUPolicy.act` gives; axis 0 is the environment."""
 
     actions: th.Tensor
-    values: th.Tensor
+    values: th.Tensor | None
     log_probs: th.Tensor
     memory: th.Tensor
 
@@ -320,7 +320,10 @@ class GRUPolicy(ActorCriticPolicy):
         if isinstance(self.mlp_extractor.value, SumsCore):
             keep = self._keep(obs, len(obs["memory"]), episode_units=0)
             sums = obs["memory"][:, self.hidden_size :][:, : self.mlp_extractor.value.size]
-            value_features, _ = self.mlp_extractor.value.see(value_features, sums * keep[0], keep)
+            value_features, sums = self.mlp_extractor.value.see(
+                value_features, sums * keep[0], keep
+            )
+            prepared["last_sums"] = sums
         return {**prepared, "features": features, "value_features": value_features}
 
     def features_extractor_parameters(self) -> Iterator[nn.Parameter]:
@@ -364,7 +367,9 @@ class GRUPolicy(ActorCriticPolicy):
             latent_vf = latent_pi
         core = self.mlp_extractor.value
         if value and isinstance(core, SumsCore):
-            if "features" not in obs:
+            if "features" in obs:
+                vf_memory = obs["last_sums"]
+            else:
                 keep = self._keep(obs, len(memory), episode_units=0)
                 value_features, vf_memory = core.see(value_features, vf_memory * keep[0], keep)
             latent_vf = core(value_features)
@@ -403,15 +408,18 @@ class GRUPolicy(ActorCriticPolicy):
         )
         return output
 
-    def act(self, obs: TensorDict, deterministic: bool = False) -> Acted:
-        """Choose actions; ``obs`` holds one step of each column, and ``memory``."""
-        latent_pi, latent_vf, memory = self._unroll(obs)
+    def act(self, obs: TensorDict, deterministic: bool = False, value: bool = True) -> Acted:
+        """Choose actions; ``obs`` holds one step of each column, and ``memory``.
+
+        :param value: say what the steps are worth, and carry the value network's memory on
+        """
+        latent_pi, latent_vf, memory = self._unroll(obs, value=value)
         assert latent_pi is not None
         distribution = self._get_action_dist_from_latent(latent_pi)
         actions = distribution.get_actions(deterministic=deterministic)
         return Acted(
             actions.reshape((-1, *(self.action_space.shape or ()))),
-            self.value_net(latent_vf),
+            None if latent_vf is None else self.value_net(latent_vf),
             distribution.log_prob(actions),
             memory,
         )
@@ -420,7 +428,9 @@ class GRUPolicy(ActorCriticPolicy):
         self, obs: TensorDict, deterministic: bool = False
     ) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
         """Actions, values and log-probabilities: :meth:`act` without the memory."""
-        return self.act(obs, deterministic)[:3]
+        actions, values, log_probs, _ = self.act(obs, deterministic)
+        assert values is not None
+        return actions, values, log_probs
 
     def evaluate_actions(  # type: ignore[override]
         self, obs: TensorDict, actions: th.Tensor
@@ -444,9 +454,12 @@ class GRUPolicy(ActorCriticPolicy):
 
     def predict_values(self, obs: TensorDict) -> th.Tensor:  # type: ignore[override]
         """The value of each row, ``(rows, 1)``."""
-        _, latent_vf, _ = self._unroll(obs, policy=False)
-        values: th.Tensor = self.value_net(latent_vf)
-        return values
+        return self.follow_values(obs)[0]
+
+    def follow_values(self, obs: TensorDict) -> tuple[th.Tensor, th.Tensor]:
+        """The value of each row, ``(rows, 1)``, and the memory, its value network's part new."""
+        _, latent_vf, memory = self._unroll(obs, policy=False)
+        return self.value_net(latent_vf), memory
 
     def predict(
         self,
