@@ -31,8 +31,6 @@ from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials, trials_like
 from rl2_sb3.trials.wrapper import lost_trials
 
-PIECE = 32_768
-"""Steps of a block that the value network goes over at once."""
 Self = TypeVar("Self", bound="TrialRollouts")
 
 
@@ -183,8 +181,8 @@ class TrialRollouts(SavedTraining):
         """
         buffer, policy = self.rollout_buffer, self.policy
         if not policy.shared:
-            pieces = max(1, buffer.n_envs * buffer.buffer_size // PIECE)
-            for columns in np.array_split(np.arange(buffer.n_envs), min(pieces, buffer.n_envs)):
+            pieces = -(-buffer.n_envs // max(1, self.batch_size // self.n_steps))
+            for columns in np.array_split(np.arange(buffer.n_envs), pieces):
                 values, memory = policy.follow_values(buffer.columns(columns).observations)
                 buffer.values[:, columns] = values.view(-1, len(columns)).cpu().numpy()
                 own = slice(policy.hidden_size, policy.memory_size - policy.kept)
@@ -194,7 +192,9 @@ class TrialRollouts(SavedTraining):
         buffer.values += shift
         for step, column, last in lost:
             obs: Any = {
-                key: np.concatenate([part[: step + 1, column], last[key][None]])
+                key: np.concatenate(
+                    [part[: step + 1, column], last[key].reshape(1, *part.shape[2:])]
+                )
                 for key, part in buffer.observations.items()
             }
             obs = obs_as_tensor(obs, self.device)

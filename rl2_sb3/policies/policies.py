@@ -364,7 +364,7 @@ class GRUPolicy(ActorCriticPolicy):
         latent_pi = latent_vf = None
         if policy or self.shared:
             latent_pi, pi_memory = self._run(self.mlp_extractor.policy, features, pi_memory, keep)
-            latent_vf = latent_pi
+            latent_vf = latent_pi if self.shared else None
         core = self.mlp_extractor.value
         if value and isinstance(core, SumsCore):
             if "features" in obs:

@@ -130,14 +130,22 @@ def test_a_lost_trial_has_the_value_of_what_would_have_come() -> None:
     lost: list[Any] = []
 
     class Note(BaseCallback):
+        """Runs the value network step by step."""
+
+        def _on_training_start(self) -> None:
+            self.memory = model.policy.initial_memory(1)
+
+        def value(self, obs: Any) -> float:
+            tensors = {key: th.as_tensor(part[None]) for key, part in obs.items()}
+            with th.no_grad():
+                value, self.memory = model.policy.follow_values({**tensors, "memory": self.memory})
+            return float(model.policy.value_in_rewards(value))
+
         def _on_step(self) -> bool:
+            self.value({key: part[0] for key, part in self.locals["obs"].items()})
             if self.locals["infos"][0]["TimeLimit.truncated"]:
                 obs = self.locals["infos"][0]["terminal_observation"]
-                tensors = {key: th.as_tensor(part[None]) for key, part in obs.items()}
-                tensors["memory"] = self.locals["acted"].memory
-                with th.no_grad():
-                    value = model.policy.predict_values(tensors)
-                lost.append(float(model.policy.value_in_rewards(value)))
+                lost.append(self.value(obs))
             return True
 
     _, callback = model._setup_learn(1, Note())
