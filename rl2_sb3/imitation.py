@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from rl2_sb3.algorithms import RL2PPO
+from rl2_sb3.algorithms.heap import reused_memory
 from rl2_sb3.algorithms.threads import take_threads
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.make import trial_length
@@ -178,7 +179,7 @@ def imitate(
         model._last_obs = model.env.reset()  # type: ignore[assignment]
     begin = model.num_timesteps // steps
     bar = tqdm(range(begin, batches), initial=begin, total=batches, disable=not progress)
-    with take_threads(model.learning_threads()):
+    with take_threads(model.learning_threads()), reused_memory():
         for number in bar:
             turn, part = divmod(number, parts)
             if part == 0 or number == begin:

@@ -22,6 +22,7 @@ from stable_baselines3.common.utils import explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecTransposeImage
 
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
+from rl2_sb3.algorithms.heap import reused_memory
 from rl2_sb3.algorithms.saving import SavedTraining
 from rl2_sb3.algorithms.threads import take_threads
 from rl2_sb3.algorithms.updates import Figures
@@ -112,7 +113,7 @@ class TrialRollouts(SavedTraining):
         name = tb_log_name or type(self).__name__
         if reset_num_timesteps:
             self.seconds = 0.0
-        with self.stopwatch(), take_threads(self.learning_threads()):
+        with self.stopwatch(), take_threads(self.learning_threads()), reused_memory():
             return super().learn(
                 total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
             )
