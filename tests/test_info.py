@@ -39,8 +39,8 @@ def test_it_tells_versions_processor_and_plugins(
     assert lines["Python"] == platform.python_version()
     assert lines["processor"].endswith(", 6 cores usable")
     assert th.backends.cpu.get_cpu_capability() in lines["processor features"]
-    assert facts["threads"] == {"torch": 1, "64 units": 1, "256 units": 6}
-    assert lines["threads"] == "torch 1; learning takes 1 for 64 units, 6 for 256 units"
+    assert facts["threads"] == {"torch": 1, "64 units": 1, "256 units": 4}
+    assert lines["threads"] == "torch 1; learning takes 1 for 64 units, 4 for 256 units"
     assert facts["plugins"][OURS]["task distributions"] == ["bandit", "tabular-mdp"]
     assert "ucb1" in facts["plugins"][OURS]["baselines"]
     assert "task distributions bandit, tabular-mdp; baselines" in lines[f"plugins of {OURS}"]

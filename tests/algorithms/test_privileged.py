@@ -56,15 +56,33 @@ def test_learning_is_from_expected_rewards(algorithm: type[Model]) -> None:
     assert set(np.unique(buffer.observations["reward"])) <= {0, 1}  # the agent's own are real
 
 
-@pytest.mark.parametrize("action_reward", [False, True])
-def test_the_value_depends_on_what_is_told_and_the_policy_does_not(action_reward: bool) -> None:
-    model = privileged_model(features_extractor_kwargs={"action_reward": action_reward})
-    batch = collect(model).columns(np.arange(6))
-    told = batch.observations["privileged"].requires_grad_()
+def evaluated(model: Model, prepared: bool) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+    """What a collected block tells, and the values and log-probabilities that may depend on it.
 
-    values, log_prob, _ = model.policy.evaluate_actions(
-        batch.observations, batch.actions.long().flatten()
-    )
+    :param prepared: as learning takes observations; else as they were collected
+    """
+    buffer = collect(model)
+    obs = {key: th.as_tensor(part).flatten(0, 1) for key, part in buffer.observations.items()}
+    told = obs["privileged"].requires_grad_()
+    obs["memory"] = buffer.memory
+    if prepared:
+        obs = model.policy.prepare(obs)
+        assert "observation" not in obs
+    actions = th.as_tensor(buffer.actions).long().flatten()
+    values, log_prob, _ = model.policy.evaluate_actions(obs, actions)
+    return told, values, log_prob
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("network", [{}, {"value_network": "sums"}])
+@pytest.mark.parametrize("action_reward", [False, True])
+def test_the_value_depends_on_what_is_told_and_the_policy_does_not(
+    action_reward: bool, network: dict[str, Any], prepared: bool
+) -> None:
+    features = {"action_reward": action_reward}
+    model = privileged_model(features_extractor_kwargs=features, **network)
+    told, values, log_prob = evaluated(model, prepared)
+
     (of_values,) = th.autograd.grad(values.sum(), told, retain_graph=True)
     assert (of_values.abs().sum(dim=0) > 0).all()
     (of_log_prob,) = th.autograd.grad(log_prob.sum(), told, allow_unused=True)
@@ -200,10 +218,8 @@ def test_who_tells_nothing_is_not_privileged() -> None:
         make_trials(lambda: gym.make("CartPole-v1"), privileged=True)
 
 
-def test_a_shared_network_sees_nothing_of_it() -> None:
-    model = privileged_model(shared=True)
-    batch = collect(model).columns(np.arange(6))
-    told = batch.observations["privileged"].requires_grad_()
-    values, _, _ = model.policy.evaluate_actions(batch.observations, batch.actions.long().flatten())
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_shared_network_sees_nothing_of_it(prepared: bool) -> None:
+    told, values, _ = evaluated(privileged_model(shared=True), prepared)
     (gradient,) = th.autograd.grad(values.sum(), told, allow_unused=True)
     assert gradient is None

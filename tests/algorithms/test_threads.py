@@ -10,20 +10,25 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from rl2_sb3 import RL2PPO, RL2TRPO, make_trials
 from rl2_sb3.algorithms import threads
-from rl2_sb3.algorithms.threads import sensible_threads, threads_for
+from rl2_sb3.algorithms.threads import Threads, sensible_threads, threads_for
 from rl2_sb3.baselines import Greedy
 from rl2_sb3.imitation import imitate
+from rl2_sb3.policies import native
 from tests.algorithms.collecting import Model
 from tests.envs import image_env
 
-BEFORE = 3
-"""Threads of the process."""
+BEFORE = Threads(torch=3, recurrence=0)
+"""Threads of the process; the recurrence takes torch's number."""
+
+
+def taken_now() -> Threads:
+    return Threads(th.get_num_threads(), native._threads.get())
 
 
 @pytest.fixture(autouse=True)
 def _three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = th.get_num_threads()
-    th.set_num_threads(BEFORE)
+    th.set_num_threads(BEFORE.torch)
     monkeypatch.setattr(threads, "MOST", 8)
     monkeypatch.setattr(threads, "processors", lambda: 4)
     yield
@@ -36,60 +41,67 @@ class Seen(BaseCallback):
     def __init__(self, error: Exception | None = None):
         super().__init__()
         self.error = error
-        self.collecting: set[int] = set()
-        self.training: set[int] = set()
+        self.collecting: set[Threads] = set()
+        self.training: set[Threads] = set()
 
     def _on_training_start(self) -> None:
         model: Any = self.model
         train = model.train
 
         def watched() -> None:
-            self.training.add(th.get_num_threads())
+            self.training.add(taken_now())
             train()
 
         model.train = watched
 
     def _on_step(self) -> bool:
-        self.collecting.add(th.get_num_threads())
+        self.collecting.add(taken_now())
         if self.error is not None:
             raise self.error
         return True
 
 
-def make_model(kind: Any = RL2PPO, units: int = 8, **options: Any) -> Any:
-    trials = make_trials("bandit", 4, 3, seed=0, arms=2)
+def make_model(kind: Any = RL2PPO, units: int = 8, columns: int = 4, **options: Any) -> Any:
+    trials = make_trials("bandit", columns, 3, seed=0, arms=2)
     return kind("GRUPolicy", trials, policy_kwargs={"hidden_size": units}, seed=0, **options)
 
 
 @pytest.mark.parametrize("kind", [RL2PPO, RL2TRPO])
 @pytest.mark.parametrize(
     ("options", "taken"),
-    [({}, 1), ({"threads": 2}, 2), ({"units": 256}, 4), ({"units": 256, "threads": 1}, 1)],
+    [
+        ({}, (1, 1)),
+        ({"threads": 2}, (2, 2)),
+        ({"units": 256, "columns": 64}, (1, 1)),  # minibatches of 16 columns
+        ({"units": 256, "columns": 64, "batch_size": 64 * 3}, (1, 2)),
+        ({"units": 256, "columns": 64, "batch_size": 64 * 3, "threads": 1}, (1, 1)),
+    ],
 )
 def test_learning_takes_them_and_gives_them_back(
-    kind: type[Model], options: dict[str, Any], taken: int
+    kind: type[Model], options: dict[str, Any], taken: tuple[int, int]
 ) -> None:
     model, seen = make_model(kind, **options), Seen()
-    model.learn(12, seen)
+    model.learn(1, seen)
     assert seen.collecting == seen.training == {taken}
-    assert th.get_num_threads() == BEFORE
+    assert taken_now() == BEFORE
 
 
 def test_they_are_given_back_after_an_exception() -> None:
     seen = Seen(KeyError("of the callback"))
     with pytest.raises(KeyError, match="of the callback"):
         make_model().learn(12, seen)
-    assert seen.collecting == {1}
-    assert th.get_num_threads() == BEFORE
+    assert seen.collecting == {(1, 1)}
+    assert taken_now() == BEFORE
 
 
 @pytest.mark.parametrize(
     ("cores", "units", "columns", "convolutions", "expected"),
     [
-        *((2, 1, 500, False, 1), (2, 128, 500, False, 1), (2, 256, 500, False, 2)),
-        *((6, 1024, 500, False, 6), (64, 256, 500, False, 8), (64, 256, 100, False, 3)),
-        *((2, 256, 63, False, 1), (2, 256, 8, False, 1), (2, 256, 64, False, 2)),
-        *((6, 8, 1, True, 6), (64, 8, 1, True, 8), (1, 256, 1, True, 1)),
+        *((2, 1, 500, False, (1, 1)), (2, 255, 500, False, (1, 1))),
+        *((2, 256, 500, False, (1, 2)), (6, 1024, 500, False, (1, 6))),
+        *((64, 256, 500, False, (1, 8)), (64, 256, 100, False, (1, 3))),
+        *((2, 256, 63, False, (1, 1)), (2, 256, 8, False, (1, 1)), (2, 256, 64, False, (1, 2))),
+        *((6, 8, 1, True, (6, 6)), (64, 8, 1, True, (8, 8)), (1, 256, 1, True, (1, 1))),
     ],
 )
 def test_the_rule(
@@ -97,7 +109,7 @@ def test_the_rule(
     units: int,
     columns: int,
     convolutions: bool,
-    expected: int,
+    expected: tuple[int, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(threads, "processors", lambda: cores)
@@ -107,21 +119,23 @@ def test_the_rule(
 @pytest.mark.parametrize(
     ("network", "expected"),
     [
-        *(({}, 1), ({"hidden_size": 256}, 4), ({"value_network": "sums"}, 1)),
-        *(({"layers_before": [256]}, 4), ({"layers_after": [16, 256]}, 4)),
+        ({}, 1),
+        ({"hidden_size": 256}, 4),
+        ({"value_network": "sums"}, 1),
+        ({"layers_before": [512], "layers_after": [512]}, 1),
     ],
 )
-def test_the_widest_layer_counts(network: dict[str, Any], expected: int) -> None:
+def test_the_recurrence_alone_counts(network: dict[str, Any], expected: int) -> None:
     trials = make_trials("bandit", 2, 2)
     model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8, **network})
-    assert sensible_threads(model.policy, 500) == expected
+    assert sensible_threads(model.policy, 500) == (1, expected)
 
 
 @pytest.mark.parametrize(("policy", "expected"), [("GRUPolicy", 1), ("CnnGRUPolicy", 4)])
 def test_convolutions_are_large(policy: str, expected: int) -> None:
     trials = make_trials(image_env, 1, 2)
     model = RL2PPO(policy, trials, n_steps=4, policy_kwargs={"hidden_size": 8})
-    assert sensible_threads(model.policy, 500) == expected
+    assert sensible_threads(model.policy, 500) == (expected, expected)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "2"])
@@ -143,7 +157,7 @@ def test_they_are_saved_and_can_be_changed(tmp_path: Path) -> None:
     for given, expected in (({}, 2), ({"threads": 4}, 4), ({"threads": None}, 1)):
         model, seen = RL2PPO.load(tmp_path / "model", trials, **given), Seen()
         model.learn(12, seen)
-        assert seen.collecting == {expected}
+        assert seen.collecting == {(expected, expected)}
 
 
 @pytest.mark.parametrize("kind", [RL2PPO, RL2TRPO])
@@ -152,29 +166,29 @@ def test_a_checkpoint_from_before_there_was_a_choice(kind: type[Model], tmp_path
     model = kind.load(tmp_path / "model", make_trials("bandit", 4, 3, arms=2), force_reset=False)
     seen = Seen()
     model.learn(12, seen)
-    assert seen.collecting == {1}
+    assert seen.collecting == {(1, 1)}
 
 
 @pytest.mark.parametrize(("given", "taken"), [(None, 1), (2, 2)])
 def test_imitation_takes_them_and_gives_them_back(given: int | None, taken: int) -> None:
     class Watched(Greedy):
-        seen: set[int] = set()  # noqa: RUF012
+        seen: set[Threads] = set()  # noqa: RUF012
 
         def action_probabilities(self, *args: Any) -> Any:
-            self.seen.add(th.get_num_threads())
+            self.seen.add(taken_now())
             return super().action_probabilities(*args)
 
     model, teacher = make_model(threads=given), Watched(arms=2)
     model.learn(1)  # it has a logger then
     imitate(model, teacher, batches=2, progress=False)
-    assert teacher.seen == {taken}
-    assert th.get_num_threads() == BEFORE
+    assert teacher.seen == {(taken, taken)}
+    assert taken_now() == BEFORE
 
     def fail() -> None:
-        teacher.seen = {th.get_num_threads()}
+        teacher.seen = {taken_now()}
         raise KeyError("of the callback")
 
     with pytest.raises(KeyError, match="of the callback"):
         imitate(model, teacher, batches=4, on_round=fail, progress=False)
-    assert teacher.seen == {taken}
-    assert th.get_num_threads() == BEFORE
+    assert teacher.seen == {(taken, taken)}
+    assert taken_now() == BEFORE

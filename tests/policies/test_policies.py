@@ -193,32 +193,33 @@ def test_weight_norm_begins_as_the_same_function(kind: type[GRUPolicy]) -> None:
 
 
 def test_sums_run_through_a_trial_and_begin_anew_with_the_next() -> None:
-    core = SumsCore(inputs=2, activation=nn.ReLU)
     x = th.tensor([[1.0, -2.0], [0.5, 0.0], [3.0, 1.0]])  # three steps of one column
-    seen: list[th.Tensor] = []
-    core.after.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    before, keep = th.tensor([[10.0, 0.0]]), th.ones(3, 1, 1)
 
-    _, last = core(x, th.tensor([[10.0, 0.0]]), None)
+    seen, last = SumsCore.see(x, before, keep)
     sums = th.tensor([[11.0, -2.0], [11.5, -2.0], [14.5, -1.0]])
-    th.testing.assert_close(seen[0], th.cat([x, sums.sign() * (1 + sums.abs()).log()], dim=1))
+    th.testing.assert_close(seen, th.cat([x, sums.sign() * (1 + sums.abs()).log()], dim=1))
     assert last.tolist() == [[14.5, -1.0]]
 
-    _, last = core(x, th.tensor([[10.0, 0.0]]), th.tensor([1.0, 1.0, 0.0]).view(3, 1, 1))
+    keep[2] = 0
+    seen, last = SumsCore.see(x, before, keep)
+    sums[2] = x[2]
+    th.testing.assert_close(seen, th.cat([x, sums.sign() * (1 + sums.abs()).log()], dim=1))
     assert last.tolist() == [[3.0, 1.0]]
 
 
 def test_layers_after_the_memory_see_the_features_with_skip() -> None:
-    plain, skipping = (
-        RecurrentCore(3, [], [4], nn.Tanh, 5, "tanh", "fp32", skip) for skip in (False, True)
-    )
     features, h = th.randn(6, 3), th.zeros(2, 5)
-    seen: list[th.Tensor] = []
-    skipping.after.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    skipping(features, h, None)
-    assert seen[0].shape == (6, 5 + 3)
-    assert (seen[0][:, 5:] == features).all()
-    assert plain.after[0].in_features == 5
-    assert RecurrentCore(3, [], [], nn.Tanh, 5, "tanh", "fp32", skip=True).outputs == 8
+    plain, skipping, bare = (
+        RecurrentCore(3, [], after, nn.Tanh, 5, "tanh", "fp32", skip)
+        for after, skip in (([4, 2], False), ([4, 2], True), ([], True))
+    )
+    for core, seen in ((plain, 5), (skipping, 5 + 3), (bare, 5 + 3)):
+        states = core.gru(features.view(3, 2, 3), h).flatten(0, 1)
+        expected = core.after(th.cat([states, features], dim=1)[:, :seen])
+        th.testing.assert_close(core(features, h, None)[0], expected)
+        assert expected.shape[1] == core.outputs
+    assert bare.outputs == 8
 
 
 def test_weights_are_xavier_and_biases_zero() -> None:
