@@ -175,6 +175,7 @@ def imitate(
     steps = demonstrations.length * size
     policy = model.policy
     policy.set_training_mode(True)
+    parameters = list(policy.parameters())
     if model._last_obs is None:
         model._last_obs = model.env.reset()  # type: ignore[assignment]
     begin = model.num_timesteps // steps
@@ -192,17 +193,21 @@ def imitate(
             obs = {key: rows(value, model.device) for key, value in batch.observations.items()}
             obs["memory"] = policy.initial_memory(size)
             teacher_chances = rows(batch.probabilities, model.device).float()
-            values, log_chances = _evaluate(model, obs)
+            values, _ = policy.evaluate(obs)
+            log_chances = _distribution(policy).logits
             cross_entropy = -(teacher_chances * log_chances).sum(dim=1).mean()
             value_loss = F.mse_loss(values.flatten(), target)
             for group in policy.optimizer.param_groups:
                 group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * number / batches))
-            policy.optimizer.zero_grad()
-            cost = (log_chances.exp() * rows(batch.costs, model.device).float()).sum(dim=1).mean()
-            policy_loss = (1 - cost_weight) * cross_entropy + cost_weight * cost
+            policy_loss = (1 - cost_weight) * cross_entropy
+            if cost_weight:
+                costs = rows(batch.costs, model.device).float()
+                cost = (log_chances.exp() * costs).sum(dim=1).mean()
+                policy_loss = policy_loss + cost_weight * cost
             loss = policy_loss + model.vf_coef * value_loss
+            policy.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(policy.parameters(), model.max_grad_norm)
+            nn.utils.clip_grad_norm_(parameters, model.max_grad_norm)
             policy.optimizer.step()
             model.num_timesteps += steps
             entropy = th.special.entr(teacher_chances).sum(dim=1).mean()
@@ -296,13 +301,6 @@ def returns_to_go(rewards: NDArray[np.floating], gamma: float) -> NDArray[np.flo
         following = rewards[t] + gamma * following
         returns[t] = following
     return returns
-
-
-def _evaluate(model: RL2PPO, obs: dict[str, th.Tensor]) -> tuple[th.Tensor, th.Tensor]:
-    """Values and all actions' log-probabilities, for each row."""
-    actions = th.zeros(len(obs["start"]), device=model.device)
-    values, _, _ = model.policy.evaluate_actions(obs, actions)
-    return values, _distribution(model.policy).logits
 
 
 def _distribution(policy: GRUPolicy) -> Categorical:

@@ -432,10 +432,11 @@ class GRUPolicy(ActorCriticPolicy):
         assert values is not None
         return actions, values, log_probs
 
-    def evaluate_actions(  # type: ignore[override]
-        self, obs: TensorDict, actions: th.Tensor
-    ) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
-        """Values, log-probabilities and entropies of a block's actions; axis 0 the row."""
+    def evaluate(self, obs: TensorDict) -> tuple[th.Tensor, Distribution]:
+        """Values ``(rows, 1)`` and distributions of a block's actions.
+
+        With ``prediction_coef`` the values' backward pass adds the gradient of that loss.
+        """
         latent_pi, latent_vf, _ = self._unroll(obs)
         assert latent_pi is not None
         distribution = self._get_action_dist_from_latent(latent_pi)
@@ -444,6 +445,13 @@ class GRUPolicy(ActorCriticPolicy):
             loss = F.mse_loss(self.prediction_net(latent_pi), obs[PRIVILEGED])
             self.prediction_loss = loss.item()
             values = _WithLoss.apply(values, self.prediction_coef * loss)  # type: ignore[no-untyped-call]
+        return values, distribution
+
+    def evaluate_actions(  # type: ignore[override]
+        self, obs: TensorDict, actions: th.Tensor
+    ) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
+        """Values, log-probabilities and entropies of a block's actions; axis 0 the row."""
+        values, distribution = self.evaluate(obs)
         return values, distribution.log_prob(actions), distribution.entropy()
 
     def get_distribution(self, obs: TensorDict) -> Distribution:  # type: ignore[override]
