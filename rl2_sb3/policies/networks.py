@@ -118,7 +118,7 @@ class SumsCore(nn.Module):
         """Outputs ``(steps * columns, outputs)`` for what :meth:`see` gave."""
         with dense_products(seen.device, self.precision):
             outputs: th.Tensor = self.after(seen)
-        return outputs.to(seen.dtype)
+        return outputs.float()
 
 
 class Cores(nn.Module):

@@ -27,7 +27,7 @@ from torch.nn.utils.parametrizations import weight_norm as add_weight_norm
 
 from rl2_sb3.policies.distributions import unchecked
 from rl2_sb3.policies.features import LAST, TrialCNN, TrialFeatures
-from rl2_sb3.policies.gru import Candidate, Precision, dense_products
+from rl2_sb3.policies.gru import Candidate, Precision, dense_products, has_bf16
 from rl2_sb3.policies.networks import Cores, RecurrentCore, SumsCore
 from rl2_sb3.trials.spaces import OBSERVATION, PRIVILEGED, is_trial_space
 
@@ -324,6 +324,8 @@ class GRUPolicy(ActorCriticPolicy):
                 value_features, sums * keep[0], keep
             )
             prepared["last_sums"] = sums
+            if self.network["precision"] == "bf16" and has_bf16(self.device):
+                value_features = value_features.bfloat16()  # as the layers would, each time
         return {**prepared, "features": features, "value_features": value_features}
 
     def features_extractor_parameters(self) -> Iterator[nn.Parameter]:
