@@ -3,8 +3,8 @@
 Rounds of what is compared take turns, so that a noisy machine troubles all alike; each figure is a
 median over rounds, a ratio one over the ratios of each round. A first round, with one epoch, warms
 up and does not count. The earlier commit is installed from this repository's history into a
-folder of its own, and runs in a process of its own (benchmarks/reference.py, worker.py); what is
-timed stands in benchmarks/workloads.py, what is compared with what in rows.py.
+folder of its own (benchmarks/reference.py), and each case runs in a process of its own (worker.py).
+What is timed stands in benchmarks/workloads.py, what is compared with what in rows.py.
 
     python -m benchmarks.throughput --csv results/throughput.csv --readme README.md
     python -m benchmarks.throughput --only a b demo --rounds 5
@@ -78,17 +78,23 @@ class Bench:
         self.rounds = Rounds(config.threads)
         self.failed: dict[str, str] = {}
         """What failed, and its error."""
-        self._workers: dict[tuple[str, int], Worker] = {}
+        self._workers: dict[Case, Worker] = {}
 
     def worker(self, case: Case) -> Worker:
-        key = case.version, case.threads or self.config.threads
-        if key not in self._workers or not self._workers[key].lives:
-            self._workers[key] = self._start(*key)
-        return self._workers[key]
+        """The process of a case alone.
 
-    def _start(self, version: str, threads: int) -> Worker:
-        config = self.config
-        return Worker(self.folders[version], threads, config.device, config.clock)
+        Memory that a process has freed spares it page faults, so no two cases share one.
+        """
+        if case not in self._workers:
+            config, threads = self.config, case.threads or self.config.threads
+            folder = self.folders[case.version]
+            self._workers[case] = Worker(folder, threads, config.device, config.clock)
+        return self._workers[case]
+
+    def end_workers(self) -> None:
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()
 
     @contextmanager
     def noting_failures(self, what: str) -> Iterator[None]:
@@ -114,10 +120,9 @@ class Bench:
                     answer = self.worker(case).ask("round", case.workload, case.precision)
                     self.rounds.of(case).append(answer)
             for precision, flops in self.rounds.flops.items() if products else ():
-                flops.append(self.worker(B).ask("product", "", precision)["flops"])
-        for worker in self._workers.values():
-            if worker.lives:
-                worker.ask("drop")
+                product = Case("", precision)
+                flops.append(self.worker(product).ask("product", "", precision)["flops"])
+        self.end_workers()
 
     def time_parts(self) -> None:
         """Where the time of (b) goes."""
@@ -125,14 +130,14 @@ class Bench:
             self.tell(turn, PARTS)
             answer = self.worker(B).ask("parts", B.workload, B.precision)
             self.rounds.parts.append(answer)
+        self.end_workers()
 
     def measure_memory(self) -> None:
         """The peak of a process that does nothing else."""
         for precision in self.rounds.flops:
             self.tell(self.config.rounds, f"{MEMORY} {precision}")
-            worker = self._start("present", self.config.threads)
+            worker = self.worker(Case(MEMORY, precision))
             peak = worker.ask("memory", "", precision)["KiB"] / 2**20
-            worker.close()
             self.rounds.memory[precision] = peak
             if peak > MOST_MEMORY:
                 raise RuntimeError(f"{peak:.2f} GiB in {precision}: {MOST_MEMORY} is the most.")
@@ -156,8 +161,7 @@ class Bench:
             if name in names:
                 with self.noting_failures(name):
                     measure()
-        for worker in self._workers.values():
-            worker.close()
+        self.end_workers()
         print(file=sys.stderr)
 
 

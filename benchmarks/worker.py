@@ -8,14 +8,12 @@ take turns::
 
 ``do`` is one of ``round``, which makes and warms up what it has not timed before; ``parts``, for
 where the time of a round goes; ``product``, for operations per second; ``memory``, for a process
-that does nothing else; ``drop``, which forgets all workloads. What fails answers
-``{"error": ...}``.
+that does nothing else. What fails answers ``{"error": ...}``.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import subprocess
@@ -40,7 +38,7 @@ Answer = dict[str, Any]
 
 
 class Server:
-    """The process's end: keeps what it has made until it is told to drop it."""
+    """The process's end."""
 
     def __init__(self, device: str, clock: str):
         self.device, self.now = device, CLOCKS[clock]
@@ -62,11 +60,7 @@ class Server:
             return {"flops": peak_flops(precision, self.device, self.now)}
         if do == "memory":
             return {"KiB": peak_memory(precision, self.device)}
-        if do == "drop":
-            self.made.clear()
-            gc.collect()
-            return {}
-        raise ValueError(f"do={do!r}: use round, parts, product, memory or drop.")
+        raise ValueError(f"do={do!r}: use round, parts, product or memory.")
 
 
 def serve(threads: int, device: str, clock: str) -> None:
@@ -129,10 +123,6 @@ class Worker:
             raise RuntimeError(f"The process ended with status {self._process.wait()}.")
         answer: Answer = json.loads(line)
         return answer
-
-    @property
-    def lives(self) -> bool:
-        return self._process.poll() is None
 
     def close(self) -> None:
         """Let the process end."""

@@ -41,8 +41,6 @@ def test_a_round_has_its_steps_and_parts(workload: str) -> None:
         assert timed["collecting"] + timed["training"] <= timed["both"] + 1e-9
     [made] = server.made.values()
     assert made.model.policy.network["precision"] == "fp32"
-    assert server.answer("drop") == {}
-    assert not server.made
 
 
 @pytest.mark.usefixtures("tiny")
@@ -77,7 +75,6 @@ def test_a_worker_answers_and_goes_on_after_an_error() -> None:
     worker._process.kill()
     with pytest.raises(RuntimeError, match="ended with status -9"):
         worker.ask("product")
-    assert not worker.lives
     worker.close()
 
 
