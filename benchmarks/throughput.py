@@ -1,203 +1,211 @@
-"""Steps per second of RL² here, beside sb3-contrib's RecurrentPPO, in one run.
+"""Steps per second of RL² here, beside RecurrentPPO and beside an earlier commit, in one run.
 
-Bandit of 10 arms and 100 pulls, 500 trials a rollout, 256 units, one network for policy and value,
-5 epochs, minibatches of 125 trials:
+Rounds of what is compared take turns, so that a noisy machine troubles all alike; each figure is a
+median over rounds, a ratio one over the ratios of each round. A first round, with one epoch, warms
+up and does not count. The earlier commit is installed from this repository's history into a
+folder of its own (benchmarks/reference.py), and each case runs in a process of its own (worker.py).
+What is timed stands in benchmarks/workloads.py, what is compared with what in rows.py.
 
-(a) RL2PPO in fp32, (b) RL2PPO in bf16, (c) RecurrentPPO with the same sizes, (d) RecurrentPPO with
-its defaults (and 8 environments: with 500, one of its updates takes minutes).
+    python -m benchmarks.throughput --csv results/throughput.csv --readme README.md
+    python -m benchmarks.throughput --only a b demo --rounds 5
 
-The four take turns, so that a noisy machine troubles all of them; medians over the rounds. The
-arithmetic limit is what the fastest matrix product measured in the same run would allow: 3 * 256 *
-(256 + inputs) multiplications and additions forward, twice that backward.
-
-    python benchmarks/throughput.py [--rounds 3] [--threads 1] [--csv results/throughput.csv]
+The arithmetic limit is what the fastest matrix product measured in the same run would allow.
 """
 
 from __future__ import annotations
 
-import csv
-import resource
-import subprocess
 import sys
-import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Literal
 
 import torch as th
 import tyro
-from sb3_contrib import RecurrentPPO
 
-from rl2_sb3 import RL2PPO, make_trials
-from rl2_sb3.provenance import hardware
+from benchmarks.reference import ROOT, cache_folder, install, resolve
+from benchmarks.rows import (
+    CHOICES,
+    FAMILIES,
+    LIMIT,
+    MEMORY,
+    PARTS,
+    PHASES,
+    SELDOM,
+    B,
+    Case,
+    Rounds,
+    cases_for,
+)
+from benchmarks.tables import Origin, document, processor, write_csv
+from benchmarks.worker import Worker
+from rl2_sb3.provenance import version
+from rl2_sb3.registry import TASKS
+from rl2_sb3.reports.words import replace_between
 
-ARMS, PULLS, TRIALS, EPOCHS, MINIBATCH, UNITS = 10, 100, 500, 5, 125, 256
-SIZES: dict[str, Any] = {"n_steps": PULLS, "batch_size": MINIBATCH * PULLS, "n_epochs": EPOCHS}
-Model = RL2PPO | RecurrentPPO
+MOST_MEMORY = 1.5
+"""GiB, with 250 000 steps a rollout."""
 
 
 @dataclass(kw_only=True)
 class Throughput:
-    """Measure steps per second beside sb3-contrib's RecurrentPPO."""
+    """Measure steps per second beside sb3-contrib's RecurrentPPO and an earlier commit."""
 
     rounds: int = 3
     """Turns that each takes; the medians are printed."""
     threads: int = 1
     """Processor threads, for all alike."""
-    device: str = "cpu"
-    """cpu or cuda."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """What all run on."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """What seconds are: cpu, of the processor, on a machine that other programs keep busy."""
+    reference: str | None = "c0b4d92"
+    """The earlier commit; None leaves it out."""
+    only: tuple[str, ...] = ()
+    """Names of rows, by default all."""
     csv: Path | None = None
-    """File to write the table to."""
-    memory_only: bool = False
-    """Only run one iteration of 2500 trials and print the peak memory."""
+    """File to write every figure to."""
+    readme: Path | None = None
+    """File whose text between <!-- speed --> and <!-- /speed --> is replaced by the tables."""
 
 
-def make_models(device: str, threads: int) -> dict[str, Model]:
-    """The four, each with environments of its own."""
+class Bench:
+    """The processes, started when they are first needed, and what they measured."""
 
-    def rl2(precision: str, trials: int = TRIALS) -> RL2PPO:
-        network = {"hidden_size": UNITS, "shared": True, "precision": precision}
-        env = make_trials("bandit", trials, PULLS, seed=0, arms=ARMS)
-        return RL2PPO(
-            "GRUPolicy",
-            env,
-            **SIZES,
-            policy_kwargs=network,
-            seed=0,
-            device=device,
-            threads=threads,
-        )
+    def __init__(self, config: Throughput, folders: dict[str, Path]):
+        self.config, self.folders = config, folders
+        self.rounds = Rounds(config.threads)
+        self.failed: dict[str, str] = {}
+        """What failed, and its error."""
+        self._workers: dict[Case, Worker] = {}
 
-    lstm = {
-        "lstm_hidden_size": UNITS,
-        "shared_lstm": True,
-        "enable_critic_lstm": False,
-        "net_arch": [],
-    }
-    same = make_trials("bandit", TRIALS, PULLS, seed=0, arms=ARMS)
-    few = make_trials("bandit", 8, PULLS, seed=0, arms=ARMS)
-    name = "MultiInputLstmPolicy"
-    return {
-        "(a) RL2PPO, fp32": rl2("fp32"),
-        "(b) RL2PPO, bf16": rl2("bf16"),
-        "(c) RecurrentPPO, same sizes": RecurrentPPO(
-            name, same, **SIZES, policy_kwargs=lstm, seed=0, device=device
-        ),
-        "(d) RecurrentPPO, defaults": RecurrentPPO(name, few, seed=0, device=device),
-        "RL2PPO, fp32, 2500 trials": rl2("fp32", 2500),
-    }
+    def worker(self, case: Case) -> Worker:
+        """The process of a case alone.
 
+        Memory that a process has freed spares it page faults, so no two cases share one.
+        """
+        if case not in self._workers:
+            config, threads = self.config, case.threads or self.config.threads
+            folder = self.folders[case.version]
+            self._workers[case] = Worker(folder, threads, config.device, config.clock)
+        return self._workers[case]
 
-def time_phases(model: Model) -> dict[str, list[float]]:
-    """Let the model note the seconds of each rollout and each update."""
-    seconds: dict[str, list[float]] = {"collect": [], "train": []}
+    def end_workers(self) -> None:
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()
 
-    def timed(phase: str, function: Any) -> Any:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            begin = time.perf_counter()
-            result = function(*args, **kwargs)
-            if model.device.type == "cuda":
-                th.cuda.synchronize()
-            seconds[phase].append(time.perf_counter() - begin)
-            return result
+    @contextmanager
+    def noting_failures(self, what: str) -> Iterator[None]:
+        """Let the others go on where one fails."""
+        try:
+            yield
+        except RuntimeError as error:
+            print(f"\n{what} failed: {error}", file=sys.stderr)
+            self.failed[what] = str(error)
 
-        return call
+    def tell(self, turn: int, what: str) -> None:
+        print(f"\rround {turn} of {self.config.rounds}: {what:60}", end="", file=sys.stderr)
 
-    for phase, name in (("collect", "collect_rollouts"), ("train", "train")):
-        setattr(model, name, timed(phase, getattr(model, name)))
-    return seconds
+    def time_cases(self, cases: list[Case], products: bool) -> None:
+        """Rounds of the cases of a family, taking turns, and of matrix products."""
+        for turn in range(1, self.config.rounds + 1):
+            for case in cases if turn % 2 else reversed(cases):  # the machine may slow down
+                name = " ".join(str(part) for part in case if part)
+                if (turn - 1) % SELDOM.get(case.workload, 1) or name in self.failed:
+                    continue
+                self.tell(turn, name)
+                with self.noting_failures(name):
+                    answer = self.worker(case).ask("round", case.workload, case.precision)
+                    self.rounds.of(case).append(answer)
+            for precision, flops in self.rounds.flops.items() if products else ():
+                product = Case("", precision)
+                flops.append(self.worker(product).ask("product", "", precision)["flops"])
+        self.end_workers()
 
+    def time_parts(self) -> None:
+        """Where the time of (b) goes."""
+        for turn in range(1, self.config.rounds + 1):
+            self.tell(turn, PARTS)
+            answer = self.worker(B).ask("parts", B.workload, B.precision)
+            self.rounds.parts.append(answer)
+        self.end_workers()
 
-def peak_flops(precision: th.dtype, device: str) -> float:
-    """Operations per second of the fastest matrix product of the recurrence's shape."""
-    best = 0.0
-    for rows in (MINIBATCH, TRIALS, 5 * TRIALS):
-        left = th.randn(rows, UNITS, device=device, dtype=precision)
-        right = th.randn(UNITS, 3 * UNITS, device=device, dtype=precision)
-        for _ in range(5):
-            begin = time.perf_counter()
-            for _ in range(10):
-                left @ right
-            if device == "cuda":
-                th.cuda.synchronize()
-            seconds = (time.perf_counter() - begin) / 10
-            best = max(best, 2 * rows * UNITS * 3 * UNITS / seconds)
-    return best
+    def measure_memory(self) -> None:
+        """The peak of a process that does nothing else."""
+        for precision in self.rounds.flops:
+            self.tell(self.config.rounds, f"{MEMORY} {precision}")
+            worker = self.worker(Case(MEMORY, precision))
+            peak = worker.ask("memory", "", precision)["KiB"] / 2**20
+            self.rounds.memory[precision] = peak
+            if peak > MOST_MEMORY:
+                raise RuntimeError(f"{peak:.2f} GiB in {precision}: {MOST_MEMORY} is the most.")
 
-
-def limit(peak: float, inputs: int) -> float:
-    """Steps per second that arithmetic alone would allow, collecting and training."""
-    forward = 2 * 3 * UNITS * (UNITS + inputs)
-    return peak / (forward + EPOCHS * 3 * forward)
+    def run(self, names: list[str]) -> None:
+        """Measure all that the rows need."""
+        cases = [case for case in cases_for(names) if case.version in self.folders]
+        own: dict[Case, None] = {}  # each once, where it does not matter who named its threads
+        for case in cases:
+            own[case._replace(threads=case.threads or self.config.threads)] = None
+        limit = PHASES in names or LIMIT in names
+        for family in FAMILIES:
+            chosen = [case for case in own if case.workload in family]
+            if chosen:
+                self.time_cases(chosen, limit and B.workload in family)
+        alone: list[tuple[str, Callable[[], None]]] = [
+            (PARTS, self.time_parts),
+            (MEMORY, self.measure_memory),
+        ]
+        for name, measure in alone:
+            if name in names:
+                with self.noting_failures(name):
+                    measure()
+        self.end_workers()
+        print(file=sys.stderr)
 
 
 def main() -> None:
-    """Measure and print the table."""
-    config = tyro.cli(Throughput, description=Throughput.__doc__)
-    th.set_num_threads(config.threads)
-    if config.memory_only:
-        model = make_models(config.device, config.threads)["RL2PPO, fp32, 2500 trials"]
-        model.learn(2 * 2500 * PULLS)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        return
-    models = make_models(config.device, config.threads)
-    large = models["RL2PPO, fp32, 2500 trials"]
-    large.train = lambda: None  # type: ignore[method-assign]  # only its collecting is of interest
-    seconds = {name: time_phases(model) for name, model in models.items()}
-    peaks: dict[th.dtype, list[float]] = {th.float32: [], th.bfloat16: []}
-    for turn in range(config.rounds + 1):  # the first warms up
-        for name, model in models.items():
-            print(f"\rround {turn} of {config.rounds}: {name:30}", end="", file=sys.stderr)
-            model.learn(model.n_steps * model.n_envs)
-        for dtype, measured in peaks.items():
-            measured.append(peak_flops(dtype, config.device))
-    print(file=sys.stderr)
-    rows = []
-    for name, model in models.items():
-        steps = model.n_steps * model.n_envs
-        collect, train = (median(seconds[name][phase][1:]) for phase in ("collect", "train"))
-        both = steps / (collect + train)
-        if model is large:
-            rows.append([name, f"{steps / collect:.0f}", "", "", ""])
-            continue
-        share = ""
-        if name.startswith(("(a)", "(b)")):
-            # A CPU without bf16 arithmetic multiplies the rounded factors in fp32.
-            peak = max(peaks[th.float32] + ([] if "fp32" in name else peaks[th.bfloat16]))
-            share = f"{both / limit(peak, ARMS + 3):.0%}"
-        rows.append([name, f"{steps / collect:.0f}", f"{steps / train:.0f}", f"{both:.0f}", share])
-    base = float(rows[2][3])
-    for row in rows:
-        row.append(f"{float(row[3]) / base:.2f}" if row[3] else "")
-    show(rows, peaks, models, config)
-
-
-def show(
-    rows: list[list[str]],
-    peaks: dict[th.dtype, list[float]],
-    models: dict[str, Model],
-    config: Throughput,
-) -> None:
-    """Print the table as Markdown, and write it where asked to."""
-    heading = ["", "collecting", "training", "both", "of the limit", "ratio to (c)"]
-    print("| " + " | ".join(heading) + " |\n|---|" + "--:|" * (len(heading) - 1))
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
-    machine = hardware(next(iter(models.values())).device, config.threads)
-    fp32, bf16 = (max(measured) / 1e9 for measured in peaks.values())
-    print(f"\n{machine}, fastest product: {fp32:.0f} GFLOP/s in fp32, {bf16:.0f} in bf16")
-    command = [sys.executable, __file__, "--memory-only", "--device", config.device]
-    peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    print(f"Peak memory with 250 000 steps a rollout: {peak / 2**20:.2f} GiB")
+    """Measure, print the tables, and write them where asked to."""
+    config = tyro.cli(Throughput, description=__doc__)
+    names = list(config.only or CHOICES)
+    if unknown := sorted(set(names) - set(CHOICES)):
+        sys.exit(f"--only {' '.join(unknown)}: the rows are {', '.join(CHOICES)}.")
+    if config.readme is not None and config.only:
+        sys.exit("--readme shows all rows: leave --only out.")
+    if "raycast-maze" not in TASKS and "maze" in names:
+        names.remove("maze")
+        print("Without the row maze: rl2-vizdoom is not installed.", file=sys.stderr)
+    if config.device != "cpu" and PARTS in names:
+        names.remove(PARTS)
+        print("Without the row parts: its timers are for the CPU.", file=sys.stderr)
+    if config.clock == "cpu" and "threads" in names:
+        names.remove("threads")
+        print("Without the row threads: it needs --clock wall.", file=sys.stderr)
+    folders, commits = {"present": ROOT}, {"present": version()}
+    commit = config.reference and resolve(config.reference)
+    if commit:
+        folders["reference"] = install(commit, cache_folder())
+        commits["reference"] = commit[:7]
+    elif config.reference:
+        print(
+            f"Without the ratios to {config.reference}: the history here does not have it.",
+            file=sys.stderr,
+        )
+    bench = Bench(config, folders)
+    bench.run(names)
+    hardware = th.cuda.get_device_name() if config.device == "cuda" else processor()
+    if config.clock == "cpu":
+        hardware += ", seconds of the processor"
+    origin = Origin(hardware, commits, config.threads)
+    text = document(bench.rounds, names, origin)
+    print(text)
     if config.csv is not None:
-        config.csv.parent.mkdir(parents=True, exist_ok=True)
-        with config.csv.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(
-                ["algorithm", *(name.replace(" ", "_") for name in heading[1:]), "hardware"]
-            )
-            writer.writerows([*row, machine] for row in rows)
+        write_csv(config.csv, bench.rounds, names, origin)
+    if config.readme is not None:
+        replace_between(config.readme, "speed", f"{text}\n")
+    if bench.failed:
+        sys.exit(f"Failed: {', '.join(bench.failed)}.")
 
 
 if __name__ == "__main__":
