@@ -38,20 +38,24 @@ class Loss(NamedTuple):
             advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         log_ratio = log_prob - batch.old_log_prob
         ratio = log_ratio.exp()
-        clipped = ratio.clamp(1 - self.clip_range, 1 + self.clip_range)
-        policy_loss = -th.min(advantages * ratio, advantages * clipped).mean()
+        with th.no_grad():
+            clipped = ratio.clamp(1 - self.clip_range, 1 + self.clip_range)
+            surrogate = th.min(advantages * ratio, advantages * clipped)
+            # Where the clipped one is the smaller, the surrogate has no slope.
+            slope = advantages * (surrogate == advantages * ratio)
+            policy_loss = -surrogate.mean()
         if self.clip_range_vf is not None:
             change = (values - batch.old_values).clamp(-self.clip_range_vf, self.clip_range_vf)
             values = batch.old_values + change
         value_loss = (batch.returns - values).square().mean()
         entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
-        loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
+        loss = self.vf_coef * value_loss + self.ent_coef * entropy_loss - (slope * ratio).mean()
         with th.no_grad():
             kl = (ratio - 1 - log_ratio).mean()  # Schulman's estimate
             clip_fraction = (ratio != clipped).float().mean()
-        return loss, th.stack(
-            [policy_loss, value_loss, entropy_loss, clip_fraction, kl, loss]
-        ).detach()
+            total = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
+            figures = [policy_loss, value_loss, entropy_loss, clip_fraction, kl, total]
+            return loss, th.stack(figures)
 
 
 class Figures(NamedTuple):

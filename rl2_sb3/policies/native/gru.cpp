@@ -460,20 +460,41 @@ void products(
     const typename P::Factor* left, int64_t lead_left, int64_t block,
     const std::vector<Stretch<typename P::Factor>>& right, int64_t width, float* to) {
   using Factor = typename P::Factor;
-  if constexpr (std::is_same_v<P, Bf16>) { // oneDNN's own packing
-    const auto wrap = [](const Factor* data, int64_t rows, int64_t columns, int64_t lead) {
-      return at::from_blob(const_cast<Factor*>(data), {rows, columns}, {lead, 1}, at::kBFloat16);
-    };
-    const Tensor sums = at::from_blob(to, {block, width}, at::kFloat);
-    for (const auto& [first, rows, factors, lead] : right) {
-      const Tensor part = at::mm(
-          wrap(left + first * lead_left, rows, block, lead_left).t(), wrap(factors, rows, width, lead));
-      if (first) sums.add_(part); else sums.copy_(part);
-    }
+  constexpr int64_t PIECE = 128; // rows whose transpose stays in the first two caches
+  std::vector<Factor> transposed(block * PIECE);
+  std::fill(to, to + block * width, 0.f);
+  if constexpr (std::is_same_v<P, Bf16>) {
+    std::vector<float> words(block / 2 * PIECE);
+    std::vector<Factor> pairs(PIECE * PANEL);
+    for (const auto& [first, rows, factors, lead] : right)
+      for (int64_t begin = 0; begin < rows; begin += PIECE) {
+        const int64_t n = std::min(PIECE, rows - begin), depth = (n + 1) / 2 * 2;
+        const Factor* from = left + (first + begin) * lead_left;
+        // Numbers are transposed in pairs, and the pairs taken apart.
+        transpose(reinterpret_cast<const float*>(from), lead_left / 2, n, block / 2, words.data(), PIECE);
+        for (int64_t i = 0; i < block / 2; ++i) {
+          const auto* word = reinterpret_cast<const uint32_t*>(words.data()) + i * PIECE;
+          auto* rows_of_two = reinterpret_cast<uint16_t*>(transposed.data()) + 2 * i * PIECE;
+          for (int64_t k = 0; k < n; ++k) rows_of_two[k] = static_cast<uint16_t>(word[k]);
+          for (int64_t k = 0; k < n; ++k) rows_of_two[PIECE + k] = static_cast<uint16_t>(word[k] >> 16);
+          if (depth > n) rows_of_two[n] = rows_of_two[PIECE + n] = 0;
+        }
+        for (int64_t panel = 0; panel < width; panel += PANEL) {
+          const int64_t columns = std::min(PANEL, width - panel), packed = (columns + 15) / 16 * 16;
+          for (int64_t k = 0; k < depth; k += 2) {
+            const Factor* even = factors + (begin + k) * lead + panel;
+            auto* pair = pairs.data() + k * packed;
+            if (k + 1 < n)
+              for (int64_t j = 0; j < columns; ++j) pair[2 * j] = even[j], pair[2 * j + 1] = even[lead + j];
+            else
+              for (int64_t j = 0; j < columns; ++j) pair[2 * j] = even[j], pair[2 * j + 1] = Factor(0);
+          }
+          blas::brgemm(
+              block, columns, depth, PIECE, packed, width, true, transposed.data(), pairs.data(), to + panel);
+        }
+      }
+    blas::brgemm_release();
   } else {
-    constexpr int64_t PIECE = 128; // rows whose transpose stays in the first two caches
-    std::vector<float> transposed(block * PIECE);
-    std::fill(to, to + block * width, 0.f);
     for (const auto& [first, rows, factors, lead] : right)
       for (int64_t begin = 0; begin < rows; begin += PIECE) {
         const int64_t n = std::min(PIECE, rows - begin);
