@@ -94,6 +94,8 @@ def discrete(observation_space: spaces.Dict, key: str) -> int:
 class TrialCNN(BaseFeaturesExtractor):
     """The paper's embedding for images (appendix A).
 
+    Images come as they are, in bytes, or scaled to [0, 1].
+
     Each image, scaled to [-1, 1], goes through two convolutions of 16 filters of 5x5 with stride 2;
     the last action is embedded; all of it, with reward, flag and other observations, through a
     dense layer.
@@ -143,10 +145,17 @@ class TrialCNN(BaseFeaturesExtractor):
         parts = []
         for key in self.images:
             # Channels last, and pieces that fit the cache: twice as fast on processors.
-            pixels = observations[key].contiguous(memory_format=th.channels_last)
+            pixels = observations[key]
             pieces = th.split(pixels, PIECE if pixels.device.type == "cpu" else len(pixels))
-            parts.append(th.cat([self.convolutions[key](2 * piece - 1) for piece in pieces]))
+            parts.append(th.cat([self.convolutions[key](_scaled(piece)) for piece in pieces]))
         parts.append(self.action(observations["action"].flatten(1)))
         parts += [observations[key].flatten(1) for key in self.others]
         features: th.Tensor = self.dense(th.cat(parts, dim=1))
         return features
+
+
+def _scaled(pixels: th.Tensor) -> th.Tensor:
+    """Pixels in [-1, 1], channels last; from bytes, or from [0, 1]."""
+    last = pixels.contiguous(memory_format=th.channels_last)
+    ones = last.float() / 255 if pixels.dtype == th.uint8 else last
+    return 2 * ones - 1

@@ -339,7 +339,13 @@ class GRUPolicy(ActorCriticPolicy):
         """Features of the networks asked for, and the last observation, where it is kept."""
         rows = {key: x for key, x in obs.items() if key != "memory"}
         memory, last = obs["memory"], obs["memory"][:, self.memory_size - self.kept :]
+        # Ours scales images itself, in pieces that fit the cache.
+        extractor = self.pi_features_extractor
+        images = {}
+        if self.normalize_images and isinstance(extractor, TrialCNN):
+            images = {key: rows.pop(key) for key in extractor.images}
         parts: Any = preprocess_obs(rows, self.observation_space, self.normalize_images)
+        parts |= images
         if self.kept:
             now = parts[OBSERVATION].flatten(1)
             before = th.cat([last, now])[: len(now)]
