@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch as th
 
@@ -23,6 +25,7 @@ UNITS = [1, 3, 17, 30, 64, 130]
 """A vector has 4, 8 or 16 of them, a panel of weights 64, a block of their gradients 192 rows."""
 SHAPES = [(1, 1, 1), (1, 40, 6), (7, 3, 5), (9, 130, 11), (2, 5, 70), (37, 33, 20)]
 """Steps, columns, inputs. From 33 columns on there are several tiles; the last has 1221 rows."""
+TASKS = Path("/proc/self/task")
 PRECISIONS = {"fp32": native.FP32, "bf16": native.BF16, "rounded": native.ROUNDED}
 
 
@@ -105,6 +108,15 @@ def test_any_number_of_threads_gives_the_same_bits(
             with native.threads(number):
                 found.append(results(sequence, block))
         assert different(found[0], found[1]) == different(found[0], found[2]) == []
+    assert th.get_num_threads() == 1
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="nothing tells this process's threads")
+def test_it_takes_as_many_threads_as_it_is_told() -> None:
+    before = len(list(TASKS.iterdir()))
+    with native.threads(12):
+        in_cpp()(random_block(2, 12 * 32, 3, 8))
+    assert before < 12 <= len(list(TASKS.iterdir()))
     assert th.get_num_threads() == 1
 
 
