@@ -9,6 +9,7 @@ from rl2_sb3.policies import native
 # Small tensors gain nothing from threads, and lose much where other programs keep the cores busy.
 th.set_num_threads(1)
 threads.MOST = 1
+native.load()  # a first build tells of itself: before a test looks at what was printed
 
 
 @pytest.fixture

@@ -120,8 +120,13 @@ def test_it_takes_as_many_threads_as_it_is_told() -> None:
     assert th.get_num_threads() == 1
 
 
-def test_a_run_repeated_gives_the_same_bits_and_no_gradient_the_same_output() -> None:
-    block = random_block(9, 40, 6, 30, "units")
-    found = results(in_cpp(), block)
-    assert different(found, results(in_cpp(), block)) == []
-    assert th.equal(in_cpp()(block), found["output"])
+@pytest.mark.parametrize("resets", RESETS)
+@pytest.mark.parametrize("candidate", ["tanh", "relu"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_block_repeated_gives_the_same_bits_and_no_gradient_the_same_output(
+    precision: str, candidate: Candidate, resets: str
+) -> None:
+    block, sequence = random_block(9, 40, 6, 30, resets), in_cpp(candidate, PRECISIONS[precision])
+    found = results(sequence, block)
+    assert different(found, results(sequence, block)) == []
+    assert th.equal(sequence(block), found["output"])
