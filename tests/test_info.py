@@ -12,6 +12,7 @@ import torch as th
 from rl2_sb3 import provenance
 from rl2_sb3.algorithms import threads
 from rl2_sb3.cli import main
+from rl2_sb3.policies import native
 
 OURS = f"rl2-sb3 {metadata.version('rl2-sb3')}"
 
@@ -44,7 +45,18 @@ def test_it_tells_versions_processor_and_plugins(
     assert facts["plugins"][OURS]["task distributions"] == ["bandit", "tabular-mdp"]
     assert "ucb1" in facts["plugins"][OURS]["baselines"]
     assert "task distributions bandit, tabular-mdp; baselines" in lines[f"plugins of {OURS}"]
-    assert lines["native recurrence"] == facts["native recurrence"] != ""
+    assert lines["native recurrence"] == facts["native recurrence"]
+
+
+def test_it_tells_of_the_native_recurrence_or_why_there_is_none(
+    library: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = th.backends.cpu.get_cpu_capability()
+    for has_products, products in ((True, "bf16 products"), (False, "no bf16 products")):
+        monkeypatch.setattr(th.ops.rl2_sb3, "has_bf16", lambda answer=has_products: answer)
+        assert told(capsys)["native recurrence"] == f"yes ({vectors}, {products}, {library})"
+    monkeypatch.setattr(native, "load", lambda: (None, "there is no C++ compiler."))
+    assert told(capsys)["native recurrence"] == "no (there is no C++ compiler.)"
 
 
 def test_there_is_a_commit_only_in_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,11 +35,11 @@ def replay_error(model: Model) -> float:
         actions = batch.actions
         if isinstance(model.action_space, spaces.Discrete):
             actions = actions.long().flatten()
+        _, log_prob, _ = model.policy.evaluate_actions(batch.observations, actions)
         with th.no_grad():
-            _, log_prob, _ = model.policy.evaluate_actions(batch.observations, actions)
             distribution = model.policy.get_distribution(batch.observations)
         for replayed in (log_prob, distribution.log_prob(actions)):
-            errors.append(float((replayed - batch.old_log_prob).abs().max()))
+            errors.append(float((replayed.detach() - batch.old_log_prob).abs().max()))
     return max(errors)
 
 

@@ -55,6 +55,7 @@ ALGORITHMS: dict[str, tuple[type[Model], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.usefixtures("recurrence")
 @WITHOUT_BF16
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("trials", ["equal", "ragged"])
@@ -63,6 +64,7 @@ def test_learning_sees_what_acting_did(trials: str, network: str) -> None:
     check_replay(make_model(env, network=NETWORKS[network]), network)
 
 
+@pytest.mark.usefixtures("recurrence")
 @WITHOUT_BF16
 @pytest.mark.parametrize(
     ("algorithm", "network"),
@@ -106,6 +108,7 @@ def starts_seen(model: Model, blocks: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
+@pytest.mark.usefixtures("recurrence")
 @pytest.mark.parametrize("make", [RaggedTasks, lambda: RaggedEnv])
 def test_memory_lives_as_long_as_its_trial(make: Callable[[], Any]) -> None:
     model = make_model(make_trials(make(), 3, episodes=2, seed=0))
@@ -160,6 +163,7 @@ def test_a_lost_trial_has_the_value_of_what_would_have_come() -> None:
     np.testing.assert_array_equal(model.rollout_buffer.episode_starts[:4, 0], [1, 0, 0, 1])
 
 
+@pytest.mark.usefixtures("recurrence")
 def test_episode_units_live_as_long_as_their_episode() -> None:
     trials = BatchedTrials(Clockwork(), n_envs=2, episodes=3)
     model = make_model(trials, n_steps=5, network={"hidden_size": 2, "episode_units": 1})

@@ -110,6 +110,7 @@ def everything(model: Model) -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("recurrence")
 @pytest.mark.parametrize(
     ("environment", "algorithm"),
     [*product(ENVIRONMENTS, ["ppo", "trpo"]), ("ragged", "natural")],

@@ -77,6 +77,7 @@ def mean_kl(olds: list[Any], news: list[Any]) -> float:
     return float(sum(part.reshape(len(part), -1).sum(dim=1).mean() for part in parts))
 
 
+@pytest.mark.usefixtures("recurrence")
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_first_order_step_is_shortened_until_it_keeps_the_bound(env: str) -> None:
     model = trpo(env, learning_rate=0.03, target_kl=1e-3)
@@ -96,6 +97,7 @@ def test_first_order_step_is_shortened_until_it_keeps_the_bound(env: str) -> Non
     assert logged["train/kl_divergence_loss"] == pytest.approx(kl, rel=1e-2)
 
 
+@pytest.mark.usefixtures("recurrence")
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_natural_step_keeps_the_bound_and_uses_it(env: str) -> None:
     model = trpo(env, target_kl=1e-3, **NATURAL)
@@ -169,6 +171,7 @@ def test_without_advantages_only_the_value_learns(
         assert model.logger.name_to_value["train/is_line_search_success"] == 0
 
 
+@pytest.mark.usefixtures("recurrence")
 @pytest.mark.parametrize("env", ["bandit", "box", "multi-discrete", "multi-binary"])
 @pytest.mark.parametrize("weight_norm", [False, True])
 def test_fisher_products_are_exact_second_derivatives(

@@ -118,6 +118,7 @@ def rounded(factor: th.Tensor) -> th.Tensor:
     return factor + (factor.detach().bfloat16().to(factor.dtype) - factor.detach())
 
 
+@pytest.mark.usefixtures("recurrence")
 @pytest.mark.parametrize(
     ("native", "tolerance"),
     [

@@ -77,6 +77,7 @@ def outputs(policy: GRUPolicy, obs: dict[str, th.Tensor]) -> tuple[th.Tensor, th
     return distribution.log_prob(actions), policy.predict_values(obs)
 
 
+@pytest.mark.usefixtures("recurrence")
 @pytest.mark.parametrize("network", [*NETWORKS, "state-action"])
 def test_a_block_equals_its_steps(network: str) -> None:
     steps, columns = 7, 3
@@ -127,6 +128,7 @@ def test_the_last_observation_is_kept_until_the_trial_ends() -> None:
     assert (memory[:, -4:] == one_hot[[2, 1]]).all()
 
 
+@pytest.mark.usefixtures("recurrence")
 def test_memory_dies_at_a_trials_start_and_nowhere_else() -> None:
     policy = make_policy(episode_units=2)
     count_steps(policy)
@@ -146,6 +148,7 @@ def test_memory_dies_at_a_trials_start_and_nowhere_else() -> None:
     assert (memory == 2).all()
 
 
+@pytest.mark.usefixtures("recurrence")
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_actor_parameters_are_those_that_actions_depend_on(network: str, action: str) -> None:
@@ -255,6 +258,7 @@ def test_normalising_returns_leaves_values_as_they_are(weight_norm: bool) -> Non
     th.testing.assert_close(values(), before)
 
 
+@pytest.mark.usefixtures("recurrence")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_predict_agrees_with_act(action: str) -> None:
     policy = make_policy(action=ACTIONS[action])
@@ -281,6 +285,7 @@ def test_predict_agrees_with_act(action: str) -> None:
         assert all(bounds.contains(row) for row in actions.astype(bounds.dtype))
 
 
+@pytest.mark.usefixtures("recurrence")
 def test_predict_takes_one_observation_or_many() -> None:
     policy = make_policy(action=ACTIONS["multi-discrete"])
     alone, together = None, None

@@ -60,9 +60,9 @@ def status() -> str:
 
 
 def serves(x: th.Tensor, h: th.Tensor) -> bool:
-    """Whether a block is for the native recurrence: on the processor, in fp32."""
+    """Whether a block is for the native recurrence: on the processor, in fp32, and not empty."""
     on_cpu = x.device.type == "cpu" and x.dtype == h.dtype == th.float32
-    return on_cpu and load()[0] is not None
+    return on_cpu and x.numel() > 0 and h.numel() > 0 and load()[0] is not None
 
 
 def native_sequence(

@@ -57,7 +57,7 @@ def _compile(source: Path, library: Path, flags: list[str]) -> None:
     log = library.with_suffix(".log")
     if log.exists() and os.environ.get("RL2_NATIVE") != "1":
         raise NotBuiltError(f"it could not be built before, see {log}; RL2_NATIVE=1 tries again.")
-    compiler = shlex.split(os.environ.get("CXX", "")) or [_compiler()]
+    compiler = _compiler()
     print(
         "rl2-sb3: building the recurrence for this processor (once, half a minute) ...",
         file=sys.stderr,
@@ -78,19 +78,30 @@ def _compile(source: Path, library: Path, flags: list[str]) -> None:
 def _run(command: list[str], log: Path, failure: str) -> None:
     """Run a command; its output goes into the log where it fails."""
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except FileNotFoundError as error:
         raise NotBuiltError(f"there is no C++ compiler {command[0]!r}.") from error
+    except OSError as error:
+        raise NotBuiltError(
+            f"the compiler {command[0]!r} cannot be run: {error.strerror}."
+        ) from error
     if done.returncode:
-        log.write_text(f"{shlex.join(command)}\n{done.stdout}\nexit status {done.returncode}\n")
+        end = f"\nexit status {done.returncode}\n"
+        log.write_bytes(os.fsencode(shlex.join(command) + "\n") + done.stdout + end.encode())
         raise NotBuiltError(f"{failure}, see {log}.")
 
 
-def _compiler() -> str:
-    for name in ("c++", "g++", "clang++"):
-        if shutil.which(name):
-            return name
-    raise NotBuiltError("there is no C++ compiler (c++, g++ or clang++).")
+def _compiler() -> list[str]:
+    """The command that ``CXX`` gives, or one of the usual names."""
+    told = os.environ.get("CXX", "")
+    try:
+        command = shlex.split(told)
+    except ValueError as error:
+        raise NotBuiltError(f"CXX={told!r}: {error}.") from error
+    names = [name for name in ("c++", "g++", "clang++") if shutil.which(name)]
+    if not command and not names:
+        raise NotBuiltError("there is no C++ compiler (c++, g++ or clang++).")
+    return command or names[:1]
 
 
 def _flags() -> list[str]:

@@ -635,10 +635,29 @@ auto in_precision(int64_t precision, F f) {
   }
 }
 
+// The passes take the sizes as given, and would read past the end of what is smaller.
+void check_sizes(
+    const Tensor& x, const Tensor& h, const std::optional<Tensor>& keep, const Tensor& weight_ih,
+    const Tensor& weight_hh, const Tensor& bias) {
+  const auto check = [&](const char* name, const Tensor& part, bool fits) {
+    TORCH_CHECK(
+        fits, name, " of shape ", part.sizes(), " does not fit x of ", x.sizes(), " and h of ", h.sizes());
+  };
+  check("h", h, x.dim() == 3 && h.dim() == 2 && h.size(0) == x.size(1));
+  const int64_t steps = x.size(0), columns = x.size(1), inputs = x.size(2), size = h.size(1);
+  const auto is = [](const Tensor& part, at::IntArrayRef sizes) { return part.sizes() == sizes; };
+  if (keep)
+    check("keep", *keep, is(*keep, {steps, columns, 1}) || is(*keep, {steps, columns, size}));
+  check("weight_ih", weight_ih, is(weight_ih, {3 * size, inputs}));
+  check("weight_hh", weight_hh, is(weight_hh, {3 * size, size}));
+  check("bias", bias, is(bias, {3 * size}));
+}
+
 std::tuple<Tensor, Tensor, Tensor, Tensor> forward(
     const Tensor& x, const Tensor& h, const std::optional<Tensor>& keep, const Tensor& weight_ih,
     const Tensor& weight_hh, const Tensor& bias, bool relu, int64_t precision, bool save,
     int64_t threads) {
+  check_sizes(x, h, keep, weight_ih, weight_hh, bias);
   const Threads taken(threads);
   return in_precision(precision, [&](auto p) {
     return forward_in<decltype(p)>(x, h, keep, weight_ih, weight_hh, bias, relu, save);
