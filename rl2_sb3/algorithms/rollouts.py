@@ -26,7 +26,7 @@ from rl2_sb3.algorithms.heap import reused_memory
 from rl2_sb3.algorithms.saving import SavedTraining
 from rl2_sb3.algorithms.threads import take_threads
 from rl2_sb3.algorithms.updates import Figures
-from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
+from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, native
 from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials, trials_like
@@ -67,6 +67,8 @@ class TrialRollouts(SavedTraining):
         super()._setup_model()
         self.rollout_buffer.value_lambda = self.value_lambda
         self._memory = self.policy.initial_memory(self.n_envs)
+        if self.device.type == "cpu":
+            native.load()  # may take half a minute, once, which is not learning's
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seed everything, the trials so that those of two seeds have nothing in common."""

@@ -94,6 +94,7 @@ def test_a_block_equals_its_steps(network: str) -> None:
         for t in range(steps):
             rows = {key: value[t * columns : (t + 1) * columns] for key, value in obs.items()}
             acted = policy.act({**rows, "memory": memory})
+            assert acted.values is not None
             memory = acted.memory
             actions.append(acted.actions)
             log_probs.append(acted.log_probs)
@@ -393,4 +394,5 @@ def test_dense_layers_and_convolutions_multiply_in_bf16_where_the_device_can(
     obs["action"] = obs["action"].reshape(1)
     acted = policy.act({**obs, "memory": policy.initial_memory(1)})
     assert set(types) == {th.bfloat16 if native and precision == "bf16" else th.float32}
+    assert acted.values is not None
     assert acted.values.dtype == acted.memory.dtype == th.float32
