@@ -99,10 +99,10 @@ class Parts:
             (model, "collect_rollouts", BOOK),
             (model.env, "step", ENVIRONMENT),
             (policy, "act", ACTING),
-            (buffer, "add", BUFFER),
+            (buffer, "put", BUFFER),
             (buffer, "compute_returns_and_advantage", GAE),
             (policy.optimizer, "step", OPTIMISER),
-            (policy.optimizer, "zero_grad", OPTIMISER),
+            (nn.utils, "clip_grad_norm_", OPTIMISER),
         ):
             setattr(owner, name, self.clock.timed(part, getattr(owner, name)))
         model.train = self._training(self.clock.timed(LOSS, model.train))
