@@ -27,6 +27,7 @@ def test_it_tells_versions_processor_and_plugins(
 ) -> None:
     monkeypatch.setattr(threads, "MOST", 8)
     monkeypatch.setattr(threads, "processors", lambda: 6)
+    monkeypatch.setattr(th, "get_num_threads", lambda: 6)
     monkeypatch.setattr(import_module("rl2_sb3.cli.info"), "processors", lambda: 6)
     monkeypatch.setattr(provenance, "version", lambda: "abc1234-dirty")
     facts = told(capsys)
@@ -40,8 +41,8 @@ def test_it_tells_versions_processor_and_plugins(
     assert lines["Python"] == platform.python_version()
     assert lines["processor"].endswith(", 6 cores usable")
     assert th.backends.cpu.get_cpu_capability() in lines["processor features"]
-    assert facts["threads"] == {"torch": 1, "64 units": 1, "256 units": 4}
-    assert lines["threads"] == "torch 1; learning takes 1 for 64 units, 4 for 256 units"
+    assert facts["threads"] == {"torch": 6, "64 units": 1, "256 units": 4}
+    assert lines["threads"] == "torch 6; learning takes 1 for 64 units, 4 for 256 units"
     assert facts["plugins"][OURS]["task distributions"] == ["bandit", "tabular-mdp"]
     assert "ucb1" in facts["plugins"][OURS]["baselines"]
     assert "task distributions bandit, tabular-mdp; baselines" in lines[f"plugins of {OURS}"]

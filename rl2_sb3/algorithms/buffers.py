@@ -31,12 +31,14 @@ class TrialRolloutBuffer(DictRolloutBuffer):
     shift: float = 0.0
     prepare: Prepare = staticmethod(lambda observations: observations)
     """Computes once, for all minibatches, what the parameters have no part in."""
+    followed: bool = False
+    """Whether a value network of its own has gone over the block."""
     _prepared: dict[str, th.Tensor] | None = None
 
     def reset(self) -> None:
         """Empty the buffer for the next rollout."""
         super().reset()
-        self._prepared = None
+        self._prepared, self.followed = None, False
 
     def put(
         self,
@@ -92,8 +94,9 @@ class TrialRolloutBuffer(DictRolloutBuffer):
         whole = np.array_equal(columns, np.arange(self.n_envs))
 
         def rows(array: th.Tensor | NDArray[Any]) -> th.Tensor:
-            tensor = th.as_tensor(array, device=self.device)
-            return (tensor if whole else tensor.index_select(1, chosen)).flatten(0, 1)
+            part = th.as_tensor(array)  # an array's columns are chosen where it lies
+            part = part if whole else part.index_select(1, chosen.to(part.device))
+            return part.flatten(0, 1).to(self.device)
 
         observations = {
             key: part.index_select(0, chosen) if key in PER_COLUMN else rows(part)
@@ -101,7 +104,7 @@ class TrialRolloutBuffer(DictRolloutBuffer):
         }
         return DictRolloutBufferSamples(
             observations=observations,
-            actions=rows(self.actions.astype(np.float32, copy=False)),
+            actions=rows(self.actions).float(),
             old_values=(rows(self.values) - self.shift) / self.scale,
             old_log_prob=rows(self.log_probs),
             advantages=rows(self.advantages),

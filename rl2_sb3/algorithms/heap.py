@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of mallopt, see malloc.h
-USUAL = {TRIM_THRESHOLD: 128 * 1024, MMAP_MAX: 65_536}  # glibc's own
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # of mallopt, see malloc.h
+# What glibc's own rule comes to in a process that has freed large tensors; mallopt ends that rule.
+USUAL = {TRIM_THRESHOLD: 64 * 2**20, MMAP_THRESHOLD: 32 * 2**20, MMAP_MAX: 65_536}
 REUSE = {TRIM_THRESHOLD: 2**31 - 1, MMAP_MAX: 0}
 
 

@@ -111,10 +111,12 @@ class RL2PPO(TrialRollouts, PPO):
         )
         updates = Updates(self.policy, loss, self.max_grad_norm, self.target_kl)
         discrete = self.action_space.shape == ()
-        for _ in range(self.n_epochs):
+        for epoch in range(self.n_epochs):
             go_on = updates.epoch(self.rollout_buffer.get(self.batch_size), discrete)
             self._n_updates += 1
             if not go_on:
+                if self.verbose >= 1:
+                    print(f"Early stopping at epoch {epoch}: the KL divergence exceeds its target.")
                 break
         self.log_update(updates.figures())
         self.logger.record("train/clip_range", loss.clip_range)

@@ -32,6 +32,8 @@ from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials, trials_like
 from rl2_sb3.trials.wrapper import lost_trials
 
+Lost = tuple[int, int, dict[str, NDArray[Any]]]
+"""Of a trial that its simulator's death cut: step, column, the observation that came last."""
 Self = TypeVar("Self", bound="TrialRollouts")
 
 
@@ -138,7 +140,32 @@ class TrialRollouts(SavedTraining):
         rollout_buffer.reset()
         rollout_buffer.memory, rollout_buffer.prepare = self._memory, policy.prepare
         callback.on_rollout_start()
-        lost: list[tuple[int, int, dict[str, NDArray[Any]]]] = []
+        lost = None
+        try:
+            lost = self._play(env, callback, n_rollout_steps)
+        finally:
+            if lost is None:
+                self._memory = self.current_memory()
+        if lost is None:
+            return False
+        self._fill_values(lost)
+        assert isinstance(self._last_obs, dict)
+        with th.no_grad():
+            last_values = policy.value_in_rewards(
+                policy.predict_values(self._tensors(self._last_obs))
+            )
+        rollout_buffer.compute_returns_and_advantage(last_values, self._last_obs["start"][:, 0])
+        policy.normalise_values(rollout_buffer.returns)
+        rollout_buffer.scale = float(policy.value_scale)
+        rollout_buffer.shift = float(policy.value_shift)
+        callback.update_locals(locals())
+        callback.on_rollout_end()
+        return True
+
+    def _play(self, env: VecEnv, callback: BaseCallback, n_rollout_steps: int) -> list[Lost] | None:
+        """Fill the buffer but for values; gives the trials that were lost, or ``None`` to stop."""
+        rollout_buffer, policy = self.rollout_buffer, self.policy
+        lost: list[Lost] = []
         for step in range(n_rollout_steps):
             obs = self._last_obs
             assert isinstance(obs, dict)
@@ -151,36 +178,24 @@ class TrialRollouts(SavedTraining):
             new_obs, rewards, dones, infos = env.step(clipped_actions)
             self._last_obs, self._memory = new_obs, acted.memory  # type: ignore[assignment]
             self.num_timesteps += env.num_envs
-            callback.update_locals(locals())
-            if not callback.on_step():
-                return False
             for i in np.flatnonzero(lost_trials(dones, infos)).tolist():
-                lost.append((step, i, infos[i]["terminal_observation"]))
+                last = infos[i]["terminal_observation"]
+                lost.append((step, i, {key: np.array(part) for key, part in last.items()}))
             rollout_buffer.put(obs, actions, _with_expected(rewards, infos), acted.log_probs)
             if acted.values is not None:
                 rollout_buffer.values[step] = acted.values.flatten().cpu().numpy()
-        self._fill_values(lost)
-        assert isinstance(self._last_obs, dict)
-        with th.no_grad():
-            last_values = policy.value_in_rewards(
-                policy.predict_values(self._tensors(self._last_obs))
-            )
-        rollout_buffer.compute_returns_and_advantage(last_values, dones)
-        policy.normalise_values(rollout_buffer.returns)
-        rollout_buffer.scale = float(policy.value_scale)
-        rollout_buffer.shift = float(policy.value_shift)
-        callback.update_locals(locals())
-        callback.on_rollout_end()
-        return True
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return None
+        return lost
 
     @th.no_grad()
-    def _fill_values(self, lost: list[tuple[int, int, dict[str, NDArray[Any]]]]) -> None:
+    def _fill_values(self, lost: list[Lost]) -> None:
         """Values of the block's steps, in units of reward; where a trial is cut, its reward too.
 
         A value network of its own goes over the whole block at once, and not while acting.
 
-        :param lost: step, column and the observation that would have come next, where a simulator
-            died: the reward gets what that is worth
+        :param lost: where a simulator died, the reward gets what would have come next is worth
         """
         buffer, policy = self.rollout_buffer, self.policy
         if not policy.shared:
@@ -190,6 +205,7 @@ class TrialRollouts(SavedTraining):
                 buffer.values[:, columns] = values.view(-1, len(columns)).cpu().numpy()
                 own = slice(policy.hidden_size, policy.memory_size - policy.kept)
                 self._memory[th.as_tensor(columns, device=self.device), own] = memory[:, own]
+        buffer.followed = True
         scale, shift = float(policy.value_scale), float(policy.value_shift)
         buffer.values *= scale
         buffer.values += shift

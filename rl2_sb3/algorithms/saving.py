@@ -19,6 +19,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import check_for_correct_spaces
 
 from rl2_sb3.agent import save_agent
+from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.threads import Threads, check_threads, sensible_threads
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.make import env_episodes, trials_like
@@ -39,6 +40,7 @@ class SavedTraining(OnPolicyAlgorithm):
     """An on-policy algorithm on trials whose file holds everything that training depends on."""
 
     policy: GRUPolicy
+    rollout_buffer: TrialRolloutBuffer
     episodes: int | None
     batch_size: int
     threads: int | None
@@ -55,6 +57,26 @@ class SavedTraining(OnPolicyAlgorithm):
         if self.threads is not None:
             return Threads(self.threads, self.threads)
         return sensible_threads(self.policy, self.batch_size // self.n_steps)
+
+    def current_memory(self) -> th.Tensor:
+        """The memory after the last step, ``(columns, memory_size)``.
+
+        A value network of its own goes over a rollout at its end; within one, its part of the
+        memory is made up for here.
+        """
+        buffer, policy, memory = self.rollout_buffer, self.policy, self._memory
+        if policy.shared or buffer.followed or buffer.pos == 0:
+            return memory
+        obs: Any = {
+            key: th.as_tensor(part[: buffer.pos].reshape(-1, *part.shape[2:]), device=self.device)
+            for key, part in buffer.observations.items()
+        }
+        with th.no_grad():
+            _, followed = policy.follow_values({**obs, "memory": buffer.memory})
+        own = slice(policy.hidden_size, policy.memory_size - policy.kept)
+        memory = memory.clone()
+        memory[:, own] = followed[:, own]
+        return memory
 
     @contextmanager
     def stopwatch(self) -> Iterator[None]:
@@ -120,7 +142,7 @@ class SavedTraining(OnPolicyAlgorithm):
         state: dict[str, Any] = {
             "algorithm": type(self).__name__,
             "torch_rng": th.get_rng_state().numpy(),
-            "memory": self._memory.cpu().numpy(),
+            "memory": self.current_memory().cpu().numpy(),
         }
         if self.device.type == "cuda":
             state["cuda_rng"] = th.cuda.get_rng_state(self.device).numpy()

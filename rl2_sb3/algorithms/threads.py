@@ -34,12 +34,12 @@ class Threads(NamedTuple):
 
 
 def threads_for(units: int, columns: int, convolutions: bool = False) -> Threads:
-    """What pays, at most 8.
+    """What pays, at most 8, and at most what torch is set to.
 
     :param units: of the GRU; 256 are many
     :param columns: of a minibatch
     """
-    most = min(processors(), MOST)
+    most = min(processors(), MOST, th.get_num_threads())
     enough = max(1, min(most, columns // COLUMNS)) if units >= LARGE else 1
     return Threads(most, most) if convolutions else Threads(1, enough)
 

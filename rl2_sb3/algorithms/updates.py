@@ -89,13 +89,13 @@ class Updates:
         """A step on each minibatch.
 
         :return: whether to go on
-        :raises ValueError: a loss that is not finite
         """
         for batch in batches:
             actions = batch.actions.long().flatten() if discrete else batch.actions
             loss, figures = self.loss(self.policy, batch, actions)
             self._figures.append(figures)
-            if self.target_kl is not None and figures[4] > 1.5 * self.target_kl:
+            moved = Figures(*figures).approx_kl
+            if self.target_kl is not None and moved > 1.5 * self.target_kl:
                 return False
             for parameter in self.parameters:
                 parameter.grad = None

@@ -30,7 +30,8 @@ class LogCategorical(Categorical):
         return self.logits.gather(-1, value.long().unsqueeze(-1)).squeeze(-1)
 
     def entropy(self) -> th.Tensor:
-        return -(self.logits.exp() * self.logits).sum(-1)
+        finite = self.logits.clamp(min=th.finfo(self.logits.dtype).min)  # 0 times -inf is none
+        return -(self.logits.exp() * finite).sum(-1)
 
 
 class UncheckedCategorical(CategoricalDistribution):

@@ -36,17 +36,17 @@ def has_bf16(device: th.device) -> bool:
     """Whether the device multiplies bf16 numbers in hardware."""
     if device.type == "cuda":
         return bool(th.cuda.is_bf16_supported(including_emulation=False))
-    native = (
+    supported = (
         getattr(th.cpu, "_is_avx512_bf16_supported", bool)()
         or getattr(th.cpu, "_is_amx_tile_supported", bool)()
     )
-    if not native:
+    if not supported:
         warnings.warn(
             "This CPU has no bf16 arithmetic: factors are rounded to bf16 and multiplied in fp32. "
             "The numbers are those of bf16, the speed is that of fp32.",
             stacklevel=2,
         )
-    return bool(native)
+    return bool(supported)
 
 
 def dense_products(device: th.device, precision: Precision) -> AbstractContextManager[Any]:

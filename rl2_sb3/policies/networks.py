@@ -108,9 +108,11 @@ class SumsCore(nn.Module):
         if not (keep[1:] == 0).any():
             totals = sums + x.cumsum(dim=0)
         else:
-            totals = th.empty_like(x)
-            for step, kept, total in zip(x, keep, totals, strict=True):
-                sums = th.add(sums * kept, step, out=total)
+            steps = []
+            for step, kept in zip(x, keep, strict=True):
+                sums = sums * kept + step
+                steps.append(sums)
+            totals = th.stack(steps)
         seen = th.cat([x, totals.sign() * totals.abs().log1p()], dim=2)
         return seen.flatten(0, 1), totals[-1]
 

@@ -9,7 +9,6 @@ they know, and the memory is reset where ``obs["start"]`` says, nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -208,10 +207,11 @@ class GRUPolicy(ActorCriticPolicy):
         elif not self.shared:
             value = core(self.vf_features_extractor)
         self.mlp_extractor = Cores(policy, value)
-        # Without parameters and without what privileged trials tell, the two extract the same.
-        self.same_features = not self.privileged and not any(
-            True for _ in self.features_extractor_parameters()
-        )
+        # No parameter has a part in our own features, and the two see the same but for what
+        # privileged trials tell.
+        extractors = self.pi_features_extractor, self.vf_features_extractor
+        self.fixed_features = all(type(extractor) is TrialFeatures for extractor in extractors)
+        self.same_features = self.fixed_features and not self.privileged
         if self.prediction_coef:
             assert isinstance(self.observation_space, spaces.Dict)
             told_size = get_flattened_obs_dim(self.observation_space[PRIVILEGED])
@@ -308,10 +308,10 @@ class GRUPolicy(ActorCriticPolicy):
         Every method takes what this gives in the observations' place, or some of its columns.
 
         :param obs: a block's observations, and ``memory``
-        :return: the same where the features extractors have parameters; else tensors of the same
-            rows, with ``features`` and ``value_features`` among them
+        :return: the same where features are not our own; else tensors of the same rows, with
+            ``features`` among them, and ``value_features`` where those are others
         """
-        if any(True for _ in self.features_extractor_parameters()):
+        if not self.fixed_features:
             return obs
         features, value_features, _ = self._features(obs)
         prepared = {key: obs[key] for key in ("memory", "start", "done")}
@@ -326,12 +326,9 @@ class GRUPolicy(ActorCriticPolicy):
             prepared["last_sums"] = sums
             if self.network["precision"] == "bf16" and has_bf16(self.device):
                 value_features = value_features.bfloat16()  # as the layers would, each time
-        return {**prepared, "features": features, "value_features": value_features}
-
-    def features_extractor_parameters(self) -> Iterator[nn.Parameter]:
-        """Those of what makes features out of observations, for policy and value."""
-        yield from self.pi_features_extractor.parameters()
-        yield from self.vf_features_extractor.parameters()
+        if value_features is not features:
+            prepared["value_features"] = value_features
+        return {**prepared, "features": features}
 
     def _features(
         self, obs: TensorDict, policy: bool = True, value: bool = True
@@ -342,7 +339,7 @@ class GRUPolicy(ActorCriticPolicy):
         # Ours scales images itself, in pieces that fit the cache.
         extractor = self.pi_features_extractor
         images = {}
-        if self.normalize_images and isinstance(extractor, TrialCNN):
+        if self.normalize_images and type(extractor) is TrialCNN:
             images = {key: rows.pop(key) for key in extractor.images}
         parts: Any = preprocess_obs(rows, self.observation_space, self.normalize_images)
         parts |= images
@@ -365,7 +362,8 @@ class GRUPolicy(ActorCriticPolicy):
         own = self.memory_size - self.kept
         pi_memory, vf_memory = memory[:, : self.hidden_size], memory[:, self.hidden_size : own]
         if "features" in obs:
-            features, value_features, last = obs["features"], obs["value_features"], memory[:, own:]
+            features, last = obs["features"], memory[:, own:]
+            value_features = obs.get("value_features", features)
         else:
             features, value_features, last = self._features(obs, policy, value)
         keep = self._keep(obs, len(memory), self.episode_units)

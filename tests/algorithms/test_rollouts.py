@@ -348,3 +348,38 @@ def test_the_entropys_weight_can_be_a_schedule_and_can_be_changed(
     free = entropy(0.0)
     assert entropy(lambda _: 10.0) > free + 1e-3
     assert entropy(0.0, changed=10.0) == entropy(10.0) == entropy(lambda _: 10.0)
+
+
+@pytest.mark.parametrize("network", ["separate", "sums", "shared"])
+@pytest.mark.parametrize("steps", [1, 4, 6])
+def test_a_rollout_that_is_broken_off_leaves_a_whole_memory(network: str, steps: int) -> None:
+    """A value network of its own goes over a rollout at its end, and when it ends too soon."""
+    trials = make_trials("bandit", 3, episodes=10, seed=0)
+    model = make_model(trials, n_steps=6, network=NETWORKS[network])
+    policy = model.policy
+    seen: list[Any] = []
+
+    class Stop(BaseCallback):
+        def _on_step(self) -> bool:
+            seen.append({key: th.as_tensor(part) for key, part in self.locals["obs"].items()})
+            self.saved = model._get_resume_state()["memory"]
+            return len(seen) < steps
+
+    stop = Stop()
+    model.learn(3 * 6, stop)
+    memory = policy.initial_memory(3)
+    with th.no_grad():
+        for obs in seen:
+            memory = policy.act({**obs, "memory": memory}).memory
+    th.testing.assert_close(model._memory, memory)
+    th.testing.assert_close(th.as_tensor(stop.saved), memory)
+
+
+def test_sums_with_features_that_are_learned() -> None:
+    trials = make_trials(ENVS["image"], 3, episodes=2, seed=0)
+    network = {"value_network": "sums", "features_extractor_kwargs": {"features_dim": 8}}
+    model = make_model(trials, policy="CnnGRUPolicy", n_steps=30, network=network)
+    before = {name: p.clone() for name, p in model.policy.named_parameters()}
+    model.learn(1)
+    moved = {name for name, p in model.policy.named_parameters() if (p != before[name]).any()}
+    assert any(name.startswith("vf_features_extractor") for name in moved)

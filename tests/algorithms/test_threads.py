@@ -17,7 +17,7 @@ from rl2_sb3.policies import native
 from tests.algorithms.collecting import Model
 from tests.envs import image_env
 
-BEFORE = Threads(torch=3, recurrence=0)
+BEFORE = Threads(torch=5, recurrence=0)
 """Threads of the process; the recurrence takes torch's number."""
 
 
@@ -26,7 +26,7 @@ def taken_now() -> Threads:
 
 
 @pytest.fixture(autouse=True)
-def _three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _five_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = th.get_num_threads()
     th.set_num_threads(BEFORE.torch)
     monkeypatch.setattr(threads, "MOST", 8)
@@ -113,7 +113,10 @@ def test_the_rule(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(threads, "processors", lambda: cores)
+    monkeypatch.setattr(th, "get_num_threads", lambda: 64)
     assert threads_for(units, columns, convolutions) == expected
+    monkeypatch.setattr(th, "get_num_threads", lambda: 1)  # as with OMP_NUM_THREADS=1
+    assert threads_for(units, columns, convolutions) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch as th
@@ -130,3 +132,24 @@ def test_a_block_repeated_gives_the_same_bits_and_no_gradient_the_same_output(
     found = results(sequence, block)
     assert different(found, results(sequence, block)) == []
     assert th.equal(sequence(block), found["output"])
+
+
+def test_units_that_remember_long_learn_in_bf16(library: object) -> None:
+    """Their update gates are close to 1: an error of 1 - z would compound over the trial."""
+    if not th.ops.rl2_sb3.has_bf16():
+        pytest.skip("no products of bf16 numbers here")
+    steps, size = 500, 32
+    th.manual_seed(0)
+    x, h = th.randn(steps, 4, 5), th.randn(4, size)
+    weights = [th.randn(3 * size, 5) / 5, th.randn(3 * size, size) / 30, th.zeros(3 * size)]
+    weights[2][size : 2 * size] = math.log(steps - 1)
+
+    def gradients(double: bool, precision: Any) -> list[th.Tensor]:
+        leaves: Any = [p.double() if double else p.clone() for p in (h, *weights)]
+        leaves = [leaf.requires_grad_() for leaf in leaves]
+        arguments: Any = (x.to(leaves[0].dtype), leaves[0], None, *leaves[1:], "tanh", precision)
+        states = gru_module.gru_sequence(*arguments)
+        return list(th.autograd.grad(states[-1].sum(), leaves))
+
+    for got, wanted in zip(gradients(False, "bf16"), gradients(True, "fp32"), strict=True):
+        assert (got - wanted).norm() < 0.02 * wanted.norm()

@@ -78,7 +78,12 @@ def _compile(source: Path, library: Path, flags: list[str]) -> None:
 def _run(command: list[str], log: Path, failure: str) -> None:
     """Run a command; its output goes into the log where it fails."""
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # the check is a child
+        )
     except FileNotFoundError as error:
         raise NotBuiltError(f"there is no C++ compiler {command[0]!r}.") from error
     except OSError as error:

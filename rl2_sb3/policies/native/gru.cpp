@@ -5,8 +5,8 @@
 // How columns and weights are cut depends on the sizes alone: results are the same bit for bit for
 // any number of threads.
 //
-// A step of a column has four rows of `size` numbers, in this order everywhere: r, z, u, c. Forward
-// they are the gates r and z, u = U_c h, and the candidate c; backward they are replaced by the
+// A step of a column has four rows of `size` numbers, in this order everywhere: r, z, u, c. What
+// forward keeps are the gate r, 1 - z, u = U_c h, and the candidate c; backward replaces them by the
 // gradients with respect to r's and z's inputs, to u, and to c's input. So the gradient of the state
 // is one product of the first three with the recurrent weights as they are.
 #include <ATen/ATen.h>
@@ -434,7 +434,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward_in(
           if (save) {
             Factor* to = gates_data + (first + c) * 4 * size + i;
             store(to, r, count);
-            store(to + size, z, count);
+            store(to + size, Vec(1) - z, count); // units that remember long have z close to 1
             store(to + 2 * size, uh, count);
             store(to + 3 * size, candidate, count);
           }
@@ -464,6 +464,7 @@ void products(
   std::vector<Factor> transposed(block * PIECE);
   std::fill(to, to + block * width, 0.f);
   if constexpr (std::is_same_v<P, Bf16>) {
+    const Release release{true};
     std::vector<float> words(block / 2 * PIECE);
     std::vector<Factor> pairs(PIECE * PANEL);
     for (const auto& [first, rows, factors, lead] : right)
@@ -493,7 +494,6 @@ void products(
               block, columns, depth, PIECE, packed, width, true, transposed.data(), pairs.data(), to + panel);
         }
       }
-    blas::brgemm_release();
   } else {
     for (const auto& [first, rows, factors, lead] : right)
       for (int64_t begin = 0; begin < rows; begin += PIECE) {
@@ -551,14 +551,14 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward_in(
       for (int64_t c = 0; c < n; ++c)
         sweep(size, [&](int64_t i, auto count) {
           Factor* gate = gates_data + (first + c) * 4 * size + i;
-          const Vec r = load(gate, count), z = load(gate + size, count);
+          const Vec one(1), r = load(gate, count), fresh = load(gate + size, count), z = one - fresh;
           const Vec uh = load(gate + 2 * size, count), candidate = load(gate + 3 * size, count);
           Vec last = load(state + c * size + i, count);
           if (kept.data) last = last * kept(first + c, i, count);
           const Vec g = load(grad + c * size + i, count) + load(grad_data + (first + c) * size + i, count);
-          const Vec one(1), to_z = g * (last - candidate) * z * (one - z);
+          const Vec to_z = g * (last - candidate) * z * fresh;
           const Vec slope = relu ? candidate.gt(Vec(0)) : one - candidate * candidate;
-          const Vec to_c = g * (one - z) * slope, to_r = to_c * uh * r * (one - r);
+          const Vec to_c = g * fresh * slope, to_r = to_c * uh * r * (one - r);
           store_factor<P>(gate, to_r, count);
           store_factor<P>(gate + size, to_z, count);
           store_factor<P>(gate + 2 * size, to_c * r, count);
@@ -678,8 +678,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> backward(
 
 // Whether products of bf16 numbers work here: oneDNN refuses where the processor, or the
 // environment, allows none. Asked before the first use, since nothing may fail within a pass.
-bool has_bf16() {
-  if (!at::globalContext().userEnabledMkldnn()) return false;
+bool try_bf16() {
   try {
     const std::vector<float> ones(2 * 16, 1.f);
     const auto panels = Panels<Bf16>::of(ones.data(), 2, 16);
@@ -691,6 +690,12 @@ bool has_bf16() {
   } catch (const std::exception&) {
     return false;
   }
+}
+
+bool has_bf16() {
+  if (!at::globalContext().userEnabledMkldnn()) return false;
+  static const bool works = try_bf16();
+  return works;
 }
 
 } // namespace
