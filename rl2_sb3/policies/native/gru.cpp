@@ -294,11 +294,14 @@ struct Keep { // 0 where the state is forgotten before a step, (steps, columns, 
 
 // ---- Inputs ----
 
-// W_ih x of a row, where most inputs are zero: the weights' columns of the others.
-template <class F>
-void each_nonzero(const float* x, int64_t inputs, F f) {
-  for (int64_t j = 0; j < inputs; ++j)
-    if (x[j] != 0) f(j, x[j]); // NaN is not zero
+// A row's inputs that are not zero: how many, and which.
+inline int64_t nonzeros(const float* x, int64_t inputs, int32_t* which) {
+  int64_t count = 0;
+  for (int64_t j = 0; j < inputs; ++j) { // without a branch, which could not be foretold
+    which[count] = static_cast<int32_t>(j);
+    count += x[j] != 0; // NaN is not zero
+  }
+  return count;
 }
 
 // Whether few inputs are other than zero, as with one-hot features.
@@ -378,6 +381,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward_in(
     const int64_t begin = s.begin(tile), n = s.begin(tile + 1) - begin;
     std::vector<float> sums(n * 4 * size), states(keep ? n * size : 0);
     std::vector<Factor> own_factors(own && !save ? n * size : 0);
+    std::vector<int32_t> which(s.inputs + 1);
     for (int64_t t = 0; t < s.steps; ++t) {
       const int64_t first = s.row(t, begin);
       const float* state = t ? out_data + s.row(t - 1, begin) * size : h_data + begin * size;
@@ -400,21 +404,22 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward_in(
       }
       for (int64_t c = 0; c < n; ++c) {
         float* sum = sums.data() + c * 4 * size;
-        std::copy(b, b + 2 * size, sum);
         std::fill(sum + 2 * size, sum + 3 * size, 0.f);
-        std::copy(b + 2 * size, b + 3 * size, sum + 3 * size);
-        if (sparse)
-          each_nonzero(x_data + (first + c) * s.inputs, s.inputs, [&](int64_t j, float value) {
-            const float* w = input_weights.rows.data() + j * 3 * size;
-            const Vec factor(static_cast<float>(P::round(value)));
-            const auto add = [&](float* to, const float* from, int64_t length) {
-              sweep(length, [&](int64_t i, auto count) {
-                store(to + i, at::vec::fmadd(factor, load(from + i, count), load(to + i, count)), count);
-              });
-            };
-            add(sum, w, 2 * size);
-            add(sum + 3 * size, w + 2 * size, size);
+        const float* x = x_data + (first + c) * s.inputs;
+        const int64_t others = sparse ? nonzeros(x, s.inputs, which.data()) : 0;
+        const auto begin_with = [&](float* to, int64_t gate, int64_t length) {
+          sweep(length, [&](int64_t i, auto count) {
+            Vec value = load(b + gate + i, count);
+            for (int64_t k = 0; k < others; ++k) {
+              const float* w = input_weights.rows.data() + which[k] * 3 * size + gate + i;
+              const Vec factor(static_cast<float>(P::round(x[which[k]])));
+              value = at::vec::fmadd(factor, load(w, count), value);
+            }
+            store(to + i, value, count);
           });
+        };
+        begin_with(sum, 0, 2 * size);
+        begin_with(sum + 3 * size, 2 * size, size);
       }
       if (!sparse) {
         input_weights.rz.add(n, factor_data + first * depth, depth, sums.data(), 4 * size);
@@ -509,16 +514,19 @@ void products(
 template <class P>
 void sparse_products(
     const typename P::Factor* left, int64_t block, const float* x, const Sizes& s, float* to) {
-  std::vector<float> sums(s.inputs * block);
-  for (int64_t row = 0; row < s.steps * s.columns; ++row)
-    each_nonzero(x + row * s.inputs, s.inputs, [&](int64_t j, float value) {
-      const Vec factor(static_cast<float>(P::round(value)));
-      const auto* gate = left + row * 4 * s.size;
+  std::vector<float> sums(s.inputs * block), gates(block);
+  std::vector<int32_t> which(s.inputs + 1);
+  for (int64_t row = 0; row < s.steps * s.columns; ++row, x += s.inputs, left += 4 * s.size) {
+    const int64_t others = nonzeros(x, s.inputs, which.data());
+    sweep(block, [&](int64_t i, auto count) { store(gates.data() + i, load(left + i, count), count); });
+    for (int64_t k = 0; k < others; ++k) {
+      const Vec factor(static_cast<float>(P::round(x[which[k]])));
+      float* sum = sums.data() + which[k] * block;
       sweep(block, [&](int64_t i, auto count) {
-        float* sum = sums.data() + j * block + i;
-        store(sum, at::vec::fmadd(factor, load(gate + i, count), load(sum, count)), count);
+        store(sum + i, at::vec::fmadd(factor, load(gates.data() + i, count), load(sum + i, count)), count);
       });
-    });
+    }
+  }
   transpose(sums.data(), block, s.inputs, block, to, s.inputs);
 }
 
