@@ -245,6 +245,13 @@ MDP: Preset = (
     | {"steps": 10_000_000, "gamma": 0.0}
     | {"n_envs": 500, "trials_per_batch": 25, "learning_rate": 3e-3, "ent_coef": 0.1}
 )
+# From its teacher on, past it: smaller steps than from scratch, and nothing bent by lambda.
+MDP_AFTER_IMITATION: Preset = (
+    MDP_NETWORK
+    | LONG
+    | {"steps": 60_000_000, "precision": "bf16", "gae_lambda": 0.97, "clip_range": 0.1}
+    | {"n_envs": 1000, "trials_per_batch": 50, "learning_rate": 5e-4, "ent_coef": 0.0}
+)
 MDPS: list[MDPRow] = [
     ("mdp-n10-stage-1-privileged", 10, None, MDP),
     (
@@ -263,6 +270,7 @@ MDPS: list[MDPRow] = [
         | {"steps": 8_000_000, "n_envs": 400, "trials_per_batch": 20}
         | {"learning_rate": 1e-3, "ent_coef": 0.03},
     ),
+    ("mdp-n10-imitation-rl", 10, "mdp-n10-imitation", MDP_AFTER_IMITATION),
 ]
 IMITATE_MDP: Preset = MDP_NETWORK | {"trials_per_batch": 16, "n_envs": 128}
 BEB = "beb(prior='true', scaling={})"
