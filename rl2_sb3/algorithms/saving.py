@@ -54,9 +54,7 @@ class SavedTraining(OnPolicyAlgorithm):
 
     def learning_threads(self) -> Threads:
         """How many processor threads learning takes: ``threads``, or by the network's size."""
-        if self.threads is not None:
-            return Threads(self.threads, self.threads)
-        return sensible_threads(self.policy, self.batch_size // self.n_steps)
+        return sensible_threads(self.policy, self.batch_size // self.n_steps, self.threads)
 
     def current_memory(self) -> th.Tensor:
         """The memory after the last step, ``(columns, memory_size)``.

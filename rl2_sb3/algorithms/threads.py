@@ -44,9 +44,11 @@ def threads_for(units: int, columns: int, convolutions: bool = False) -> Threads
     return Threads(most, most) if convolutions else Threads(1, enough)
 
 
-def sensible_threads(policy: GRUPolicy, columns: int) -> Threads:
-    """:func:`threads_for` the policy's network."""
+def sensible_threads(policy: GRUPolicy, columns: int, told: int | None = None) -> Threads:
+    """:func:`threads_for` the policy's network, or so many as were told, where they pay at all."""
     convolutions = any(isinstance(module, nn.Conv2d) for module in policy.modules())
+    if told is not None:
+        return Threads(told if convolutions else 1, told)
     return threads_for(policy.hidden_size, columns, convolutions)
 
 

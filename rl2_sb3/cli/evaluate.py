@@ -30,6 +30,7 @@ from rl2_sb3.reports.successes import (
     successes_table,
 )
 from rl2_sb3.reports.tables import merge_table, own_table
+from rl2_sb3.signals import Training, training
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.make import Workers
 from rl2_sb3.trials.spaces import trial_space
@@ -57,7 +58,8 @@ class Evaluate:
     against: list[str] = field(default_factory=list)
     """Baselines, with their parameters if need be: random greedy "ucb1(c=0.1)"."""
     name: str | None = None
-    """What the tables call the agent, by default RL2."""
+    """What the tables call the agent; by default RL2, and what it learned from if that was more
+    than the paper's information."""
     trials: int | None = None
     """Trials of each agent; by default 10 000, or all tasks where they are a list."""
     options: list[str] = field(default_factory=list)
@@ -82,6 +84,14 @@ class Evaluate:
     trials and seed are replaced. Successes go into outer_loop-successes.csv beside it."""
 
 
+NAMES: dict[Training, str] = {
+    "RL from scratch": "RL2",
+    "privileged RL": "RL2, privileged",
+    "imitation": "RL2, imitation",
+    "RL after imitation": "RL2, imitation, then RL",
+}
+
+
 def evaluate(args: Sequence[str]) -> None:
     """Parse the options and evaluate."""
     config = tyro.cli(Evaluate, args=list(args), prog="rl2 evaluate")
@@ -91,7 +101,6 @@ def evaluate(args: Sequence[str]) -> None:
             raise ValueError("--append-to: name the agent with --name, which tells its rows.")
         own_table(config.append_to, SUMMARY)
         own_table(successes_table(config.append_to), KEPT)
-    name = config.name or "RL2"
     agent = load_agent(config.agent, config.device)
     info = trained_on(agent, config.agent)
     episodes = info["episodes"] if config.episodes is None else config.episodes
@@ -99,6 +108,7 @@ def evaluate(args: Sequence[str]) -> None:
         raise ValueError(f"episodes={episodes}: at least one.")
     if episodes != info["episodes"]:
         print(f"Note: trained on trials of {info['episodes']} episodes, evaluated on {episodes}.")
+    name = config.name or NAMES[training(info)]
     tasks, options = evaluation_tasks(info, config.options)
     _check_spaces(agent, tasks, config)
     info = {**info, "options": options}

@@ -24,7 +24,7 @@ from rl2_sb3.reports.words import (
 )
 
 # All runs of reinforcement learning.
-CURVES_COMMAND = "rl2 plot runs/mdp-n*-privileged --save results/learning_curves.csv"
+CURVES_COMMAND = "rl2 plot runs/mdp-n*-privileged runs/mdp-n*-rl --save results/learning_curves.csv"
 TUNED = tuple(
     f"{name}-{prior}"
     for prior in ("paper", "true")
