@@ -46,8 +46,8 @@ class Setting:
     device: str = "auto"
     """cpu, cuda, or auto."""
     threads: int | None = None
-    """Processor threads; by default one for a small network, and for one from 256 units on or with
-    convolutions all that the process may use, at most 8."""
+    """Processor threads; by default one for small networks and minibatches; with convolutions, or
+    from 256 units and 64 columns a minibatch on, as many as pay, at most 8."""
     policy: Literal["GRUPolicy", "CnnGRUPolicy"] = "GRUPolicy"
     """CnnGRUPolicy is for images."""
     hidden_size: int = 64

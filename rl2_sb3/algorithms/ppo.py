@@ -30,9 +30,9 @@ class RL2PPO(TrialRollouts, PPO):
     :param value_lambda: lambda of the returns that the value network learns from, by default
         ``gae_lambda``; with 1, whole returns, it need not learn from its own guesses
     :param ent_coef: weight of the entropy; a schedule can let it fall, as with the learning rate
-    :param threads: of the processor, in :meth:`learn` and imitation alone; by default one for a
-        small network, and for one from 256 units on or with convolutions all that the process may
-        use, at most 8
+    :param threads: of the processor, in :meth:`learn` and imitation alone; by default
+        one for small networks and minibatches; with convolutions, or from 256 units and 64 columns
+        a minibatch on, as many as pay, at most 8
     :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped, or
         ``threads`` that are neither None nor a whole number from 1 on
     """

@@ -56,9 +56,9 @@ class RL2TRPO(TrialRollouts, TRPO):
     :param cg_damping: added to the Fisher matrix's diagonal
     :param n_critic_updates: epochs of the value network, conjugate-gradient step
     :param episodes: episodes per trial where ``env`` is plain (default 2)
-    :param threads: of the processor, in :meth:`learn` and imitation alone; by default one for a
-        small network, and for one from 256 units on or with convolutions all that the process may
-        use, at most 8
+    :param threads: of the processor, in :meth:`learn` and imitation alone; by default
+        one for small networks and minibatches; with convolutions, or from 256 units and 64 columns
+        a minibatch on, as many as pay, at most 8
     :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped, or
         ``threads`` that are neither None nor a whole number from 1 on
     """
