@@ -54,7 +54,8 @@ from rl2_sb3 import RL2TRPO, make_trials
 model = RL2TRPO(
     "GRUPolicy", make_trials("bandit", 32, 10, arms=5), learning_rate=1e-3, gamma=0.99,
     gae_lambda=0.9, target_kl=0.01, step="conjugate-gradient", seed=3, device="cpu", threads=1,
-    ent_coef=0.0, policy_kwargs={"hidden_size": 32, "features_extractor_kwargs": {"action_reward": False}},
+    ent_coef=0.0,
+    policy_kwargs={"hidden_size": 32, "features_extractor_kwargs": {"action_reward": False}},
 )
 model.learn(2000)
 model.save_agent("trpo, natural step/agent.safetensors")
