@@ -9,7 +9,7 @@ from safetensors import safe_open
 from torch import nn
 
 from rl2_sb3 import RL2PPO, GRUPolicy, load_agent, make_trials
-from rl2_sb3.agent import _space_from_json, _space_to_json, agent_file
+from rl2_sb3.agent_file import _space_from_json, _space_to_json, agent_file
 from tests.envs import image_env
 
 
