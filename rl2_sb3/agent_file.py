@@ -24,6 +24,7 @@ from torch import nn
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.policies.earlier import DEFAULTS, present_names
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
+from rl2_sb3.policies.options import products
 from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL
 from rl2_sb3.trials.spaces import PRIVILEGED
 
@@ -159,7 +160,8 @@ def read_agent(name: str | os.PathLike[str]) -> tuple[GRUPolicy, dict[str, Any]]
 
 def _from_format_1(description: Description) -> Description:
     """Before there were memories to choose from; products were options of the features."""
-    network = {**DEFAULTS, **description["network"]}
+    network = description["network"]
+    network = {**DEFAULTS, **network, **products(network["features_extractor_kwargs"])}
     return {**description, "format": 2, "network": network}
 
 

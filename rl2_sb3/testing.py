@@ -232,7 +232,8 @@ def _check_parameters(memory: Memory) -> None:
     count = len(list(memory.parameters()))
     _demand(
         not (memory.fixed and count),
-        f"fixed=True says that nothing is to learn, but there are {count} parameters: leave it out.",
+        f"fixed=True says that nothing is to learn, but there are {count} parameters: leave it "
+        "out.",
     )
 
 

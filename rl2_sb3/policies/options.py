@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from gymnasium import spaces
@@ -18,6 +18,8 @@ from rl2_sb3.trials.spaces import PRIVILEGED
 
 OF_THE_MEMORY = ("candidate", "memory_steps")
 """Options of the policy that are some memories' own."""
+PRODUCTS = ("action_reward", "state_action")
+"""Options of the policy that are its features'."""
 VALUE_LAYERS = (128, 128)
 """Widths of the layers after a value network's memory that has no parameters."""
 
@@ -86,6 +88,11 @@ def value_memory(config: PolicyConfig) -> str:
     return config.value_network or config.memory
 
 
+def products(options: dict[str, Any]) -> dict[str, Any]:
+    """Those options that are products as features."""
+    return {name: options[name] for name in PRODUCTS if name in options}
+
+
 def feature_options(
     config: PolicyConfig, extractor: type[BaseFeaturesExtractor], told: dict[str, Any]
 ) -> dict[str, Any]:
@@ -93,13 +100,12 @@ def feature_options(
 
     :raises ValueError: ``state_action`` for one that cannot
     """
-    products = {"action_reward": config.action_reward, "state_action": config.state_action}
-    taken = accepted(extractor, products)
+    taken = accepted(extractor, products(asdict(config)))
     if config.state_action and "state_action" not in taken:
         raise ValueError(
             f"state_action=True is for small MDPs: {extractor.__name__} has no such products."
         )
-    return {**taken, **told}
+    return {**told, **taken}
 
 
 def make_core(

@@ -24,7 +24,7 @@ from rl2_sb3.policies.distributions import unchecked
 from rl2_sb3.policies.earlier import rename_to_present
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
 from rl2_sb3.policies.networks import initialise
-from rl2_sb3.policies.options import feature_options, read_options
+from rl2_sb3.policies.options import feature_options, products, read_options
 from rl2_sb3.trials.spaces import PRIVILEGED, is_trial_space
 
 
@@ -86,7 +86,8 @@ class GRUPolicy(BlockNetworks):
         if use_sde:
             raise ValueError("use_sde=True is not supported by recurrent policies here.")
         assert isinstance(observation_space, spaces.Dict)
-        self.config = read_options(options, observation_space)
+        told = features_extractor_kwargs or {}
+        self.config = read_options({**options, **products(told)}, observation_space)
         self.privileged = PRIVILEGED in observation_space.spaces
         super().__init__(
             observation_space,
@@ -97,9 +98,7 @@ class GRUPolicy(BlockNetworks):
             ortho_init=False,
             log_std_init=log_std_init,
             features_extractor_class=features_extractor_class,
-            features_extractor_kwargs=feature_options(
-                self.config, features_extractor_class, features_extractor_kwargs or {}
-            ),
+            features_extractor_kwargs=feature_options(self.config, features_extractor_class, told),
             share_features_extractor=self.config.shared,
             normalize_images=normalize_images,
             optimizer_class=optimizer_class,

@@ -46,6 +46,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "weight-norm": {"weight_norm": True, "layers_after": [7]},
     "episode-units": {"episode_units": 3},
     "relu": {"candidate": "relu"},
+    "lstm": {"memory": "lstm"},
+    "lstm-sums": {"memory": "lstm", "value_network": "sums", "layers_after": [7]},
     "bf16": {"precision": "bf16", "layers_before": [6]},
 }
 ALGORITHMS: dict[str, tuple[type[Model], dict[str, Any]]] = {

@@ -36,6 +36,11 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "weight-norm": {"weight_norm": True, "layers_before": [5]},
     "episode-units": {"episode_units": 2, "shared": True},
     "sums": {"value_network": "sums", "episode_units": SIZE},
+    "lstm": {"memory": "lstm", "layers_after": [7]},
+    "lstm-shared": {"memory": "lstm", "shared": True, "weight_norm": True},
+    "lstm-sums": {"memory": "lstm", "value_network": "sums"},
+    "gru-lstm": {"value_network": "lstm", "episode_units": 2},
+    "sums-alone": {"memory": "sums", "layers_before": [5], "layers_after": [7], "skip": True},
 }
 PRODUCTS: dict[str, Any] = {"state_action": True}
 
