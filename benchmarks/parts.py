@@ -13,7 +13,7 @@ from typing import Any
 import torch as th
 from torch import nn
 
-from rl2_sb3.policies import GRU
+from rl2_sb3.memories import GRU
 
 FORWARD, BACKWARD = "recurrence, forward", "recurrence, backward"
 DENSE, LOSS = "dense layers and features", "distribution and loss"
@@ -106,7 +106,7 @@ class Parts:
         ):
             setattr(owner, name, self.clock.timed(part, getattr(owner, name)))
         model.train = self._training(self.clock.timed(LOSS, model.train))
-        policy.evaluate_actions = self._evaluating(policy.evaluate_actions)
+        policy.evaluate = self._evaluating(policy.evaluate)
         buffer.get = self._minibatches(buffer.get)
 
     def _watch(self, module: nn.Module, forward: str, backward: str) -> None:
@@ -116,13 +116,16 @@ class Parts:
             if self.training:
                 self.clock.begin(forward)
 
-        def after(module: nn.Module, inputs: Any, output: th.Tensor) -> None:
+        def after(module: nn.Module, inputs: Any, output: Any) -> None:
             if not self.training:
                 return
             self.clock.end()
             if forward == FORWARD:  # what came before the recurrence were features
                 self.clock.go_on_as(LOSS)
-            for node in nodes_between(output, inputs):
+            outputs = (
+                output[0] if isinstance(output, tuple) else output
+            )  # a memory's, and its state
+            for node in nodes_between(outputs, inputs):
                 node.register_prehook(lambda _: self.clock.begin(backward))
                 node.register_hook(lambda *_: self.clock.end())
 

@@ -1,36 +1,17 @@
-"""Using what was learned: an agent on a plain environment, without any training code.
-
-An agent file holds the policy's tensors and a JSON description, in safetensors' format: loading a
-stranger's executes nothing.
-"""
+"""Using what was learned: an agent on a plain environment, without any training code."""
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch as th
-from gymnasium import spaces
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import nn
 
-from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
-from rl2_sb3.policies.features import TrialCNN, TrialFeatures
-from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL
-from rl2_sb3.trials.spaces import PRIVILEGED, flatten, no_action
-
-FORMAT = 1
-POLICIES: dict[str, type[GRUPolicy]] = {"GRUPolicy": GRUPolicy, "CnnGRUPolicy": CnnGRUPolicy}
-FEATURES = {"GRUPolicy": TrialFeatures, "CnnGRUPolicy": TrialCNN}
-VALUE_PARTS = (
-    *("value_net.", "value_s", "vf_features_extractor.", "mlp_extractor.value."),
-    "prediction_net.",
-)
+from rl2_sb3.agent_file import read_agent
+from rl2_sb3.policies import GRUPolicy
+from rl2_sb3.trials.spaces import flatten, no_action
 
 
 class Agent:
@@ -121,170 +102,10 @@ class Agent:
         return self.policy.predict(observation, state, episode_start, deterministic)
 
 
-def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> None:
-    """Write the acting part of a policy into a file that :func:`load_agent` reads.
-
-    :param info: what is worth knowing of the training, anything that JSON can hold; where trials
-        told of the task, ``privileged=True`` is added
-    :raises ValueError: a policy with parts that are not this package's: no file can describe them
-    """
-    names = [name for name, kind in POLICIES.items() if type(policy) is kind]
-    activation = policy.activation_fn.__name__
-    if (
-        not names
-        or policy.features_extractor_class is not FEATURES[names[0]]
-        or getattr(nn, activation, None) is not policy.activation_fn
-    ):
-        raise ValueError(
-            "An agent's file describes GRUPolicy and CnnGRUPolicy with their own features and "
-            f"activations of torch.nn, not {type(policy).__name__} with "
-            f"{policy.features_extractor_class.__name__} and {activation}. Use model.save()."
-        )
-    assert isinstance(policy.observation_space, spaces.Dict)
-    if PRIVILEGED in policy.observation_space.spaces:
-        info = {**info, "privileged": True}
-    description = {
-        "format": FORMAT,
-        "policy": names[0],
-        "network": {
-            **policy.network,
-            "features_extractor_kwargs": policy.features_extractor_kwargs,
-            "normalize_images": policy.normalize_images,
-        },
-        "activation": activation,
-        "observation_space": _space_to_json(_without_privileged(policy.observation_space)),
-        "action_space": _space_to_json(policy.action_space),
-        "info": info,
-    }
-    tensors = {
-        key: value.contiguous().cpu()
-        for key, value in policy.state_dict().items()
-        if is_acting(key)
-    }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    save_file(tensors, part, metadata={"rl2_sb3": json.dumps(description)})
-    part.replace(path)
-
-
-def agent_file(name: str | os.PathLike[str]) -> Path:
-    """The file of an agent: given itself, a run's folder, or a registered checkpoint's name.
-
-    :raises ValueError: there is none
-    """
-    path = Path(name)
-    if path.is_dir():
-        path = path / "agent.safetensors"
-    if path.is_file():
-        return path
-    if path.name == "agent.safetensors" and path.with_name("config.json").exists():
-        raise ValueError(
-            f"{path.parent} holds a run that has no agent yet: finish it, with --resume."
-        )
-    if path.suffix or len(path.parts) > 1:
-        raise ValueError(f"There is no run or agent's file {str(name)!r}.")
-    try:
-        return Path(CHECKPOINTS.load(str(name)))
-    except ValueError as error:
-        raise ValueError(f"{error} In a checkout, `{HOW_TO_INSTALL}` adds some.") from error
-
-
-def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:
-    """What an agent's file says of its network, its spaces and, under "info", its training.
-
-    :raises ValueError: no such name, or not an agent's file
-    """
-    path = agent_file(name)
-    try:
-        with safe_open(path, "pt") as file:
-            description: dict[str, Any] = json.loads((file.metadata() or {})["rl2_sb3"])
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not an agent's file, or a damaged one: {error}") from error
-    if description["format"] > FORMAT:
-        raise ValueError(
-            f"{path} has format {description['format']}, this version of rl2-sb3 reads up to "
-            f"{FORMAT}: update it."
-        )
-    return description
-
-
-def agent_tensors(path: Path, device: th.device | str = "cpu") -> dict[str, th.Tensor]:
-    """The acting part of a policy's state, as an agent's file has it."""
-    with safe_open(path, "pt", device=str(device)) as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-
-
 def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") -> Agent:
     """Load an agent: a file's path, or the name of a checkpoint that a plugin registers.
 
     :raises ValueError: no such name, or not an agent's file
     """
-    path = agent_file(name)
-    description = describe_agent(path)
-    tensors = agent_tensors(path)
-    policy = POLICIES[description["policy"]](
-        _space_from_json(description["observation_space"]),
-        _space_from_json(description["action_space"]),
-        lambda _: 0.0,
-        activation_fn=_activation(description["activation"]),
-        # No network for the value.
-        **{**description["network"], "shared": True, "value_network": "gru"},
-    )
-    if set(tensors) != {key for key in policy.state_dict() if is_acting(key)}:
-        raise ValueError(f"{path} does not hold the network that it describes.")
-    policy.load_state_dict(tensors, strict=False)
-    return Agent(policy.to(device), description["info"])
-
-
-def _without_privileged(space: spaces.Space[Any]) -> spaces.Dict:
-    assert isinstance(space, spaces.Dict)
-    return spaces.Dict({key: part for key, part in space.items() if key != PRIVILEGED})
-
-
-def is_acting(key: str) -> bool:
-    """Whether a tensor of a policy's state belongs to what chooses actions."""
-    # SB3 keeps the policy's features under two names; one is enough.
-    return not key.startswith((*VALUE_PARTS, "pi_features_extractor."))
-
-
-def _activation(name: str) -> type[nn.Module]:
-    kind = getattr(nn, name, None)
-    if not (isinstance(kind, type) and kind.__module__ == "torch.nn.modules.activation"):
-        raise ValueError(f"{name!r} is no activation of torch.nn.")
-    return kind
-
-
-def _space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
-    if isinstance(space, spaces.Dict):
-        return {"Dict": {key: _space_to_json(part) for key, part in space.items()}}
-    if isinstance(space, spaces.Box):
-        low, high = (_constant(bound) for bound in (space.low, space.high))
-        return {"Box": [low, high, list(space.shape), str(space.dtype)]}
-    if isinstance(space, spaces.Discrete):
-        return {"Discrete": int(space.n)}
-    if isinstance(space, spaces.MultiDiscrete):
-        return {"MultiDiscrete": space.nvec.tolist()}
-    if isinstance(space, spaces.MultiBinary):
-        return {"MultiBinary": int(space.n) if isinstance(space.n, int) else list(space.n)}
-    raise ValueError(f"{space} cannot be stored.")
-
-
-def _constant(bound: NDArray[Any]) -> Any:
-    """One number where all are equal, which keeps the description of an image short."""
-    return bound.flat[0].item() if bound.size and (bound == bound.flat[0]).all() else bound.tolist()
-
-
-def _space_from_json(description: dict[str, Any]) -> spaces.Space[Any]:
-    ((kind, content),) = description.items()
-    if kind == "Dict":
-        return spaces.Dict({key: _space_from_json(part) for key, part in content.items()})
-    if kind == "Box":
-        low, high, shape, name = content
-        dtype = np.dtype(name)
-        low, high = (np.broadcast_to(np.asarray(bound, dtype), shape) for bound in (low, high))
-        return spaces.Box(low, high, tuple(shape), dtype.type)
-    if kind in ("Discrete", "MultiDiscrete", "MultiBinary"):
-        space: spaces.Space[Any] = getattr(spaces, kind)(content)
-        return space
-    raise ValueError(f"Unknown space {kind!r}.")
+    policy, info = read_agent(name)
+    return Agent(policy.to(device), info)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.algorithms.heap import reused_memory
 from rl2_sb3.algorithms.threads import take_threads
-from rl2_sb3.policies import GRUPolicy
+from rl2_sb3.policies import GRUPolicy, popart
 from rl2_sb3.trials.make import trial_length
 
 
@@ -189,11 +189,11 @@ def imitate(
             returns = returns_to_go(batch.rewards, model.gamma)
             policy.normalise_values(returns)
             target = th.as_tensor(returns.reshape(-1), dtype=th.float32, device=model.device)
-            target = (target - policy.value_shift) / policy.value_scale
+            target = popart.normalise(target, policy.value_statistics)
             obs = {key: rows(value, model.device) for key, value in batch.observations.items()}
             obs["memory"] = policy.initial_memory(size)
             teacher_chances = rows(batch.probabilities, model.device).float()
-            values, _ = policy.evaluate(obs)
+            values, _, auxiliary = policy.evaluate(obs)
             log_chances = _distribution(policy).logits
             cross_entropy = -(teacher_chances * log_chances).sum(dim=1).mean()
             value_loss = F.mse_loss(values.flatten(), target)
@@ -205,6 +205,8 @@ def imitate(
                 cost = (log_chances.exp() * costs).sum(dim=1).mean()
                 policy_loss = policy_loss + cost_weight * cost
             loss = policy_loss + model.vf_coef * value_loss
+            if auxiliary is not None:
+                loss = loss + auxiliary
             policy.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, model.max_grad_norm)

@@ -108,6 +108,7 @@ TASKS = Registry(
     "task distribution",
     {"vizdoom-maze": "plugins/rl2-vizdoom", "raycast-maze": "plugins/rl2-vizdoom"},
 )
+MEMORIES = Registry("rl2_sb3.memories", "memory")
 BASELINES = Registry("rl2_sb3.baselines", "baseline")
 CHECKPOINTS = Registry("rl2_sb3.checkpoints", "checkpoint")
 

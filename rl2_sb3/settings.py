@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from rl2_sb3.policies import Candidate, Precision, ValueNetwork
+from rl2_sb3.config import Candidate, Precision
 from rl2_sb3.trials.make import Workers
 
 
@@ -56,7 +56,7 @@ class Setting:
     """Activation of the GRU's candidate state."""
     shared: bool = False
     """One network for policy and value."""
-    value_network: ValueNetwork = "gru"
+    value_network: Literal["gru", "sums"] = "gru"
     """A GRU like the policy's, or layers over sums of what the trial has shown: cheaper, and sooner
     right for bandits."""
     weight_norm: bool = False

@@ -10,9 +10,10 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.save_util import load_from_zip_file
 
-from rl2_sb3.agent import agent_file, agent_tensors, describe_agent, is_acting
+from rl2_sb3.agent_file import agent_file, agent_tensors, describe_agent, is_acting
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.policies import GRUPolicy
+from rl2_sb3.policies.earlier import present_names
 from rl2_sb3.policies.features import TrialFeatures
 
 History = tuple[dict[str, Any], ...]
@@ -60,7 +61,8 @@ def _from_run(run: Path, device: th.device) -> tuple[dict[str, th.Tensor], Histo
     told["episodes"] = data["episodes"]
     config = json.loads((run / "config.json").read_text())
     told |= {key: config[key] for key in SIGNALS if config.get(key)}
-    return cast(dict[str, Any], parameters)["policy"], (*data.get("history", ()), told)
+    state = cast(dict[str, Any], parameters)["policy"]
+    return present_names(state), (*data.get("history", ()), told)
 
 
 def _from_agent(name: Path, device: th.device) -> tuple[dict[str, th.Tensor], History]:
@@ -95,22 +97,24 @@ def more_actions(
     :return: the acting part of the new policy's state
     :raises ValueError: policies that differ in more than the number of discrete actions
     """
-    new = policy.action_space
+    new, network = policy.action_space, policy.config
     features = policy.features_extractor
+    first = "before.0.weight" if network.layers_before else "memory.weight_ih"
+    inputs = f"mlp_extractor.policy.{first}"
     if (
         not isinstance(new, spaces.Discrete)
         or not isinstance(features, TrialFeatures)
-        or policy.network["weight_norm"]
-        or policy.network["skip"]
+        or network.weight_norm
+        or network.skip
         or features.state_action
+        or inputs not in weights
         or new.n < actions
     ):
         raise ValueError(
             f"A policy for {actions} actions cannot become one for {new}: more discrete actions, "
-            "without images, weight_norm, skip and state_action, are what it can take on."
+            "with a GRU or an LSTM, without images, weight_norm, skip and state_action, are what "
+            "it can take on."
         )
-    first = "before.0.weight" if policy.network["layers_before"] else "gru.weight_ih"
-    inputs = f"mlp_extractor.policy.{first}"
     old = weights[inputs]
     parts = {
         name: (

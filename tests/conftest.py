@@ -4,7 +4,7 @@ import pytest
 import torch as th
 
 from rl2_sb3.algorithms import threads
-from rl2_sb3.policies import native
+from rl2_sb3.memories import native
 
 # Small tensors gain nothing from threads, and lose much where other programs keep the cores busy.
 th.set_num_threads(1)

@@ -1,15 +1,24 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch as th
 from gymnasium import spaces
 from safetensors import safe_open
 from torch import nn
 
 from rl2_sb3 import RL2PPO, GRUPolicy, load_agent, make_trials
-from rl2_sb3.agent import _space_from_json, _space_to_json, agent_file
+from rl2_sb3.agent_file import (
+    _space_from_json,
+    _space_to_json,
+    agent_file,
+    describe_agent,
+    is_acting,
+    save_agent,
+)
 from tests.envs import image_env
 
 
@@ -21,7 +30,14 @@ def bandit_model(**network: Any) -> RL2PPO:
 
 @pytest.mark.parametrize(
     "network",
-    [{}, {"shared": True}, {"weight_norm": True}, {"layers_before": [6], "candidate": "relu"}],
+    [
+        {},
+        {"shared": True},
+        {"weight_norm": True},
+        {"layers_before": [6], "candidate": "relu"},
+        {"memory": "lstm", "value_network": "sums", "layers_after": [6]},
+        {"memory": "sums", "features_extractor_kwargs": {"action_reward": False}},
+    ],
 )
 def test_a_loaded_agent_acts_as_the_model(network: Any, tmp_path: Any) -> None:
     model = bandit_model(**network)
@@ -37,9 +53,8 @@ def test_a_loaded_agent_acts_as_the_model(network: Any, tmp_path: Any) -> None:
         expected, theirs = model.predict(obs, theirs, deterministic=True)
         actions, ours = agent.predict(obs, ours, deterministic=True)
         np.testing.assert_array_equal(actions, expected)
-        np.testing.assert_allclose(
-            ours[0], theirs[0][:, :8], atol=1e-6
-        )  # the policy's part of the memory
+        own = theirs[0][:, : model.policy.layout.policy]  # the policy's part of the memory
+        np.testing.assert_allclose(ours[0], own, atol=1e-6)
         obs, *_ = env.step(actions)
 
 
@@ -133,6 +148,29 @@ def test_the_file_holds_tensors_and_json_only(tmp_path: Any) -> None:
         names = list(file.keys())
     assert description["info"]["task"] == "bandit"
     assert not any("value" in name or "vf_" in name for name in names)
+
+
+@pytest.mark.parametrize("name", ["bandit-k5-n10", "mdp-n10-privileged"])
+def test_a_file_of_format_1_is_read(name: str, tmp_path: Any) -> None:
+    """Its options had other defaults, its GRU another name; saved again it is of this format."""
+    folder = Path(__file__).parents[1] / "plugins" / "rl2-checkpoints" / "rl2_checkpoints"
+    path = folder / f"{name}.safetensors"
+    with safe_open(path, "pt") as file:
+        assert json.loads(file.metadata()["rl2_sb3"])["format"] == 1
+        gru = file.get_tensor("mlp_extractor.policy.gru.weight_hh")
+    assert describe_agent(path)["network"]["action_reward"] is (name != "bandit-k5-n10")
+
+    agent = load_agent(path)
+    memory: Any = agent.policy.mlp_extractor.policy.memory
+    assert th.equal(memory.weight_hh, gru)
+    save_agent(agent.policy, tmp_path / "again.safetensors", **agent.info)
+    again = load_agent(tmp_path / "again.safetensors")
+    with safe_open(tmp_path / "again.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["rl2_sb3"])["format"] == 2
+    assert again.info == agent.info
+    ours, theirs = again.policy.state_dict(), agent.policy.state_dict()
+    acting = list(filter(is_acting, theirs))
+    assert [key for key in acting if not th.equal(ours[key], theirs[key])] == []
 
 
 def test_a_file_tells_that_the_value_network_saw_the_task(tmp_path: Any) -> None:

@@ -8,7 +8,7 @@ import torch as th
 from stable_baselines3.common.logger import Logger
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, load_agent, make_trials
-from rl2_sb3.agent import is_acting
+from rl2_sb3.agent_file import is_acting
 from rl2_sb3.baselines import BEB, Greedy
 from rl2_sb3.cli import main
 from rl2_sb3.imitation import Demonstrations, imitate, returns_to_go

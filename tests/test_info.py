@@ -12,7 +12,7 @@ import torch as th
 from rl2_sb3 import provenance
 from rl2_sb3.algorithms import threads
 from rl2_sb3.cli import main
-from rl2_sb3.policies import native
+from rl2_sb3.memories import native
 
 OURS = f"rl2-sb3 {metadata.version('rl2-sb3')}"
 

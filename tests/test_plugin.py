@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rl2_sb3.agent import describe_agent
+from rl2_sb3.agent_file import describe_agent
 from rl2_sb3.signals import learned_from, training
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -94,7 +94,7 @@ LIST_AND_PLAY = """\
 import re
 
 from rl2_sb3 import load_agent
-from rl2_sb3.agent import agent_file
+from rl2_sb3.agent_file import agent_file
 from rl2_sb3.cli import main
 from rl2_sb3.registry import CHECKPOINTS
 

@@ -6,7 +6,7 @@ import pytest
 
 from rl2_sb3 import make_trials
 from rl2_sb3.cli import main
-from rl2_sb3.registry import BASELINES, CHECKPOINTS, TASKS, Registry, did_you_mean
+from rl2_sb3.registry import BASELINES, CHECKPOINTS, MEMORIES, TASKS, Registry, did_you_mean
 
 REGISTRY = Registry("rl2_sb3_test.fruits", "fruit kind")
 
@@ -50,6 +50,7 @@ def test_plugin_is_listed_without_import_and_loaded_by_name(install: Install) ->
     ("group", "registry"),
     [
         ("rl2_sb3.tasks", TASKS),
+        ("rl2_sb3.memories", MEMORIES),
         ("rl2_sb3.baselines", BASELINES),
         ("rl2_sb3.checkpoints", CHECKPOINTS),
     ],
@@ -57,7 +58,7 @@ def test_plugin_is_listed_without_import_and_loaded_by_name(install: Install) ->
 def test_each_group_has_its_registry(install: Install, group: str, registry: Registry) -> None:
     install("orchard", "pear = orchard:thing", group=group)
 
-    assert [r for r in (TASKS, BASELINES, CHECKPOINTS) if "pear" in r] == [registry]
+    assert [r for r in (TASKS, MEMORIES, BASELINES, CHECKPOINTS) if "pear" in r] == [registry]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_a_round_has_its_steps_and_parts(workload: str) -> None:
         assert min(timed["collecting"], timed["training"]) > 0
         assert timed["collecting"] + timed["training"] <= timed["both"] + 1e-9
     [made] = server.made.values()
-    assert made.model.policy.network["precision"] == "fp32"
+    assert made.model.policy.config.precision == "fp32"
 
 
 @pytest.mark.usefixtures("tiny")

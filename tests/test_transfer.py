@@ -7,7 +7,7 @@ import pytest
 import torch as th
 from gymnasium import spaces
 
-from rl2_sb3.agent import is_acting
+from rl2_sb3.agent_file import is_acting
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.transfer import more_actions, take_weights
@@ -47,7 +47,7 @@ def test_old_actions_keep_their_logits_and_new_ones_get_the_mean(network: Any) -
 
     def logits(policy: GRUPolicy) -> th.Tensor:
         block = {**obs(steps=4), "memory": policy.initial_memory(2)}
-        latent, _, _ = policy._unroll(block, value=False)
+        latent = policy.unroll(block, value=False).policy
         scores: th.Tensor = policy.action_net(latent)
         return scores
 
@@ -109,7 +109,7 @@ def test_what_cannot_grow() -> None:
     skipping = make_policy(NEW, layers_after=[3], skip=True)
     with pytest.raises(ValueError, match="skip and state_action, are what it can"):
         more_actions(small.state_dict(), skipping, OLD)
-    pairs = make_policy(NEW, features_extractor_kwargs={"state_action": True})
+    pairs = make_policy(NEW, state_action=True)
     with pytest.raises(ValueError, match="skip and state_action, are what it can"):
         more_actions(small.state_dict(), pairs, OLD)
     with pytest.raises(ValueError, match="differ in more"):

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
 
-PER_COLUMN = ("memory", "last_sums")
+from rl2_sb3.policies.popart import Statistics, normalise
+
+PER_COLUMN = ("memory", "last_value_state")
 """What prepared observations hold once for each column, not for each step."""
 Prepare = Callable[[dict[str, th.Tensor]], dict[str, th.Tensor]]
 
@@ -20,15 +22,14 @@ class TrialRolloutBuffer(DictRolloutBuffer):
     """Time-major block in which trials lie end to end, with the memory at its start.
 
     Trials may begin and end anywhere in the block: nothing is padded and no step thrown away.
-    ``scale`` and ``shift`` are those of the value network: values and returns are stored in units
-    of reward, and handed out in the network's.
+    Values and returns are stored in units of reward, and handed out in the value network's, which
+    ``statistics`` tell.
     """
 
     memory: th.Tensor
     value_lambda: float | None = None
     """Lambda of the returns that the value network learns from; None: that of the advantages."""
-    scale: float = 1.0
-    shift: float = 0.0
+    statistics = Statistics(scale=1.0)
     prepare: Prepare = staticmethod(lambda observations: observations)
     """Computes once, for all minibatches, what the parameters have no part in."""
     followed: bool = False
@@ -76,7 +77,7 @@ class TrialRolloutBuffer(DictRolloutBuffer):
         :param batch_size: in steps, a multiple of the block's length, not to be exceeded; ``None``
             for the whole block
         :return: samples whose rows are time-major, ``steps * columns``, see
-            :mod:`rl2_sb3.policies.policies`
+            :mod:`rl2_sb3.policies.blocks`
         """
         assert self.full, "the rollout is not complete"
         if batch_size is None:
@@ -105,10 +106,10 @@ class TrialRolloutBuffer(DictRolloutBuffer):
         return DictRolloutBufferSamples(
             observations=observations,
             actions=rows(self.actions).float(),
-            old_values=(rows(self.values) - self.shift) / self.scale,
+            old_values=normalise(rows(self.values), self.statistics),
             old_log_prob=rows(self.log_probs),
             advantages=rows(self.advantages),
-            returns=(rows(self.returns) - self.shift) / self.scale,
+            returns=normalise(rows(self.returns), self.statistics),
         )
 
     def _prepare(self) -> dict[str, th.Tensor]:

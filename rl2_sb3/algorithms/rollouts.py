@@ -26,7 +26,8 @@ from rl2_sb3.algorithms.heap import reused_memory
 from rl2_sb3.algorithms.saving import SavedTraining
 from rl2_sb3.algorithms.threads import take_threads
 from rl2_sb3.algorithms.updates import Figures
-from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, native
+from rl2_sb3.memories import native
+from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, popart
 from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials, trials_like
@@ -156,8 +157,7 @@ class TrialRollouts(SavedTraining):
             )
         rollout_buffer.compute_returns_and_advantage(last_values, self._last_obs["start"][:, 0])
         policy.normalise_values(rollout_buffer.returns)
-        rollout_buffer.scale = float(policy.value_scale)
-        rollout_buffer.shift = float(policy.value_shift)
+        rollout_buffer.statistics = policy.value_statistics
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
@@ -170,7 +170,7 @@ class TrialRollouts(SavedTraining):
             obs = self._last_obs
             assert isinstance(obs, dict)
             with th.no_grad():
-                acted = policy.act(self._tensors(obs), value=policy.shared)
+                acted = policy.act(self._tensors(obs), value=policy.config.shared)
             actions = acted.actions.cpu().numpy()
             clipped_actions = actions
             if isinstance(self.action_space, spaces.Box):
@@ -198,17 +198,16 @@ class TrialRollouts(SavedTraining):
         :param lost: where a simulator died, the reward gets what would have come next is worth
         """
         buffer, policy = self.rollout_buffer, self.policy
-        if not policy.shared:
+        if not policy.config.shared:
             pieces = -(-buffer.n_envs // max(1, self.batch_size // self.n_steps))
             for columns in np.array_split(np.arange(buffer.n_envs), pieces):
                 values, memory = policy.follow_values(buffer.columns(columns).observations)
                 buffer.values[:, columns] = values.view(-1, len(columns)).cpu().numpy()
-                own = slice(policy.hidden_size, policy.memory_size - policy.kept)
-                self._memory[th.as_tensor(columns, device=self.device), own] = memory[:, own]
+                chosen = th.as_tensor(columns, device=self.device)
+                states = policy.layout.split(self._memory)
+                states.value[chosen] = policy.layout.split(memory).value
         buffer.followed = True
-        scale, shift = float(policy.value_scale), float(policy.value_shift)
-        buffer.values *= scale
-        buffer.values += shift
+        buffer.values = popart.unnormalise(buffer.values, policy.value_statistics)
         for step, column, last in lost:
             obs: Any = {
                 key: np.concatenate(

@@ -18,14 +18,16 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import check_for_correct_spaces
 
-from rl2_sb3.agent import save_agent
+from rl2_sb3.agent_file import save_agent
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.threads import Threads, check_threads, sensible_threads
-from rl2_sb3.policies import GRUPolicy
+from rl2_sb3.policies import GRUPolicy, earlier
 from rl2_sb3.trials.make import env_episodes, trials_like
 
 Self = TypeVar("Self", bound="SavedTraining")
 
+FORMAT = 2
+"""Of checkpoints; 1: the policy's options had other defaults."""
 _DAMAGED = (
     ValueError,
     KeyError,
@@ -63,7 +65,7 @@ class SavedTraining(OnPolicyAlgorithm):
         memory is made up for here.
         """
         buffer, policy, memory = self.rollout_buffer, self.policy, self._memory
-        if policy.shared or buffer.followed or buffer.pos == 0:
+        if policy.config.shared or buffer.followed or buffer.pos == 0:
             return memory
         obs: Any = {
             key: th.as_tensor(part[: buffer.pos].reshape(-1, *part.shape[2:]), device=self.device)
@@ -71,10 +73,8 @@ class SavedTraining(OnPolicyAlgorithm):
         }
         with th.no_grad():
             _, followed = policy.follow_values({**obs, "memory": buffer.memory})
-        own = slice(policy.hidden_size, policy.memory_size - policy.kept)
-        memory = memory.clone()
-        memory[:, own] = followed[:, own]
-        return memory
+        value = policy.layout.split(followed).value
+        return policy.layout.split(memory)._replace(value=value).join()
 
     @contextmanager
     def stopwatch(self) -> Iterator[None]:
@@ -138,6 +138,7 @@ class SavedTraining(OnPolicyAlgorithm):
 
     def _get_resume_state(self) -> dict[str, Any]:
         state: dict[str, Any] = {
+            "format": FORMAT,
             "algorithm": type(self).__name__,
             "torch_rng": th.get_rng_state().numpy(),
             "memory": self.current_memory().cpu().numpy(),
@@ -181,6 +182,9 @@ class SavedTraining(OnPolicyAlgorithm):
             environments with ``force_reset=False``, or ``threads`` that are none
         """
         data = _read(path, cls.__name__, custom_objects)
+        if data["resume_state"].get("format", 1) < FORMAT:
+            policy_kwargs = {**earlier.DEFAULTS, **data["policy_kwargs"]}
+            custom_objects = {"policy_kwargs": policy_kwargs, **(custom_objects or {})}
         trials = None
         if env is not None:
             trials = cls._wrap_env(trials_like(env, data["episodes"]))

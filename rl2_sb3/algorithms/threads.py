@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch as th
 from torch import nn
 
-from rl2_sb3.policies import GRUPolicy, native
+from rl2_sb3.memories import native
+from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.threads import processors
 
 LARGE = 256
@@ -36,7 +37,7 @@ class Threads(NamedTuple):
 def threads_for(units: int, columns: int, convolutions: bool = False) -> Threads:
     """What pays, at most 8, and at most what torch is set to.
 
-    :param units: of the GRU; 256 are many
+    :param units: of the memory; 256 are many
     :param columns: of a minibatch
     """
     most = min(processors(), MOST, th.get_num_threads())
@@ -49,7 +50,7 @@ def sensible_threads(policy: GRUPolicy, columns: int, told: int | None = None) -
     convolutions = any(isinstance(module, nn.Conv2d) for module in policy.modules())
     if told is not None:
         return Threads(told if convolutions else 1, told)
-    return threads_for(policy.hidden_size, columns, convolutions)
+    return threads_for(policy.config.hidden_size, columns, convolutions)
 
 
 def check_threads(threads: int | None) -> None:

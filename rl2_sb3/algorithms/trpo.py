@@ -96,18 +96,7 @@ class RL2TRPO(TrialRollouts, TRPO):
         device: th.device | str = "auto",
         _init_setup_model: bool = True,
     ):
-        if step not in ("first-order", "conjugate-gradient"):
-            raise ValueError(f"step={step!r}: use 'first-order' or 'conjugate-gradient'.")
-        if step == "conjugate-gradient" and (policy_kwargs or {}).get("precision") == "bf16":
-            raise ValueError(
-                "precision='bf16' is too coarse for the finite differences of "
-                "step='conjugate-gradient': use precision='fp32', or step='first-order'."
-            )
-        if step == "conjugate-gradient" and (policy_kwargs or {}).get("prediction_coef"):
-            raise ValueError(
-                "prediction_coef adds to the gradient of the first-order step: use "
-                "step='first-order', or leave it out."
-            )
+        _check_step(step, policy_kwargs or {})
         check_threads(threads)
         trials = None if env is None else as_trials(env, episodes)
         n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
@@ -280,6 +269,24 @@ class RL2TRPO(TrialRollouts, TRPO):
         """How many KL divergences SB3 gives for one action: one for each independent part."""
         one_kl = isinstance(self.action_space, (spaces.Discrete, spaces.MultiDiscrete))
         return 1 if one_kl else int(np.prod(self.action_space.shape or (1,)))
+
+
+def _check_step(step: str, policy_kwargs: dict[str, Any]) -> None:
+    """Refuse a step that there is not, or that does not go with the policy."""
+    if step not in ("first-order", "conjugate-gradient"):
+        raise ValueError(f"step={step!r}: use 'first-order' or 'conjugate-gradient'.")
+    if step == "first-order":
+        return
+    if policy_kwargs.get("precision") == "bf16":
+        raise ValueError(
+            "precision='bf16' is too coarse for the finite differences of "
+            "step='conjugate-gradient': use precision='fp32', or step='first-order'."
+        )
+    if policy_kwargs.get("prediction_coef"):
+        raise ValueError(
+            "prediction_coef adds to the gradient of the first-order step: use "
+            "step='first-order', or leave it out."
+        )
 
 
 def _kl(old: Distribution, new: Distribution) -> th.Tensor:

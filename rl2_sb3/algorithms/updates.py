@@ -13,7 +13,7 @@ from rl2_sb3.policies import GRUPolicy
 
 
 class Loss(NamedTuple):
-    """What is minimised.
+    """What is minimised, with the policy's auxiliary losses.
 
     :param clip_range: of the surrogate's ratio
     :param ent_coef: weight of the entropy
@@ -31,8 +31,9 @@ class Loss(NamedTuple):
     def __call__(
         self, policy: GRUPolicy, batch: DictRolloutBufferSamples, actions: th.Tensor
     ) -> tuple[th.Tensor, th.Tensor]:
-        """The loss, and the figures of :class:`Figures` without gradient."""
-        values, log_prob, entropy = policy.evaluate_actions(batch.observations, actions)
+        """The loss, and the figures of :class:`Figures`, which have no auxiliary losses in them."""
+        values, distribution, auxiliary = policy.evaluate(batch.observations)
+        log_prob, entropy = distribution.log_prob(actions), distribution.entropy()
         values, advantages = values.flatten(), batch.advantages
         if self.normalize_advantage and len(advantages) > 1:
             advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
@@ -50,6 +51,8 @@ class Loss(NamedTuple):
         value_loss = (batch.returns - values).square().mean()
         entropy_loss = log_prob.mean() if entropy is None else -entropy.mean()
         loss = self.vf_coef * value_loss + self.ent_coef * entropy_loss - (slope * ratio).mean()
+        if auxiliary is not None:
+            loss = loss + auxiliary
         with th.no_grad():
             kl = (ratio - 1 - log_ratio).mean()  # Schulman's estimate
             clip_fraction = (ratio != clipped).float().mean()

@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from rl2_sb3.agent import describe_agent
+from rl2_sb3.agent_file import describe_agent
 from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL, TASKS
 from rl2_sb3.signals import learned_from
 

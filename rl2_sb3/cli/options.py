@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from rl2_sb3.agent import Agent, agent_file
+from rl2_sb3.agent import Agent
+from rl2_sb3.agent_file import agent_file
 from rl2_sb3.presets import IMITATION, TRAIN, Preset, run_folder
 from rl2_sb3.registry import TASKS, did_you_mean, literal
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks

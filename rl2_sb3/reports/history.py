@@ -67,7 +67,7 @@ def _beginning(config: dict[str, Any]) -> list[dict[str, Any]]:
     """The same of a run that is not over, from the agent that it went on from."""
     if not config.get("init"):
         return []
-    from rl2_sb3.agent import describe_agent  # reports need no torch, but for this
+    from rl2_sb3.agent_file import describe_agent  # reports need no torch, but for this
 
     info = describe_agent(config["init"])["info"]
     return [*info.get("history", []), info]

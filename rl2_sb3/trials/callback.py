@@ -118,8 +118,9 @@ class TrialCallback(BaseCallback):
             self._log("lost", self._lost)
         self._clear()
         policy: Any = self.model.policy
-        if np.isfinite(policy.prediction_loss):
-            self._log("prediction_loss", policy.prediction_loss)
+        for each in policy.auxiliary_losses():
+            if np.isfinite(each.last):  # after the first update
+                self._log(each.name, each.last)
         self._log("replay_error", self._replay_error())
 
     def _log(self, name: str, value: Any) -> None:
@@ -134,9 +135,9 @@ class TrialCallback(BaseCallback):
         discrete = model.action_space.shape == ()
         actions = batch.actions.long().flatten() if discrete else batch.actions
         with th.no_grad():
-            _, log_prob, _ = policy.evaluate_actions(batch.observations, actions)
+            log_prob = policy.evaluate(batch.observations).distribution.log_prob(actions)
         error = float((log_prob - batch.old_log_prob).abs().max())
-        tolerance = TOLERANCE[policy.network["precision"]]
+        tolerance = TOLERANCE[policy.config.precision]
         if not error <= tolerance * max(1.0, float(batch.old_log_prob.abs().max())):
             raise RuntimeError(
                 f"Replayed log-probabilities differ from collected ones by {error:.2g}: the policy "

@@ -9,7 +9,7 @@ from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.tasks import BernoulliBandit
 from rl2_sb3.trials import BatchedTrials, trial_space
 from tests.algorithms.collecting import Clockwork, collect
-from tests.policies.counting import count_steps
+from tests.memories.counting import count_steps
 
 STEPS, COLUMNS = 3, 5
 

@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env import VecMonitor, VecNormalize, VecTransp
 
 from rl2_sb3 import BernoulliBandit, evaluate_trials, load_agent
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.algorithms.updates import Loss
 from rl2_sb3.trials import make_trials
 from tests.algorithms.collecting import Clockwork, Model, collect
 
@@ -108,19 +109,20 @@ def test_the_memory_learns_to_predict_what_is_told(shared: bool) -> None:
         model = privileged_model(prediction_coef=coef, shared=shared)
         batch = collect(model).columns(np.arange(6))
         policy = model.policy
-        values, _, _ = policy.evaluate_actions(batch.observations, batch.actions.long().flatten())
+        loss = Loss(clip_range=0.2, ent_coef=0.0, vf_coef=0.5)
+        total, _ = loss(policy, batch, batch.actions.long().flatten())
         policy.zero_grad()
-        values.sum().backward()  # type: ignore[no-untyped-call]
+        total.backward()  # type: ignore[no-untyped-call]
         gradients[coef] = {
             name: None if p.grad is None else p.grad.clone()
             for name, p in policy.named_parameters()
         }
-        assert policy.prediction_loss > 0
+        assert policy.prediction_net.last > 0
     weight = gradients[0.5].pop("prediction_net.weight")
     assert weight is not None
     assert weight.abs().sum() > 0
     th.testing.assert_close(gradients[1.5]["prediction_net.weight"], 3 * weight)
-    name = "mlp_extractor.policy.gru.weight_hh"
+    name = "mlp_extractor.policy.memory.weight_hh"
     assert not th.allclose(gradients[0.5][name], gradients[1.5][name])  # the memory is taught
 
 
@@ -133,7 +135,7 @@ def test_predictions_come_true() -> None:
     network = {"hidden_size": 16, "prediction_coef": 1.0, "shared": True}
     model = RL2PPO("GRUPolicy", trials, seed=0, learning_rate=3e-3, policy_kwargs=network)
     model.learn(100 * 30 * 12)
-    assert model.policy.prediction_loss < 0.02
+    assert model.policy.prediction_net.last < 0.02
 
 
 def test_predictions_need_something_told(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch as th
 
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
-from rl2_sb3.policies import native
+from rl2_sb3.memories import native
 from rl2_sb3.trials import make_trials
 from tests.algorithms.collecting import Model
 from tests.envs import RaggedTasks

@@ -18,7 +18,7 @@ from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.trials import BatchedTrials, TrialWrapper, make_trials
 from tests.algorithms.collecting import Clockwork, Model, ReplayErrors, collect, replay_error
 from tests.envs import ENVS, FragileEnv, GoalTasks, RaggedEnv, RaggedTasks
-from tests.policies.counting import count_steps
+from tests.memories.counting import count_steps
 
 TINY: dict[str, Any] = {"n_epochs": 1, "seed": 0}
 WITHOUT_BF16 = pytest.mark.filterwarnings("ignore:This CPU has no bf16")
@@ -46,6 +46,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "weight-norm": {"weight_norm": True, "layers_after": [7]},
     "episode-units": {"episode_units": 3},
     "relu": {"candidate": "relu"},
+    "lstm": {"memory": "lstm"},
+    "lstm-sums": {"memory": "lstm", "value_network": "sums", "layers_after": [7]},
     "bf16": {"precision": "bf16", "layers_before": [6]},
 }
 ALGORITHMS: dict[str, tuple[type[Model], dict[str, Any]]] = {

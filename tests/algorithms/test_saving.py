@@ -19,7 +19,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from rl2_sb3 import load_agent
-from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.algorithms import RL2PPO, RL2TRPO, saving
 from rl2_sb3.trials import TrialWrapper, make_trials
 from tests.algorithms.collecting import Model
 from tests.envs import RaggedEnv, RaggedTasks, SmallEnv, vector
@@ -48,6 +48,7 @@ ALGORITHMS: dict[str, tuple[type[Model], dict[str, Any]]] = {
     "ppo": (RL2PPO, {}),
     "trpo": (RL2TRPO, {"target_kl": 1e-4}),
     "natural": (RL2TRPO, {"step": "conjugate-gradient", "cg_max_steps": 2, "n_critic_updates": 1}),
+    "lstm": (RL2PPO, {"policy_kwargs": {"hidden_size": 8, "memory": "lstm"}}),
 }
 
 
@@ -61,9 +62,8 @@ def make_model(
         learning_rate=lambda left: 0.01 * left,
         n_steps=STEPS,
         batch_size=STEPS * max(1, columns // 2),
-        policy_kwargs={"hidden_size": 8, "weight_norm": True},
         seed=0,
-        **{"n_epochs": 1, **options},
+        **{"n_epochs": 1, "policy_kwargs": {"hidden_size": 8, "weight_norm": True}, **options},
     )
 
 
@@ -113,7 +113,7 @@ def everything(model: Model) -> dict[str, Any]:
 @pytest.mark.usefixtures("recurrence")
 @pytest.mark.parametrize(
     ("environment", "algorithm"),
-    [*product(ENVIRONMENTS, ["ppo", "trpo"]), ("ragged", "natural")],
+    [*product(ENVIRONMENTS, ["ppo", "trpo"]), ("ragged", "natural"), ("ragged", "lstm")],
 )
 def test_a_resumed_training_is_the_uninterrupted_one(
     environment: str, algorithm: str, tmp_path: Path
@@ -137,6 +137,45 @@ def test_a_resumed_training_is_the_uninterrupted_one(
     assert found.keys() == expected.keys()
     different = [key for key in expected if not th.equal(found[key], expected[key])]
     assert different == []
+
+
+def rewrite_as_format_1(path: Path) -> None:
+    """Make of a checkpoint what was written before there were memories to choose from."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    state = th.load(io.BytesIO(members["policy.pth"]))
+    stream = io.BytesIO()
+    th.save({name.replace(".memory.", ".gru."): part for name, part in state.items()}, stream)
+    members["policy.pth"] = stream.getvalue()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def test_a_checkpoint_of_format_1_is_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its options had other defaults, and its GRU another name."""
+    path, earlier = tmp_path / "model.zip", {"hidden_size": 256, "action_reward": False}
+    model = make_model(ragged(), policy_kwargs=earlier)
+    model.learn(STEPS * 3)
+    model.policy_kwargs = {}  # which meant those
+    monkeypatch.setattr(saving, "FORMAT", 1)
+    model.save(path)
+    rewrite_as_format_1(path)
+    monkeypatch.undo()
+    model.policy_kwargs = earlier
+
+    resumed = RL2PPO.load(path, ragged(), force_reset=False)
+    resumed.learn(2 * STEPS * 3, reset_num_timesteps=False)
+    resumed.save(tmp_path / "again.zip")
+    again = RL2PPO.load(tmp_path / "again.zip")
+    th.set_rng_state(th.as_tensor(model.resume_state["torch_rng"]))
+    model.learn(2 * STEPS * 3, reset_num_timesteps=False)
+
+    expected = model.policy.state_dict()
+    for found in (resumed.policy.state_dict(), again.policy.state_dict()):
+        assert [name for name in expected if not th.equal(found[name], expected[name])] == []
 
 
 def test_seconds_add_up_over_save_and_resume(

@@ -13,7 +13,7 @@ from rl2_sb3.algorithms import threads
 from rl2_sb3.algorithms.threads import Threads, sensible_threads, threads_for
 from rl2_sb3.baselines import Greedy
 from rl2_sb3.imitation import imitate
-from rl2_sb3.policies import native
+from rl2_sb3.memories import native
 from tests.algorithms.collecting import Model
 from tests.envs import image_env
 

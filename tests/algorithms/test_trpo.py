@@ -10,11 +10,11 @@ from stable_baselines3.common.distributions import Distribution
 from torch.distributions import kl_divergence
 
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
-from rl2_sb3.policies import gru as gru_module
+from rl2_sb3.memories import gru as gru_module
 from rl2_sb3.trials import make_trials
 from tests.algorithms.collecting import Model, collect
 from tests.envs import ENVS
-from tests.policies.reference import plain_gru
+from tests.memories.reference import plain_gru
 
 NATURAL: dict[str, Any] = {
     "step": "conjugate-gradient",

@@ -10,12 +10,12 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import nn
 
+from rl2_sb3.memories import GRU, products
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
-from rl2_sb3.policies import gru as gru_module
 from rl2_sb3.policies.features import LAST
-from rl2_sb3.policies.networks import RecurrentCore, SumsCore
+from rl2_sb3.policies.networks import Core
 from rl2_sb3.trials import trial_space
-from tests.policies.counting import count_steps
+from tests.memories.counting import count_steps
 
 SIZE = 6
 ARMS = spaces.Discrete(3)
@@ -36,8 +36,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "weight-norm": {"weight_norm": True, "layers_before": [5]},
     "episode-units": {"episode_units": 2, "shared": True},
     "sums": {"value_network": "sums", "episode_units": SIZE},
+    "lstm": {"memory": "lstm", "layers_after": [7]},
+    "lstm-shared": {"memory": "lstm", "shared": True, "weight_norm": True},
+    "lstm-sums": {"memory": "lstm", "value_network": "sums"},
+    "gru-lstm": {"value_network": "lstm", "episode_units": 2},
+    "sums-alone": {"memory": "sums", "layers_before": [5], "layers_after": [7], "skip": True},
 }
-PRODUCTS: dict[str, Any] = {"features_extractor_kwargs": {"state_action": True}}
+PRODUCTS: dict[str, Any] = {"state_action": True}
 
 
 def make_policy(
@@ -48,7 +53,8 @@ def make_policy(
 ) -> GRUPolicy:
     th.manual_seed(0)
     space = trial_space(observation, action)
-    return kind(space, action, lambda _: 1e-3, **{"hidden_size": SIZE, **network})
+    options = {"hidden_size": SIZE, "action_reward": False, **network}
+    return kind(space, action, lambda _: 1e-3, **options)
 
 
 def observations(policy: GRUPolicy, rows: int, seed: int = 0) -> dict[str, NDArray[Any]]:
@@ -121,7 +127,7 @@ def test_the_last_observation_is_kept_until_the_trial_ends() -> None:
         lambda _, inputs: seen.append(inputs[0][LAST])
     )
 
-    _, _, memory = policy._unroll(obs)
+    _, _, memory = policy.unroll(obs)
 
     one_hot = th.cat([th.eye(4), th.zeros(1, 4)])  # the last is none
     expected = [[3, -1], [0, 1], [2, 2], [-1, 0], [3, 3]]
@@ -138,7 +144,7 @@ def test_memory_dies_at_a_trials_start_and_nowhere_else() -> None:
     obs["done"][:, 0] = th.tensor([0, 0, 1, 0, 0, 0])
     obs["start"][:, 0] = th.tensor([0, 0, 0, 0, 1, 0])
 
-    states, value_states, memory = policy._unroll(obs)
+    states, value_states, memory = policy.unroll(obs)
 
     assert states is not None
     assert value_states is not None
@@ -175,7 +181,7 @@ def check_actor_parameters(policy: GRUPolicy) -> None:
     assert actor == names(log_prob)
     assert len(ours) == len(actor)
     rest = set(named) - actor
-    if policy.shared:
+    if policy.config.shared:
         assert {name.partition(".")[0] for name in rest} == {"value_net"}
     else:
         assert rest == names(values)
@@ -196,30 +202,14 @@ def test_weight_norm_begins_as_the_same_function(kind: type[GRUPolicy]) -> None:
     assert {id(p) for p in groups[0]["params"]} == {id(p) for p in normed.parameters()}
 
 
-def test_sums_run_through_a_trial_and_begin_anew_with_the_next() -> None:
-    x = th.tensor([[1.0, -2.0], [0.5, 0.0], [3.0, 1.0]])  # three steps of one column
-    before, keep = th.tensor([[10.0, 0.0]]), th.ones(3, 1, 1)
-
-    seen, last = SumsCore.see(x, before, keep)
-    sums = th.tensor([[11.0, -2.0], [11.5, -2.0], [14.5, -1.0]])
-    th.testing.assert_close(seen, th.cat([x, sums.sign() * (1 + sums.abs()).log()], dim=1))
-    assert last.tolist() == [[14.5, -1.0]]
-
-    keep[2] = 0
-    seen, last = SumsCore.see(x, before, keep)
-    sums[2] = x[2]
-    th.testing.assert_close(seen, th.cat([x, sums.sign() * (1 + sums.abs()).log()], dim=1))
-    assert last.tolist() == [[3.0, 1.0]]
-
-
 def test_layers_after_the_memory_see_the_features_with_skip() -> None:
     features, h = th.randn(6, 3), th.zeros(2, 5)
     plain, skipping, bare = (
-        RecurrentCore(3, [], after, nn.Tanh, 5, "tanh", "fp32", skip)
+        Core(nn.Sequential(), GRU(3, 5), 3, after, nn.Tanh, "fp32", skip)
         for after, skip in (([4, 2], False), ([4, 2], True), ([], True))
     )
     for core, seen in ((plain, 5), (skipping, 5 + 3), (bare, 5 + 3)):
-        states = core.gru(features.view(3, 2, 3), h).flatten(0, 1)
+        states = core.memory(features.view(3, 2, 3), h)[0].flatten(0, 1)
         expected = core.after(th.cat([states, features], dim=1)[:, :seen])
         th.testing.assert_close(core(features, h, None)[0], expected)
         assert expected.shape[1] == core.outputs
@@ -281,7 +271,7 @@ def test_predict_agrees_with_act(action: str) -> None:
             expected = np.clip(expected, bounds.low, bounds.high)
         np.testing.assert_array_equal(actions, expected)
         assert state is not None
-        ours = slice(policy.hidden_size)  # of the value network nothing is computed
+        ours = slice(policy.layout.policy)  # of the value network nothing is computed
         np.testing.assert_array_equal(state[0][:, ours], memory[:, ours].numpy())
         assert all(bounds.contains(row) for row in actions.astype(bounds.dtype))
 
@@ -381,7 +371,7 @@ def test_a_policy_alone_is_saved_and_loaded(kind: type[GRUPolicy], tmp_path: Pat
 def test_dense_layers_and_convolutions_multiply_in_bf16_where_the_device_can(
     native: bool, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gru_module, "has_bf16", lambda device: native)
+    monkeypatch.setattr(products, "has_bf16", lambda device: native)
     image = trial_space(spaces.Box(0, 255, (3, 24, 20), np.uint8), spaces.Discrete(3))
     network: Any = {"hidden_size": 8, "layers_after": [6], "precision": precision}
     policy = CnnGRUPolicy(image, spaces.Discrete(3), lambda _: 1e-3, **network)

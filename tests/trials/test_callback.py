@@ -168,15 +168,15 @@ def test_wrapper_that_breaks_trials_is_found(wrapper: type[StartBroken]) -> None
 class Forgetful(GRUPolicy):
     """Resets its memory at each step of learning."""
 
-    def evaluate_actions(self, obs: Any, actions: Any) -> Any:
-        return super().evaluate_actions({**obs, "start": obs["start"] * 0 + 1}, actions)
+    def evaluate(self, obs: Any) -> Any:
+        return super().evaluate({**obs, "start": obs["start"] * 0 + 1})
 
 
 class Clinging(GRUPolicy):
     """Keeps its memory from one trial to the next in learning."""
 
-    def evaluate_actions(self, obs: Any, actions: Any) -> Any:
-        return super().evaluate_actions({**obs, "start": obs["start"] * 0}, actions)
+    def evaluate(self, obs: Any) -> Any:
+        return super().evaluate({**obs, "start": obs["start"] * 0})
 
 
 @pytest.mark.parametrize("policy", [Forgetful, Clinging])

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import torch as th
 
+from rl2_sb3.memories import GRU
 from rl2_sb3.policies import GRUPolicy
-from rl2_sb3.policies.networks import RecurrentCore
 
 
 @th.no_grad()
 def count_steps(policy: GRUPolicy) -> None:
     """Set the weights so that each unit counts the steps since it was reset: ``h <- h + 1``."""
-    for core in policy.modules():
-        if isinstance(core, RecurrentCore):
-            gru = core.gru
+    for gru in policy.modules():
+        if isinstance(gru, GRU):
             gru.candidate = "relu"
             gru.weight_ih.zero_()
             gru.weight_hh.zero_()

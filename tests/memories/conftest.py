@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.policies.compilers import next_process
+from tests.memories.compilers import next_process
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import pytest
 import torch as th
 from torch import nn
 
-from rl2_sb3.policies import GRU, Candidate, gru_sequence
-from rl2_sb3.policies import gru as gru_module
-from tests.policies.reference import Round, plain_gru
+from rl2_sb3.memories import GRU, Candidate, GRUWeights, gru_sequence, products
+from tests.memories.reference import Round, plain_gru
 
 STEPS, COLUMNS, INPUTS, SIZE = 6, 3, 2, 4
 Tensors = tuple[th.Tensor, th.Tensor, th.Tensor, th.Tensor, th.Tensor]
@@ -41,7 +40,7 @@ def gradients(output: th.Tensor, tensors: Sequence[th.Tensor]) -> tuple[th.Tenso
 
 def run(tensors: Tensors, keep: th.Tensor | None, candidate: Candidate = "tanh") -> th.Tensor:
     x, h = tensors[:2]
-    return gru_sequence(x, h, keep, *tensors[2:], candidate)
+    return gru_sequence(x, h, keep, GRUWeights(*tensors[2:]), candidate)
 
 
 def test_equals_torch_gru_with_gradients() -> None:
@@ -62,7 +61,7 @@ def test_equals_torch_gru_with_gradients() -> None:
 @pytest.mark.parametrize("kind", KEEPS)
 def test_equals_the_equations_with_gradients(kind: str, candidate: Candidate) -> None:
     tensors = problem()
-    plain = plain_gru(*tensors[:2], resets(kind), *tensors[2:], candidate)
+    plain = plain_gru(*tensors[:2], resets(kind), GRUWeights(*tensors[2:]), candidate)
 
     th.testing.assert_close(run(tensors, resets(kind), candidate), plain)
     th.testing.assert_close(
@@ -82,13 +81,13 @@ def test_gradients_are_those_of_finite_differences(kind: str, candidate: Candida
 
 def test_a_reset_inside_equals_separate_sequences() -> None:
     tensors = problem()
-    (x, h), weights = tensors[:2], tensors[2:]
+    (x, h), weights = tensors[:2], GRUWeights(*tensors[2:])
     keep = th.ones(STEPS, COLUMNS, 1, dtype=th.float64)
     keep[4, 1] = 0  # column 1 begins anew before step 4, the others never
     output = run(tensors, keep)
 
-    first = gru_sequence(x[:4], h, None, *weights)
-    second = gru_sequence(x[4:, [1]], th.zeros_like(h[[1]]), None, *weights)
+    first = gru_sequence(x[:4], h, None, weights)
+    second = gru_sequence(x[4:, [1]], th.zeros_like(h[[1]]), None, weights)
     th.testing.assert_close(output[:4], first)
     th.testing.assert_close(output[4:, [1]], second)
     th.testing.assert_close(output[:, [0, 2]], run(tensors, None)[:, [0, 2]])
@@ -100,13 +99,13 @@ def test_a_reset_inside_equals_separate_sequences() -> None:
 
 def test_a_reset_before_the_first_step_forgets_the_state() -> None:
     tensors = problem()
-    (x, h), weights = tensors[:2], tensors[2:]
+    (x, h), weights = tensors[:2], GRUWeights(*tensors[2:])
     keep = th.ones(STEPS, COLUMNS, 1, dtype=th.float64)
     keep[0, 0] = 0
 
     output = run(tensors, keep)
 
-    fresh = gru_sequence(x[:, [0]], th.zeros_like(h[[0]]), None, *weights)
+    fresh = gru_sequence(x[:, [0]], th.zeros_like(h[[0]]), None, weights)
     th.testing.assert_close(output[:, [0]], fresh)
     grad_h = th.autograd.grad(output.sum(), h)[0]
     assert (grad_h[0] == 0).all()
@@ -129,15 +128,15 @@ def rounded(factor: th.Tensor) -> th.Tensor:
 def test_bf16_is_arithmetic_on_rounded_factors(
     native: bool, tolerance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gru_module, "has_bf16", lambda device: native)
+    monkeypatch.setattr(products, "has_bf16", lambda device: native)
     tensors = problem(th.float32, size=32)
-    (x, h), weights = tensors[:2], tensors[2:]
+    (x, h), weights = tensors[:2], GRUWeights(*tensors[2:])
     keep = resets("whole", th.float32)
 
     def plain(round_factor: Round) -> th.Tensor:
-        return plain_gru(x, h, keep, *weights, "tanh", "bf16", round_factor)
+        return plain_gru(x, h, keep, weights, "tanh", "bf16", round_factor)
 
-    output = gru_sequence(x, h, keep, *weights, "tanh", "bf16")
+    output = gru_sequence(x, h, keep, weights, "tanh", "bf16")
 
     assert output.dtype == th.float32
     th.testing.assert_close(output, plain(rounded), atol=tolerance, rtol=0)
@@ -155,10 +154,10 @@ def test_a_cpu_without_bf16_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(th.cpu, name, lambda: False, raising=False)
 
     with pytest.warns(UserWarning, match="no bf16"):
-        assert not gru_module.has_bf16.__wrapped__(th.device("cpu"))
+        assert not products.has_bf16.__wrapped__(th.device("cpu"))
 
     monkeypatch.setattr(th.cpu, "_is_amx_tile_supported", lambda: True)
-    assert gru_module.has_bf16.__wrapped__(th.device("cpu"))
+    assert products.has_bf16.__wrapped__(th.device("cpu"))
 
 
 def test_initial_weights_are_orthogonal_and_xavier() -> None:

@@ -16,77 +16,16 @@ as in ``nn.GRU`` with its second bias zero; the paper has ``activation = relu``.
 
 from __future__ import annotations
 
-import warnings
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import torch as th
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from rl2_sb3.policies import native
-
-Candidate = Literal["tanh", "relu"]
-Precision = Literal["fp32", "bf16"]
-
-
-@cache
-def has_bf16(device: th.device) -> bool:
-    """Whether the device multiplies bf16 numbers in hardware."""
-    if device.type == "cuda":
-        return bool(th.cuda.is_bf16_supported(including_emulation=False))
-    supported = (
-        getattr(th.cpu, "_is_avx512_bf16_supported", bool)()
-        or getattr(th.cpu, "_is_amx_tile_supported", bool)()
-    )
-    if not supported:
-        warnings.warn(
-            "This CPU has no bf16 arithmetic: factors are rounded to bf16 and multiplied in fp32. "
-            "The numbers are those of bf16, the speed is that of fp32.",
-            stacklevel=2,
-        )
-    return bool(supported)
-
-
-def dense_products(device: th.device, precision: Precision) -> AbstractContextManager[Any]:
-    """A context in which dense layers and convolutions multiply in bf16, where the device can."""
-    if precision == "bf16" and has_bf16(device):
-        return th.autocast(device.type, th.bfloat16)
-    return nullcontext()
-
-
-class _Multiply:
-    """Products in one precision; factors are fp32 (or fp64), and so are results."""
-
-    def __init__(self, precision: Precision, device: th.device):
-        self.bf16 = precision == "bf16"
-        self.native = self.bf16 and has_bf16(device)
-
-    def cast(self, factor: th.Tensor) -> th.Tensor:
-        """Prepare a factor that serves in many products."""
-        if not self.bf16:
-            return factor
-        rounded = factor.bfloat16()
-        return rounded if self.native else rounded.to(factor.dtype)
-
-    def __call__(self, left: th.Tensor, cast_right: th.Tensor) -> th.Tensor:
-        """``left @ right``."""
-        return th.mm(self.cast(left), cast_right).to(left.dtype)
-
-    def into(self, out: th.Tensor, left: th.Tensor, cast_right: th.Tensor) -> None:
-        """``out = left @ right``, in place."""
-        if self.native:
-            out.copy_(th.mm(left, cast_right))
-        else:
-            th.mm(left, cast_right, out=out)
-
-    def add_to(self, total: th.Tensor, left: th.Tensor, cast_right: th.Tensor) -> None:
-        """``total += left @ right``, in place."""
-        if self.native:
-            total += th.mm(left, cast_right)
-        else:
-            total.addmm_(left, cast_right)
+from rl2_sb3.config import Candidate, Precision
+from rl2_sb3.memories import native, products
+from rl2_sb3.memories.base import Memory
+from rl2_sb3.memories.weights import GRUWeights
 
 
 def _gates(gates: th.Tensor) -> tuple[tuple[th.Tensor, ...], ...]:
@@ -110,7 +49,7 @@ class _GRUSequence(th.autograd.Function):
         precision: Precision,
     ) -> th.Tensor:
         (steps, columns, _), size = x.shape, h.shape[1]
-        multiply = _Multiply(precision, x.device)
+        multiply = products.Multiply(precision, x.device)
         # The gates' inputs; the loop replaces them by the gates r, z, c.
         gates = multiply(x.flatten(0, 1), multiply.cast(weight_ih.t())).view(steps, columns, -1)
         gates += bias
@@ -140,7 +79,7 @@ class _GRUSequence(th.autograd.Function):
     def backward(ctx: Any, grad_output: th.Tensor) -> tuple[th.Tensor | None, ...]:
         x, keep, weight_ih, weight_hh, gates, uc_h, before, output = ctx.saved_tensors
         size = output.shape[2]
-        multiply = _Multiply(ctx.precision, x.device)
+        multiply = products.Multiply(ctx.precision, x.device)
         u_rz = multiply.cast(weight_hh[: 2 * size])
         u_c = multiply.cast(weight_hh[2 * size :])
         grad_gates = th.empty_like(gates)  # with respect to the gates' inputs
@@ -195,63 +134,59 @@ def gru_sequence(
     x: th.Tensor,
     h: th.Tensor,
     keep: th.Tensor | None,
-    weight_ih: th.Tensor,
-    weight_hh: th.Tensor,
-    bias: th.Tensor,
+    weights: GRUWeights,
     candidate: Candidate = "tanh",
     precision: Precision = "fp32",
 ) -> th.Tensor:
     """Run the recurrence over a block. First-order gradients only.
 
-    In C++ where that serves (:mod:`rl2_sb3.policies.native`), else in Python.
+    In C++ where that serves (:mod:`rl2_sb3.memories.native`), else in Python.
 
     :param x: inputs, ``(steps, columns, inputs)``
     :param h: the state before the first step, ``(columns, size)``
     :param keep: 0 where the state is reset before a step, else 1: ``(steps, columns, 1)``, or
         ``(steps, columns, size)`` where only a part is reset; ``None`` for no reset
-    :param weight_ih: ``(3 * size, inputs)``, rows in the order of ``nn.GRU``: r, z, c
-    :param weight_hh: ``(3 * size, size)``
-    :param bias: ``(3 * size,)``
     :param precision: of the products' factors; sums, states and gradients keep ``x``'s type
     :return: the state after each step, ``(steps, columns, size)``
     """
     if native.serves(x, h):
         kind = native.FP32
         if precision == "bf16":
-            kind = native.BF16 if has_bf16(x.device) else native.ROUNDED
-        return native.native_sequence(
-            x, h, keep, weight_ih, weight_hh, bias, candidate == "relu", kind
-        )
-    return python_sequence(x, h, keep, weight_ih, weight_hh, bias, candidate, precision)
+            kind = native.BF16 if products.has_bf16(x.device) else native.ROUNDED
+        return native.native_sequence(x, h, keep, weights, candidate == "relu", kind)
+    return python_sequence(x, h, keep, weights, candidate, precision)
 
 
 def python_sequence(
     x: th.Tensor,
     h: th.Tensor,
     keep: th.Tensor | None,
-    weight_ih: th.Tensor,
-    weight_hh: th.Tensor,
-    bias: th.Tensor,
+    weights: GRUWeights,
     candidate: Candidate = "tanh",
     precision: Precision = "fp32",
 ) -> th.Tensor:
     """:func:`gru_sequence` in Python, on any device and in any type."""
     states: th.Tensor = _GRUSequence.apply(  # type: ignore[no-untyped-call]
-        x, h, keep, weight_ih, weight_hh, bias, candidate, precision
+        x, h, keep, *weights, candidate, precision
     )
     return states
 
 
-class GRU(nn.Module):
+class GRU(Memory):
     """A GRU layer: orthogonal recurrent weights, Xavier input weights, zero bias.
 
+    Its state is its output.
+
     :param inputs: number of input features
-    :param size: number of hidden units
+    :param size: number of units
     :param candidate: activation of the candidate state
     :param precision: of the products; the parameters stay fp32
     :param memory_steps: at first the units forget at different speeds, over 2 to so many steps, by
         their update gates' biases (Tallec & Ollivier 2018); by default all forget half at each step
+    :raises ValueError: no such candidate, or ``memory_steps`` of 1 or less than 0
     """
+
+    partial_resets: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -261,8 +196,12 @@ class GRU(nn.Module):
         precision: Precision = "fp32",
         memory_steps: int = 0,
     ):
+        if candidate not in ("tanh", "relu"):
+            raise ValueError(f"candidate={candidate!r}: use 'tanh' or 'relu'.")
+        if memory_steps < 0 or memory_steps == 1:
+            raise ValueError(f"memory_steps={memory_steps}: 0 for none, or 2 and more.")
         super().__init__()
-        self.inputs, self.size = inputs, size
+        self.size = self.state_size = self.output_size = size
         self.candidate, self.precision = candidate, precision
         self.weight_ih = nn.Parameter(th.empty(3 * size, inputs))
         self.weight_hh = nn.Parameter(th.empty(3 * size, size))
@@ -275,15 +214,10 @@ class GRU(nn.Module):
             with th.no_grad():
                 self.bias[size : 2 * size].uniform_(1, memory_steps - 1).log_()
 
-    def forward(self, x: th.Tensor, h: th.Tensor, keep: th.Tensor | None = None) -> th.Tensor:
-        """Run over a block: see :func:`gru_sequence`."""
-        return gru_sequence(
-            x,
-            h,
-            keep,
-            self.weight_ih,
-            self.weight_hh,
-            self.bias,
-            self.candidate,
-            self.precision,
-        )
+    def forward(
+        self, x: th.Tensor, state: th.Tensor, keep: th.Tensor | None = None
+    ) -> tuple[th.Tensor, th.Tensor]:
+        """Run over a block, see :class:`Memory`."""
+        weights = GRUWeights(self.weight_ih, self.weight_hh, self.bias)
+        states = gru_sequence(x, state, keep, weights, self.candidate, self.precision)
+        return states, states[-1]

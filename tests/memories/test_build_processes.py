@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch as th
 
-from rl2_sb3.policies import native
-from rl2_sb3.policies.gru import python_sequence
-from rl2_sb3.policies.native import check as check_module
-from rl2_sb3.policies.native.check import check
-from tests.policies.compilers import BUILDING, INSTEAD, Compiler, start
+from rl2_sb3.memories import native
+from rl2_sb3.memories.gru import python_sequence
+from rl2_sb3.memories.native import check as check_module
+from rl2_sb3.memories.native.check import check
+from tests.memories.compilers import BUILDING, INSTEAD, Compiler, start
 
 
 @pytest.mark.parametrize("script", ["echo nothing > $2", "c++ -shared -fPIC {crash} -o $2"])
@@ -55,8 +55,8 @@ def test_other_numbers_are_found(
 STATUS = """
 import os, pathlib
 pathlib.Path(os.environ["STARTED"], str(os.getpid())).touch()
-from rl2_sb3.policies import native
-from rl2_sb3.policies.gru import python_sequence
+from rl2_sb3.memories import native
+from rl2_sb3.memories.gru import python_sequence
 print(native.status())
 """
 
@@ -79,8 +79,8 @@ def test_processes_that_start_at_once_build_once(
 
 TRAIN = """
 from rl2_sb3 import RL2PPO, make_trials
-from rl2_sb3.policies import native
-from rl2_sb3.policies.gru import python_sequence
+from rl2_sb3.memories import native
+from rl2_sb3.memories.gru import python_sequence
 trials = make_trials("bandit", 4, 5, seed=0)
 network = {"hidden_size": 16, "precision": "bf16"}
 RL2PPO("GRUPolicy", trials, seed=0, policy_kwargs=network).learn(4 * 5 * 2)

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import torch as th
 
-from rl2_sb3.policies import Candidate, native
-from rl2_sb3.policies import gru as gru_module
-from tests.policies.blocks import (
+from rl2_sb3.memories import Candidate, GRUWeights, gru_sequence, native, products
+from tests.memories.blocks import (
     RESETS,
     different,
     errors,
@@ -59,7 +58,7 @@ def test_bf16_is_as_near_to_fp64_as_in_python(
     kind = PRECISIONS[precision]
     if kind == native.BF16 and not has_products():
         pytest.skip("this processor multiplies no bf16 numbers")
-    monkeypatch.setattr(gru_module, "has_bf16", lambda device: kind == native.BF16)
+    monkeypatch.setattr(products, "has_bf16", lambda device: kind == native.BF16)
     # A single input's gradient would be what cancellation leaves of it.
     for seed, (steps, columns, inputs) in enumerate([(1, 1, 9), *SHAPES[1:]]):
         block = random_block(steps, columns, inputs, units, resets, zeros, seed)
@@ -75,7 +74,7 @@ def test_bf16_is_as_near_to_fp64_as_in_python(
 def test_factors_are_rounded_as_in_python(
     units: int, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gru_module, "has_bf16", lambda device: False)
+    monkeypatch.setattr(products, "has_bf16", lambda device: False)
     for zeros in (False, True):
         block = random_block(7, 40, 9, units, "columns", zeros)
         expected = results(in_python(candidate, native.ROUNDED), block)
@@ -147,8 +146,8 @@ def test_units_that_remember_long_learn_in_bf16(library: object) -> None:
     def gradients(double: bool, precision: Any) -> list[th.Tensor]:
         leaves: Any = [p.double() if double else p.clone() for p in (h, *weights)]
         leaves = [leaf.requires_grad_() for leaf in leaves]
-        arguments: Any = (x.to(leaves[0].dtype), leaves[0], None, *leaves[1:], "tanh", precision)
-        states = gru_module.gru_sequence(*arguments)
+        block = x.to(leaves[0].dtype), leaves[0], None, GRUWeights(*leaves[1:])
+        states = gru_sequence(*block, "tanh", precision)
         return list(th.autograd.grad(states[-1].sum(), leaves))
 
     for got, wanted in zip(gradients(False, "bf16"), gradients(True, "fp32"), strict=True):

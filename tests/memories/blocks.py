@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import torch as th
 
-from rl2_sb3.policies import Candidate, native
-from rl2_sb3.policies.gru import python_sequence
+from rl2_sb3.memories import Candidate, GRUWeights, native
+from rl2_sb3.memories.gru import python_sequence
 
 RESETS = ["never", "columns", "units"]
 Sequence = Callable[["Block"], th.Tensor]
@@ -23,6 +23,10 @@ class Block(NamedTuple):
     weight_ih: th.Tensor
     weight_hh: th.Tensor
     bias: th.Tensor
+
+    def arguments(self) -> tuple[th.Tensor, th.Tensor, th.Tensor | None, GRUWeights]:
+        """The same as the recurrence's arguments."""
+        return *self[:3], GRUWeights(*self[3:])
 
     def leaves(self) -> list[th.Tensor]:
         """What gradients are with respect to."""
@@ -63,12 +67,12 @@ def random_block(
 
 
 def in_cpp(candidate: Candidate = "tanh", precision: int = native.FP32) -> Sequence:
-    return lambda block: native.native_sequence(*block, candidate == "relu", precision)
+    return lambda block: native.native_sequence(*block.arguments(), candidate == "relu", precision)
 
 
 def in_python(candidate: Candidate = "tanh", precision: int = native.FP32) -> Sequence:
     kind = "fp32" if precision == native.FP32 else "bf16"
-    return lambda block: python_sequence(*block, candidate, kind)  # type: ignore[arg-type]
+    return lambda block: python_sequence(*block.arguments(), candidate, kind)  # type: ignore[arg-type]
 
 
 def results(sequence: Sequence, block: Block) -> dict[str, th.Tensor]:

@@ -13,9 +13,9 @@ import pytest
 import torch as th
 
 from rl2_sb3 import RL2PPO, make_trials
-from rl2_sb3.policies import native
-from rl2_sb3.policies.native.build import build, cache_folder
-from tests.policies.compilers import BUILDING, INSTEAD, Compiler, next_process
+from rl2_sb3.memories import native
+from rl2_sb3.memories.native.build import build, cache_folder
+from tests.memories.compilers import BUILDING, INSTEAD, Compiler, next_process
 
 SOURCE = Path(native.__file__).with_name("gru.cpp")
 

@@ -1,7 +1,7 @@
 """The recurrence in C++, built for this processor when it is first used.
 
 Where it cannot be built, one line on stderr says why, and the recurrence in Python
-(:mod:`rl2_sb3.policies.gru`) does the same at a lower speed; with ``RL2_NATIVE=0`` in the
+(:mod:`rl2_sb3.memories.gru`) does the same at a lower speed; with ``RL2_NATIVE=0`` in the
 environment it does so without a word. ``torch.compile`` and exports of the policy need that one.
 """
 
@@ -19,7 +19,8 @@ from typing import Any
 import torch as th
 from torch.autograd.function import once_differentiable
 
-from rl2_sb3.policies.native.build import NotBuiltError, build
+from rl2_sb3.memories.native.build import NotBuiltError, build
+from rl2_sb3.memories.weights import GRUWeights
 
 FP32, BF16, ROUNDED = range(3)
 _threads: ContextVar[int] = ContextVar("threads", default=0)
@@ -69,13 +70,11 @@ def native_sequence(
     x: th.Tensor,
     h: th.Tensor,
     keep: th.Tensor | None,
-    weight_ih: th.Tensor,
-    weight_hh: th.Tensor,
-    bias: th.Tensor,
+    weights: GRUWeights,
     relu: bool,
     precision: int,
 ) -> th.Tensor:
-    """:func:`rl2_sb3.policies.gru.gru_sequence` where :func:`serves` is true.
+    """:func:`rl2_sb3.memories.gru.gru_sequence` where :func:`serves` is true.
 
     :param precision: ``FP32``; ``BF16``; or ``ROUNDED``: bf16 factors multiplied in fp32, which
         stands in where the processor's products take no such sizes or are switched off
@@ -84,33 +83,26 @@ def native_sequence(
     if precision == BF16 and not (whole_pairs and th.ops.rl2_sb3.has_bf16()):
         precision = ROUNDED
     block = [None if part is None else part.contiguous() for part in (x, h, keep)]
-    weights = weight_ih.contiguous(), weight_hh.contiguous(), bias.contiguous()
-    if th.is_grad_enabled() and any(part.requires_grad for part in (x, h, *weights)):
-        arguments = (*block, *weights, relu, precision)
-        states: th.Tensor = _NativeSequence.apply(*arguments)  # type: ignore[no-untyped-call]
+    parts = [weight.contiguous() for weight in weights]
+    if th.is_grad_enabled() and any(part.requires_grad for part in (x, h, *parts)):
+        states: th.Tensor = _NativeSequence.apply(*block, *parts, relu, precision)  # type: ignore[no-untyped-call]
         return states
     forward, number = th.ops.rl2_sb3.gru_forward, _threads.get()
-    output: th.Tensor = forward(*block, *weights, relu, precision, False, number)[0]
+    output: th.Tensor = forward(*block, *parts, relu, precision, False, number)[0]
     return output
 
 
 class _NativeSequence(th.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        x: th.Tensor,
-        h: th.Tensor,
-        keep: th.Tensor | None,
-        weight_ih: th.Tensor,
-        weight_hh: th.Tensor,
-        bias: th.Tensor,
-        relu: bool,
-        precision: int,
+        ctx: Any, x: th.Tensor, h: th.Tensor, keep: th.Tensor | None, *arguments: Any
     ) -> th.Tensor:
+        *parts, relu, precision = arguments
+        weights = GRUWeights(*parts)
         output, *saved = th.ops.rl2_sb3.gru_forward(
-            x, h, keep, weight_ih, weight_hh, bias, relu, precision, True, _threads.get()
+            x, h, keep, *weights, relu, precision, True, _threads.get()
         )
-        ctx.save_for_backward(x, h, keep, weight_ih, weight_hh, output)
+        ctx.save_for_backward(x, h, keep, weights.input, weights.recurrent, output)
         ctx.saved, ctx.options = saved, (relu, precision)
         states: th.Tensor = output
         return states

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rl2_sb3.policies import native
+from rl2_sb3.memories import native
 
 BUILDING = "rl2-sb3: building the recurrence for this processor (once, half a minute) ...\n"
 INSTEAD = "rl2-sb3: the recurrence runs in Python, more slowly: "

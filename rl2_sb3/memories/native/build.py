@@ -15,7 +15,7 @@ from pathlib import Path
 import torch as th
 from torch.utils import cpp_extension
 
-CHECK = "import sys; from rl2_sb3.policies.native.check import check; check(sys.argv[1])"
+CHECK = "import sys; from rl2_sb3.memories.native.check import check; check(sys.argv[1])"
 
 
 class NotBuiltError(RuntimeError):

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch as th
 
-from rl2_sb3.policies.gru import python_sequence
-from rl2_sb3.policies.native import BF16, FP32, ROUNDED
+from rl2_sb3.memories.gru import python_sequence
+from rl2_sb3.memories.native import BF16, FP32, ROUNDED
+from rl2_sb3.memories.weights import GRUWeights
 
 
 def check(library: str) -> None:
@@ -39,12 +40,12 @@ def _error(precision: int, relu: bool, resets: bool, sparse: bool) -> float:
     x, h, bias = some(steps, columns, inputs), some(columns, size), some(3 * size)
     if sparse:
         x *= some(*x.shape) > 1.5
-    weights = some(3 * size, inputs), some(3 * size, size) / size**0.5, bias
+    weights = GRUWeights(some(3 * size, inputs), some(3 * size, size) / size**0.5, bias)
     keep = (some(steps, columns, 1) > 0).float() if resets else None
     output, *saved = th.ops.rl2_sb3.gru_forward(x, h, keep, *weights, relu, precision, True, 0)
     leaves: Any = [tensor.clone().requires_grad_() for tensor in (x, h, *weights)]
-    arguments: Any = (*leaves[:2], keep, *leaves[2:], "relu" if relu else "tanh")
-    expected = python_sequence(*arguments)
+    candidate: Any = "relu" if relu else "tanh"
+    expected = python_sequence(leaves[0], leaves[1], keep, GRUWeights(*leaves[2:]), candidate)
     expected.sum().backward()  # type: ignore[no-untyped-call]
     gradients = th.ops.rl2_sb3.gru_backward(
         th.ones_like(output),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch as th
 
-from rl2_sb3.policies import Candidate
+from rl2_sb3.memories import Candidate, GRUWeights
 
 Round = Callable[[th.Tensor], th.Tensor]
 
@@ -15,14 +15,13 @@ def plain_gru(
     x: th.Tensor,
     h: th.Tensor,
     keep: th.Tensor | None,
-    weight_ih: th.Tensor,
-    weight_hh: th.Tensor,
-    bias: th.Tensor,
+    weights: GRUWeights,
     candidate: Candidate = "tanh",
     precision: str = "fp32",
     round_factor: Round = lambda factor: factor,
 ) -> th.Tensor:
-    """What :func:`rl2_sb3.policies.gru_sequence` computes; ``round_factor`` is for its factors."""
+    """What :func:`rl2_sb3.memories.gru_sequence` computes; ``round_factor`` is for its factors."""
+    weight_ih, weight_hh, bias = weights
     activation = th.tanh if candidate == "tanh" else th.relu
     u_r, u_z, u_c = round_factor(weight_hh).chunk(3)
     states = []

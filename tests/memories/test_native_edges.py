@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch as th
 
-from rl2_sb3.policies import gru_sequence, native
-from tests.policies.blocks import Block, different, in_cpp, in_python, random_block, results
+from rl2_sb3.memories import gru_sequence, native
+from tests.memories.blocks import Block, different, in_cpp, in_python, random_block, results
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -21,11 +21,11 @@ def test_it_is_used_for_fp32_on_the_processor(monkeypatch: pytest.MonkeyPatch) -
     assert native.serves(block.x, block.h)
     assert not native.serves(block.x.double(), block.h.double())
     assert not native.serves(block.x.to("meta"), block.h.to("meta"))
-    assert th.equal(gru_sequence(*block, candidate="relu"), in_cpp("relu")(block))
+    assert th.equal(gru_sequence(*block.arguments(), candidate="relu"), in_cpp("relu")(block))
 
     monkeypatch.setattr(native, "load", lambda: (None, "for a test"))
     assert not native.serves(block.x, block.h)
-    assert th.equal(gru_sequence(*block, candidate="relu"), in_python("relu")(block))
+    assert th.equal(gru_sequence(*block.arguments(), candidate="relu"), in_python("relu")(block))
 
 
 def test_backward_runs_once_and_says_what_to_do() -> None:
@@ -143,7 +143,7 @@ def test_nothing_is_what_it_is_in_python(
     kind: Any = "fp32" if precision == native.FP32 else "bf16"
 
     def chosen(block: Block) -> th.Tensor:
-        return gru_sequence(*block, precision=kind)
+        return gru_sequence(*block.arguments(), precision=kind)
 
     found, expected = outcome(chosen, block), outcome(in_python(precision=precision), block)
     if expected == "an error":
@@ -168,7 +168,7 @@ def test_shapes_that_do_not_fit_are_refused(part: str) -> None:
     block = random_block(2, 3, 4, 5, "columns")
     wrong = block._replace(**{part: th.ones(WRONG[part])})
     with pytest.raises(RuntimeError, match=rf"\b{part} of"):
-        gru_sequence(*wrong)
+        gru_sequence(*wrong.arguments())
     with pytest.raises(RuntimeError):
         in_python()(wrong)
 
@@ -177,4 +177,4 @@ def test_shapes_that_do_not_fit_are_refused(part: str) -> None:
 def test_other_types_are_refused(part: str) -> None:
     block = random_block(2, 3, 4, 5, "columns")
     with pytest.raises(RuntimeError, match="Double"):
-        gru_sequence(*block._replace(**{part: getattr(block, part).double()}))
+        gru_sequence(*block._replace(**{part: getattr(block, part).double()}).arguments())

@@ -1,0 +1,147 @@
+"""From options to networks: what of them goes together, and what each part is given."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from gymnasium import spaces
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, create_mlp
+from torch import nn
+
+from rl2_sb3.config import PolicyConfig
+from rl2_sb3.memories import Memory
+from rl2_sb3.memories.base import accepted
+from rl2_sb3.policies.networks import Core
+from rl2_sb3.registry import MEMORIES, did_you_mean
+from rl2_sb3.trials.spaces import PRIVILEGED
+
+OF_THE_MEMORY = ("candidate", "memory_steps")
+"""Options of the policy that are some memories' own."""
+PRODUCTS = ("action_reward", "state_action")
+"""Options of the policy that are its features'."""
+VALUE_LAYERS = (128, 128)
+"""Widths of the layers after a value network's memory that has no parameters."""
+
+
+def read_options(options: dict[str, Any], observation_space: spaces.Dict) -> PolicyConfig:
+    """The policy's options, complete.
+
+    :raises ValueError: unknown options, or such as make no network
+    """
+    names = [field.name for field in fields(PolicyConfig)]
+    for name in options:
+        if name not in names:
+            raise ValueError(f"No policy option {name!r}.{did_you_mean(name, names)}")
+    config = PolicyConfig(**options)
+    config = replace(
+        config,
+        layers_before=tuple(config.layers_before),
+        layers_after=tuple(config.layers_after),
+        memory_kwargs=dict(config.memory_kwargs),
+    )
+    if config.precision not in ("fp32", "bf16"):
+        raise ValueError(f"precision={config.precision!r}: use 'fp32' or 'bf16'.")
+    if config.shared and config.value_network not in (None, config.memory):
+        raise ValueError(
+            f"value_network={config.value_network!r}, shared=True: a shared network has one "
+            "memory. Leave one of them out."
+        )
+    if config.prediction_coef < 0 or (
+        config.prediction_coef and PRIVILEGED not in observation_space.spaces
+    ):
+        raise ValueError(
+            f"prediction_coef={config.prediction_coef}: 0 or more; above 0 the memory predicts "
+            "what privileged trials tell, so it needs --privileged, make_trials(..., "
+            "privileged=True)."
+        )
+    _check_memories(config)
+    return config
+
+
+def _check_memories(config: PolicyConfig) -> None:
+    kinds = [MEMORIES.load(config.memory), MEMORIES.load(value_memory(config))]
+    units = config.hidden_size
+    if not 0 <= config.episode_units <= units or units < 1:
+        raise ValueError(
+            f"hidden_size={units}, episode_units={config.episode_units}: a memory has at least one "
+            "unit, and from none to all of them can be episode_units."
+        )
+    if config.episode_units and not kinds[0].partial_resets:
+        raise ValueError(
+            f"episode_units={config.episode_units}: the memory {config.memory!r} is reset as a "
+            "whole. Use memory='gru', or leave it out."
+        )
+    for name in OF_THE_MEMORY:
+        value = getattr(config, name)
+        if value != getattr(PolicyConfig, name) and not any(
+            accepted(kind, {name: value}) for kind in kinds
+        ):
+            raise ValueError(
+                f"{name}={value!r}: the memory {config.memory!r} has no such option. Leave it out; "
+                "memory_kwargs are the options of the memory's own."
+            )
+
+
+def value_memory(config: PolicyConfig) -> str:
+    """The name of the value network's memory."""
+    return config.value_network or config.memory
+
+
+def products(options: dict[str, Any]) -> dict[str, Any]:
+    """Those options that are products as features."""
+    return {name: options[name] for name in PRODUCTS if name in options}
+
+
+def feature_options(
+    config: PolicyConfig, extractor: type[BaseFeaturesExtractor], told: dict[str, Any]
+) -> dict[str, Any]:
+    """Keyword arguments of the features extractor: those told, and the products that it can make.
+
+    :raises ValueError: ``state_action`` for one that cannot
+    """
+    taken = accepted(extractor, products(asdict(config)))
+    if config.state_action and "state_action" not in taken:
+        raise ValueError(
+            f"state_action=True is for small MDPs: {extractor.__name__} has no such products."
+        )
+    return {**told, **taken}
+
+
+def make_core(
+    config: PolicyConfig, inputs: int, activation: type[nn.Module], value: bool = False
+) -> Core:
+    """A network over features.
+
+    As the value network alone, a memory without parameters takes the features themselves, and has
+    layers of its own after it.
+
+    :param inputs: number of features
+    :param value: of the value network
+    """
+    name = value_memory(config) if value else config.memory
+    kind = MEMORIES.load(name)
+    layers: tuple[tuple[int, ...], tuple[int, ...], bool]
+    layers = config.layers_before, config.layers_after, config.skip
+    if value and kind.fixed:
+        layers = (), VALUE_LAYERS, False
+    widths, layers_after, skip = layers
+    before = nn.Sequential(*create_mlp(inputs, -1, list(widths), activation))
+    seen = widths[-1] if widths else inputs
+    memory = make_memory(config, name, seen)
+    return Core(before, memory, inputs, layers_after, activation, config.precision, skip)
+
+
+def make_memory(config: PolicyConfig, name: str, inputs: int) -> Memory:
+    """A memory by its name, with its options: ``memory_kwargs`` are those of the policy's kind.
+
+    :raises ValueError: options that it has not
+    """
+    kind = MEMORIES.load(name)
+    some = {key: getattr(config, key) for key in (*OF_THE_MEMORY, "precision")}
+    own = config.memory_kwargs if name == config.memory else {}
+    try:
+        memory: Memory = kind(inputs, config.hidden_size, **{**accepted(kind, some), **own})
+    except TypeError as error:
+        raise ValueError(f"memory_kwargs={own}: {error}.") from error
+    return memory
