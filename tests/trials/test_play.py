@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def test_columns_play_one_trial_after_the_other() -> None:
     assert [step.busy.tolist() for step in steps] == 2 * [3 * [True]] + 2 * [[True, True, False]]
     assert [step.episode.tolist() for step in steps] == 2 * [[0, 0, 0], [1, 1, 1]]
     assert [step.action.tolist() for step in steps] == 2 * [[0, 0, 0], [1, 1, 1]]
-    for step, after in zip(steps, steps[1:], strict=False):
+    for step, after in pairwise(steps):
         assert after.observation is step.came.observation
 
 
