@@ -180,8 +180,8 @@ class TabularMDP(BatchedTasks[MDPs, Walks]):
         """
         rows = np.arange(len(action))
         values = params.values[rows, state.step, state.place]
-        told: Floats = values[rows, action] - values.max(axis=1) + params.optimum / self.horizon
-        return told
+        reward: Floats = values[rows, action] - values.max(axis=1) + params.optimum / self.horizon
+        return reward
 
 
 def dirichlet(alpha: Floats | float, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

@@ -42,25 +42,25 @@ class Watched(BatchedTasks[Any, Any]):
         )
 
     def privileged_observation(self, params: Any, state: Any) -> Any:
-        told = self._told("privileged_observation", params, state)
-        if told is not None:
+        numbers = self._ask("privileged_observation", params, state)
+        if numbers is not None:
             if self._known_size is None:
-                self._known_size = np.shape(told)[1] if np.ndim(told) == 2 else 1
+                self._known_size = np.shape(numbers)[1] if np.ndim(numbers) == 2 else 1
             shape = len(_leaves("sample", params)[0]), self._known_size
-            _check_numbers("privileged_observation", told, shape)
-        return told
+            _check_numbers("privileged_observation", numbers, shape)
+        return numbers
 
     def training_reward(self, params: Any, state: Any, action: NDArray[Any]) -> Any:
-        told = self._told("training_reward", params, state, action)
-        if told is not None:
-            _check_numbers("training_reward", told, (len(_leaves("sample", params)[0]),))
-        return told
+        numbers = self._ask("training_reward", params, state, action)
+        if numbers is not None:
+            _check_numbers("training_reward", numbers, (len(_leaves("sample", params)[0]),))
+        return numbers
 
-    def _told(self, name: str, *args: Any) -> Any:
+    def _ask(self, name: str, *args: Any) -> Any:
         kept = deepcopy(args)
-        told = unmoved(getattr(self.tasks, name), *args)
+        numbers = unmoved(getattr(self.tasks, name), *args)
         demand(same(args, kept), f"{name} changes params, state or actions: copy them first.")
-        return told
+        return numbers
 
     def _checked(
         self, name: str, names: str, params: Any, state: Any, action: Any, rng: np.random.Generator

@@ -108,9 +108,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             self._task = self.tasks.sample(self._rng)
         self._episode, self._started, self._training_reward = 0, True, 0.0
         self._actions: list[Any] = []
-        own, info, told = self._reset_episode()
+        own, info, step_info = self._reset_episode()
         nothing = no_action(self.action_space)
-        obs = self._observe(own, nothing, 0.0, ended=False, start=True, told=told)
+        obs = self._observe(own, nothing, 0.0, ended=False, start=True, step_info=step_info)
         return obs, _with_ours(info, StepInfo())
 
     def _reset_episode(self) -> tuple[Any, dict[str, Any], StepInfo]:
@@ -135,31 +135,31 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         own, reward, terminated, truncated, info = self.env.step(action)
         self._actions.append(deepcopy(action))
         reward = float(reward)
-        told = self._read(info)
-        ended, lost = bool(terminated or truncated), bool(told.lost)
-        self._take_training_reward(told)
+        step_info = self._read(info)
+        ended, lost = bool(terminated or truncated), bool(step_info.lost)
+        self._take_training_reward(step_info)
         self._episode += ended and not lost
         over = self._episode == self.episodes and not lost
         if over:
             self._started, self._losses = False, 0
         elif lost:
             self._lose()
-        latest = told
+        latest = step_info
         if ended and not (over or lost):
             own, _, latest = self._reset_episode()
         done = ended and not lost  # a lost episode is not at its end
-        obs = self._observe(own, action, reward, ended=done, start=False, told=latest)
-        training = told.training_reward if self.privileged else None
-        told = StepInfo(training, None, told.success, lost)
-        return obs, reward, over, lost, _with_ours(info, told)
+        obs = self._observe(own, action, reward, ended=done, start=False, step_info=latest)
+        training = step_info.training_reward if self.privileged else None
+        step_info = StepInfo(training, None, step_info.success, lost)
+        return obs, reward, over, lost, _with_ours(info, step_info)
 
-    def _take_training_reward(self, told: StepInfo) -> None:
-        if self.privileged and told.training_reward is None and not told.lost:
+    def _take_training_reward(self, step_info: StepInfo) -> None:
+        if self.privileged and step_info.training_reward is None and not step_info.lost:
             raise RuntimeError(
                 f"privileged=True, but {self.env.unwrapped} tells nothing: let it put "
                 f'info["{KEY}"] = {{"training_reward": ...}} in every step, or leave it out.'
             )
-        self._training_reward = told.training_reward or 0.0
+        self._training_reward = step_info.training_reward or 0.0
 
     def _lose(self) -> None:
         self._started = False
@@ -171,9 +171,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             )
 
     def _observe(
-        self, own: Any, action: Any, reward: float, ended: bool, start: bool, told: StepInfo
+        self, own: Any, action: Any, reward: float, ended: bool, start: bool, step_info: StepInfo
     ) -> dict[str, Any]:
-        known = {PRIVILEGED: self._known(told)} if self._privileged_size else {}
+        known = {PRIVILEGED: self._known(step_info)} if self._privileged_size else {}
         return {
             **flatten(own),
             "action": _copy(action, self.action_space),
@@ -183,10 +183,10 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             **known,
         }
 
-    def _known(self, told: StepInfo) -> NDArray[np.float32]:
+    def _known(self, step_info: StepInfo) -> NDArray[np.float32]:
         """What only the simulator knows; a lost one tells nothing, and what it told last stands."""
-        if not told.lost:
-            known = told.privileged_observation
+        if not step_info.lost:
+            known = step_info.privileged_observation
             self._last_known = () if known is None else known
         if np.shape(self._last_known) != (self._privileged_size,):
             raise RuntimeError(
@@ -218,10 +218,10 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
                     raise RuntimeError("The simulator died while a trial was taken up: try again.")
 
 
-def _with_ours(info: dict[str, Any], told: StepInfo) -> dict[str, Any]:
+def _with_ours(info: dict[str, Any], step_info: StepInfo) -> dict[str, Any]:
     """An environment's info, with what the trial tells in the place of what it told."""
     own = {key: value for key, value in info.items() if key != KEY}
-    return own if told == StepInfo() else {**own, KEY: told}
+    return own if step_info == StepInfo() else {**own, KEY: step_info}
 
 
 def _copy(action: Any, space: gym.Space[Any]) -> Any:
