@@ -92,10 +92,12 @@ def test_tables_written_before_agents_were_compared_are_gone_on_with() -> None:
     (row,) = rows("table.csv")
     old = [name for name in SUMMARY if name not in COMPARED]
     Path("table.csv").write_text(f"{','.join(old)}\n{','.join(repr(row[o]) for o in old)}\n")
+    Path("runs/one/evaluation.csv").write_text(Path("table.csv").read_text())
     rl2("runs/one", "--trials", "20", "--name", "other", "--append-to", "table.csv")
-    first, second = rows("table.csv")
-    assert (first["agent"], second["agent"]) == ("'mine'", "other")
-    assert (first["training"], second["training"]) == ("", "RL from scratch")
+    for table in ("table.csv", "runs/one/evaluation.csv"):
+        first, second = rows(table)
+        assert (first["agent"], second["agent"]) == ("'mine'", "other")
+        assert (first["training"], second["training"]) == ("", "RL from scratch")
 
 
 @pytest.mark.parametrize(

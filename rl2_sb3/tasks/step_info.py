@@ -30,6 +30,9 @@ class StepInfo(NamedTuple):
     """Whether the simulator died: the trial is cut here and played again."""
 
 
+NOTHING = StepInfo()
+
+
 def read_step_info(info: Mapping[str, Any], declared: bool) -> StepInfo:
     """What an environment's ``info`` tells.
 
@@ -40,6 +43,9 @@ def read_step_info(info: Mapping[str, Any], declared: bool) -> StepInfo:
     :raises RuntimeError: an entry that there is not
     """
     told = info.get(KEY, {}) if declared else {}
+    success: Any = info.get("is_success")
+    if not told and success is None:
+        return NOTHING
     unknown = [str(name) for name in told if name not in StepInfo._fields]
     if unknown:
         hint = did_you_mean(unknown[0], list(StepInfo._fields))
@@ -48,7 +54,6 @@ def read_step_info(info: Mapping[str, Any], declared: bool) -> StepInfo:
             f"There are: {', '.join(StepInfo._fields)}."
         )
     step = StepInfo(**told)
-    success: Any = info.get("is_success")
     if step.success is None and np.ndim(success) == 0 and success in (False, True):
         return step._replace(success=bool(success))
     return step

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from rl2_sb3.tasks.step_info import KEY, StepInfo
 from rl2_sb3.trials.batched import TrialInfos
 
-NOTHING = StepInfo()
-
 
 class TrialStep(NamedTuple):
     """What came of a step; all arrays are ``(n_envs,)``."""
@@ -36,27 +34,18 @@ def read_step(
     """Read what a VecEnv of trials gave."""
     n, done = len(done), np.asarray(done, np.bool_)
     ended = observation["done"][:, 0].astype(np.bool_) | done
+    lost, success = np.zeros(n, np.bool_), np.full(n, np.nan)
     if isinstance(infos, TrialInfos):  # arrays, which tell of no success and lose no trial
         training = reward if infos.training_reward is None else infos.training_reward
-        return TrialStep(
-            *(observation, reward, training, ended, done),
-            lost=np.zeros(n, np.bool_),
-            success=np.full(n, np.nan),
-        )
-    told = [_told(info) for info in infos]
-    learned = [
-        own if each.training_reward is None else each.training_reward
-        for own, each in zip(reward, told, strict=True)
-    ]
-    return TrialStep(
-        *(observation, reward, np.array(learned, np.float32), ended, done),
+        return TrialStep(observation, reward, training, ended, done, lost, success)
+    training = np.array(reward, np.float32)
+    for column, info in enumerate(infos):
+        told = info.get(KEY)
+        if isinstance(told, StepInfo):  # another environment's entry of this name is of no trial
+            if told.training_reward is not None:
+                training[column] = told.training_reward
+            if told.success is not None:
+                success[column] = told.success
         # SB3's VecEnvs set it for each environment that is truncated and not terminated.
-        lost=done & [bool(info.get("TimeLimit.truncated", False)) for info in infos],
-        success=np.array([np.nan if t.success is None else t.success for t in told], np.float64),
-    )
-
-
-def _told(info: dict[str, Any]) -> StepInfo:
-    """What a trial put there; another environment's entry of this name is of another type."""
-    told = info.get(KEY)
-    return told if isinstance(told, StepInfo) else NOTHING
+        lost[column] = done[column] and info.get("TimeLimit.truncated", False)
+    return TrialStep(observation, reward, training, ended, done, lost, success)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 
 from rl2_sb3.tasks.base import GymTasks
-from rl2_sb3.tasks.step_info import KEY, StepInfo, read_step_info
+from rl2_sb3.tasks.step_info import KEY, NOTHING, StepInfo, read_step_info
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, is_trial_space, no_action, trial_space
 
 LOSSES = 10
@@ -111,7 +111,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         own, info, step_info = self._reset_episode()
         nothing = no_action(self.action_space)
         obs = self._observe(own, nothing, 0.0, ended=False, start=True, step_info=step_info)
-        return obs, _with_ours(info, StepInfo())
+        return obs, _with_ours(info, NOTHING)
 
     def _reset_episode(self) -> tuple[Any, dict[str, Any], StepInfo]:
         options: dict[str, Any] = {"privileged": True} if self.privileged else {}
@@ -149,8 +149,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             own, _, latest = self._reset_episode()
         done = ended and not lost  # a lost episode is not at its end
         obs = self._observe(own, action, reward, ended=done, start=False, step_info=latest)
-        training = step_info.training_reward if self.privileged else None
-        step_info = StepInfo(training, None, step_info.success, lost)
+        if step_info is not NOTHING:
+            training = step_info.training_reward if self.privileged else None
+            step_info = StepInfo(training, None, step_info.success, lost)
         return obs, reward, over, lost, _with_ours(info, step_info)
 
     def _take_training_reward(self, step_info: StepInfo) -> None:
@@ -220,8 +221,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
 
 def _with_ours(info: dict[str, Any], step_info: StepInfo) -> dict[str, Any]:
     """An environment's info, with what the trial tells in the place of what it told."""
-    own = {key: value for key, value in info.items() if key != KEY}
-    return own if step_info == StepInfo() else {**own, KEY: step_info}
+    if step_info != NOTHING:
+        return {**info, KEY: step_info}
+    return {key: value for key, value in info.items() if key != KEY} if KEY in info else info
 
 
 def _copy(action: Any, space: gym.Space[Any]) -> Any:
