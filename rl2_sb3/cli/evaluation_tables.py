@@ -114,7 +114,7 @@ def print_means(rows: Sequence[Row], results: Results) -> None:
     """Print the agents' means, the lowest first."""
     first = rows[0]["agent"]
     table = Table(title=f"Return per trial, {rows[0]['trials']:,} common trials")
-    table.add_column("agent")
+    table.add_column("agent", overflow="fold")  # the whole name
     for heading in ("mean", "± s.e.", "p", "exact", "first episode", "last episode"):
         table.add_column(heading, justify="right")
     for row in sorted(rows, key=lambda row: results[row["agent"]].mean):
