@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch as th
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
+from rl2_sb3.significance import standard_error as standard_error
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
-from rl2_sb3.trials.batched import BatchedTrials, TrialInfos
+from rl2_sb3.trials.batched import BatchedTrials
 from rl2_sb3.trials.make import (
     GYM_ENVS,
     VEC_ENVS,
@@ -23,23 +24,13 @@ from rl2_sb3.trials.make import (
     make_tasks,
     make_trials,
 )
-from rl2_sb3.trials.wrapper import TrialWrapper, lost_trials
+from rl2_sb3.trials.play import PlayedStep, play
+from rl2_sb3.trials.play import Predictor as Predictor
+from rl2_sb3.trials.wrapper import TrialWrapper
 
 BATCH = 10_000  # a constant: the noise of a batch depends on its size
 TEST_TASKS = 0x7E57  # sets the tasks of evaluation apart from those of training with one seed
-
-
-class Predictor(Protocol):
-    """An agent: an SB3 model or policy, an :class:`~rl2_sb3.agent.Agent`, a baseline."""
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[Any, Any]:
-        """Choose actions and give the next state."""
+OnStep = Callable[[PlayedStep], None]
 
 
 @dataclass(frozen=True)
@@ -99,11 +90,6 @@ class Evaluation:
         return np.asarray(self.optimal[:, None] - self.returns)
 
 
-def standard_error(sample: NDArray[np.floating]) -> float:
-    """Standard error of the mean of independent values; 0 for a single one."""
-    return float(sample.std(ddof=1) / np.sqrt(len(sample))) if len(sample) > 1 else 0.0
-
-
 def evaluate_trials(
     agent: Predictor,
     tasks: EnvSource,
@@ -113,6 +99,7 @@ def evaluate_trials(
     deterministic: bool = False,
     progress: str | None = None,
     workers: Workers = "in-process",
+    on_step: OnStep | None = None,
     **options: Any,
 ) -> Evaluation:
     """Run an agent through a fixed list of trials, each to its end.
@@ -130,6 +117,7 @@ def evaluate_trials(
     :param deterministic: take the likeliest action; by default actions are sampled, as in training
     :param progress: show a progress bar with this name
     :param workers: where Gymnasium environments run, see :func:`~rl2_sb3.trials.make_trials`
+    :param on_step: called with each step, to record more: the trials in it are numbered over all
     :param options: of the task distribution
     :raises ValueError: ``n_trials`` below 1, an unknown task or option
     """
@@ -153,7 +141,8 @@ def evaluate_trials(
             env = _trials(source, begin, n, episodes, workers)
             env.seed(_seed(seed, begin))
             try:
-                results.append(_run(agent, env, n, episodes, deterministic, bar))
+                steps = play(agent, env, n, deterministic)
+                results.append(_run(steps, n, episodes, bar, on_step and _numbered(on_step, begin)))
             finally:
                 env.close()
     parts = zip(*map(_arrays, results), strict=True)
@@ -193,6 +182,11 @@ def _optimal(tasks: BatchedTasks[Any, Any], n_trials: int, seed: int) -> NDArray
     return np.concatenate(known) if known else None
 
 
+def _numbered(on_step: OnStep, begin: int) -> OnStep:
+    """The same for a batch whose first trial has the number ``begin``."""
+    return lambda step: on_step(step._replace(trial=step.trial + begin))
+
+
 def _arrays(result: Evaluation) -> tuple[NDArray[Any], ...]:
     return result.returns, result.lengths, result.successes
 
@@ -202,38 +196,24 @@ def _seed(seed: int, begin: int) -> int:
 
 
 def _run(
-    agent: Predictor, env: VecEnv, n_trials: int, episodes: int, deterministic: bool, bar: Any
+    steps: Iterator[PlayedStep], n_trials: int, episodes: int, bar: Any, on_step: OnStep | None
 ) -> Evaluation:
-    """Column ``c`` runs trials ``c``, ``c + n_envs``, ...; a column with none left idles."""
+    """Add up what is played."""
     returns = np.zeros((n_trials, episodes))
     lengths = np.zeros((n_trials, episodes), np.int64)
     successes = np.full((n_trials, episodes), np.nan)
-    trial = np.arange(env.num_envs)
-    episode = np.zeros(env.num_envs, np.int64)
-    obs: Any = env.reset()
-    state, start = None, np.ones(env.num_envs, np.bool_)
-    while (trial < n_trials).any():
-        actions, state = agent.predict(
-            obs, state=state, episode_start=start, deterministic=deterministic
-        )
-        obs, reward, start, infos = env.step(actions)
-        busy = np.flatnonzero(trial < n_trials)
-        lost = lost_trials(start, infos)
-        at = trial[busy], episode[busy]
-        returns[at] += reward[busy]
+    for step in steps:
+        came, busy = step.came, step.busy
+        at = step.trial[busy], step.episode[busy]
+        returns[at] += came.reward[busy]
         lengths[at] += 1
-        ended = obs["done"][:, 0].astype(bool) | start
-        if not isinstance(infos, TrialInfos):
-            for column in busy[ended[busy]]:
-                success = infos[column].get("is_success", infos[column].get("success"))
-                if success is not None:
-                    successes[trial[column], episode[column]] = bool(success)
-        for begun_anew in busy[lost[busy]]:
-            returns[trial[begun_anew]], lengths[trial[begun_anew]] = 0, 0
-            successes[trial[begun_anew]] = np.nan
-            bar.update(-int(episode[begun_anew]))
-        over = start & ~lost
-        bar.update(int((ended & ~lost)[busy].sum()))
-        episode = np.where(start, 0, episode + ended)
-        trial = np.where(over, trial + env.num_envs, trial)
+        ended = busy & came.episode_ended
+        successes[step.trial[ended], step.episode[ended]] = came.success[ended]
+        for column in np.flatnonzero(busy & came.lost):
+            trial = step.trial[column]
+            returns[trial], lengths[trial], successes[trial] = 0, 0, np.nan
+            bar.update(-int(step.episode[column]))
+        bar.update(int((ended & ~came.lost).sum()))
+        if on_step is not None:
+            on_step(step)
     return Evaluation(returns, lengths, successes)

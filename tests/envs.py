@@ -162,7 +162,7 @@ class GoalEnv(gym.Env[Any, Any]):
         self.place += 2 * int(action) - 1
         self.elapsed += 1
         found, late = self.place == self.goal, self.elapsed == 5
-        info = {"success": found} if found or late else {}
+        info = {"rl2": {"success": found}} if found or late else {}
         return self._observation(), float(found), found, late, info
 
     def _observation(self) -> NDArray[np.float32]:
@@ -193,7 +193,7 @@ class FragileEnv(GoalEnv):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.steps += 1
         if self.steps == self.dies:
-            return self._observation(), 0.0, False, True, {"lost": True}
+            return self._observation(), 0.0, False, True, {"rl2": {"lost": True}}
         return super().step(action)
 
 

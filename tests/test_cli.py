@@ -66,12 +66,12 @@ def test_train_evaluate_plot(out: Any, capsys: Any, monkeypatch: pytest.MonkeyPa
     lines = list(csv.DictReader(Path("rows.csv").read_text().splitlines()))
     assert [each["agent"] for each in lines] == ["mine", "random"]
     assert lines[0] == line
+    monkeypatch.setattr(CHECKPOINTS, "names", lambda: ["by-name"])
     monkeypatch.setattr(CHECKPOINTS, "load", lambda name: out / "agent.safetensors")
     rl2("evaluate", "by-name", "--trials", "20")  # not beside a file that is installed
     assert Path("runs/checkpoints/by-name/evaluation.csv").exists()
-    with pytest.raises(
-        SystemExit, match=r"--options arms=2: .* with the action Discrete\(3\), not"
-    ):
+    message = r"bandit arms=2 .*: runs/x was trained with the action Discrete\(3\), not"
+    with pytest.raises(SystemExit, match=message):
         rl2("evaluate", str(out), "--options", "arms=2")
     with pytest.raises(SystemExit, match="Give another"):
         rl2("evaluate", str(out), "--name", "random", "--against", "random")
@@ -108,7 +108,7 @@ def test_evaluate_on_tasks_that_are_held_out(
         (["dies=30"], "sign=-1 dies=30"),  # it is still what is held out
         (["sign=1", "dies=30"], "sign=1 dies=30"),
     ):
-        rl2("evaluate", str(out), "--options", *changed, "--trials", "7")
+        rl2("evaluate", str(out), "--options", *changed, "--trials", "7", "--overwrite")
         (row,) = csv.DictReader((out / "evaluation.csv").open())
         assert (row["options"], row["trials"]) == (options, "7")
     with pytest.raises(SystemExit, match=r"--options sign=x: bad operand"):

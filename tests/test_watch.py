@@ -79,7 +79,7 @@ def test_a_lost_trial_is_played_again(agent: Path, monkeypatch: pytest.MonkeyPat
     def dying(self: Colours, action: Any) -> Any:
         nonlocal taken
         taken += 1
-        return step(self, action) if taken != 3 else (0, 0.0, False, True, {"lost": True})
+        return step(self, action) if taken != 3 else (0, 0.0, False, True, {"rl2": {"lost": True}})
 
     monkeypatch.setattr(Colours, "step", dying)
     main(["watch", str(agent), "--episodes", "2"])

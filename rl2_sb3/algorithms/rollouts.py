@@ -28,10 +28,9 @@ from rl2_sb3.algorithms.threads import take_threads
 from rl2_sb3.algorithms.updates import Figures
 from rl2_sb3.memories import native
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, popart
-from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials, trials_like
-from rl2_sb3.trials.wrapper import lost_trials
+from rl2_sb3.trials.steps import read_step
 
 Lost = tuple[int, int, dict[str, NDArray[Any]]]
 """Of a trial that its simulator's death cut: step, column, the observation that came last."""
@@ -178,10 +177,11 @@ class TrialRollouts(SavedTraining):
             new_obs, rewards, dones, infos = env.step(clipped_actions)
             self._last_obs, self._memory = new_obs, acted.memory  # type: ignore[assignment]
             self.num_timesteps += env.num_envs
-            for i in np.flatnonzero(lost_trials(dones, infos)).tolist():
+            came = read_step(new_obs, rewards, dones, infos)
+            for i in np.flatnonzero(came.lost).tolist():
                 last = infos[i]["terminal_observation"]
                 lost.append((step, i, {key: np.array(part) for key, part in last.items()}))
-            rollout_buffer.put(obs, actions, _with_expected(rewards, infos), acted.log_probs)
+            rollout_buffer.put(obs, actions, came.training_reward, acted.log_probs)
             if acted.values is not None:
                 rollout_buffer.values[step] = acted.values.flatten().cpu().numpy()
             callback.update_locals(locals())
@@ -237,22 +237,12 @@ class TrialRollouts(SavedTraining):
         return {**tensors, "memory": self._memory}
 
 
-def _with_expected(rewards: Any, infos: Any) -> Any:
-    """Rewards; where trials are privileged, what is told to learn from in their place."""
-    if isinstance(infos, TrialInfos):
-        return rewards if infos.expected_reward is None else infos.expected_reward
-    told = [
-        info.get("expected_reward", reward) for info, reward in zip(infos, rewards, strict=True)
-    ]
-    return np.array(told, np.float32)
-
-
 def _check_privileged(trials: VecEnv) -> None:
-    """Raise a ValueError where a wrapper would change or lose the expected rewards."""
+    """Raise a ValueError where a wrapper would change or lose the training rewards."""
     inner = trials.venv if isinstance(trials, VecTransposeImage) else trials  # SB3 puts that one on
     if isinstance(inner, VecEnvWrapper) and any(trials.get_attr("privileged")):
         raise ValueError(
-            f"Privileged trials in a {type(inner).__name__}: what is learned from, the expected "
+            f"Privileged trials in a {type(inner).__name__}: what is learned from, the training "
             "rewards, would be lost or go past that wrapper. Pass what make_trials(..., "
             "privileged=True) gave, or make the trials without privileged."
         )

@@ -19,7 +19,7 @@ from rl2_sb3.matches import play_matches, read_match
 from rl2_sb3.paper import TABLES, Cell, PaperTable
 from rl2_sb3.registry import HOW_TO_INSTALL
 from rl2_sb3.reports.tables import Row, merge_table, own_table
-from rl2_sb3.scoring import SPLITS
+from rl2_sb3.sweeps import SPLITS
 
 GAP_CELL = Cell(5, 500)  # of the paper's appendix C
 RESULTS = Path("results")

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch as th
 import tyro
-from rich.console import Console
-from rich.table import Table
-from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
-from stable_baselines3.common.vec_env import VecTransposeImage
 
-from rl2_sb3.agent import Agent, load_agent
-from rl2_sb3.baselines.base import Baseline, make_baseline
-from rl2_sb3.cli.options import evaluation_tasks, played_folder, trained_on
-from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_error
-from rl2_sb3.provenance import version
+from rl2_sb3.agent import Agent
+from rl2_sb3.cli.contenders import (
+    Contender,
+    Trials,
+    contenders,
+    is_baseline,
+    load_trained,
+    trials_of,
+)
+from rl2_sb3.cli.evaluation_tables import (
+    SUMMARY,
+    Results,
+    Row,
+    add_columns,
+    keep_rows,
+    print_means,
+    print_successes,
+    summary_rows,
+    write_adaptation,
+)
+from rl2_sb3.cli.options import played_folder
+from rl2_sb3.evaluation import evaluate_trials
 from rl2_sb3.reports import adaptation_curve
 from rl2_sb3.reports.successes import (
     KEPT,
@@ -29,50 +42,54 @@ from rl2_sb3.reports.successes import (
     success_rows,
     successes_table,
 )
-from rl2_sb3.reports.tables import merge_table, own_table
+from rl2_sb3.reports.tables import own_table
 from rl2_sb3.signals import Training, training
-from rl2_sb3.tasks.base import BatchedTasks, GymTasks
+from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.make import Workers
-from rl2_sb3.trials.spaces import trial_space
 
-SUMMARY = (
-    *("task", "options", "episodes", "agent", "trials", "mean", "standard_error", "exact"),
-    *("deterministic", "seed", "steps_trained", "seconds", "hardware", "teacher", "version"),
-)
 TRIALS = 10_000
-PLAYED = ("task", "options", "episodes", "agent", "trials", "deterministic", "seed")
-TRAINING = ("steps", "seconds", "hardware", "teacher")
 
 
 @dataclass(kw_only=True)
 class Evaluate:
-    """Evaluate an agent, and baselines beside it, on the same tasks with the same noise.
+    """Evaluate an agent, and others beside it, on the same tasks with the same noise.
 
-    Prints a table, and writes OUT/evaluation.csv, OUT/adaptation.csv and the picture
-    OUT/adaptation.png: the mean return of a trial's first episode, its second, and so on. Where
-    episodes succeed or fail, OUT/successes.csv has how often, and how long those take that succeed.
+    An agent is a run's folder, an agent's file, the name of an installed agent, or a baseline with
+    its parameters if need be: bandit-k10-n10, random, "ucb1(c=0.1)". What the first trained agent
+    was trained for is played, or --task.
+
+    Prints a table, with a paired t-test of each other agent against the first. Keeps the rows in
+    OUT/evaluation.csv, in place of those of the same agent, trials and seed, and writes
+    OUT/adaptation.csv and the picture OUT/adaptation.png anew: the mean return of a trial's first
+    episode, its second, and so on. Where episodes succeed or fail, OUT/successes.csv has how often,
+    and how long those take that succeed.
     """
 
     agent: Annotated[str, tyro.conf.Positional]
-    """A run's folder, an agent's file, or a checkpoint's name."""
+    """The agent."""
     against: list[str] = field(default_factory=list)
-    """Baselines, with their parameters if need be: random greedy "ucb1(c=0.1)"."""
+    """Others beside it: random "ucb1(c=0.1)" bandit-k10-n100-imitation runs/other."""
     name: str | None = None
     """What the tables call the agent; by default RL2, and what it learned from if that was more
     than the paper's information."""
+    task: str | None = None
+    """The task, where no agent is trained or it is to be another than that of training."""
     trials: int | None = None
     """Trials of each agent; by default 10 000, or all tasks where they are a list."""
     options: list[str] = field(default_factory=list)
     """The task's options, such as size=large, in place of those of training, or of what the task
     distribution holds out for evaluation."""
     episodes: int | None = None
-    """Episodes per trial; by default as many as the agent was trained for."""
+    """Episodes per trial; by default as many as the first trained agent was trained for."""
     seed: int = 0
     """Of tasks and noise."""
     deterministic: bool = False
     """Take the likeliest action instead of sampling."""
     out: Path | None = None
-    """Folder for the tables and the picture; by default the agent's, or runs/checkpoints/NAME."""
+    """Folder for the tables and the picture; by default the agent's, or runs/checkpoints/NAME, or
+    runs/baselines/NAME."""
+    overwrite: bool = False
+    """Begin OUT/evaluation.csv anew: rows of other agents, trials and seeds do not stay."""
     device: str = "cpu"
     """cpu or cuda."""
     threads: int = 1
@@ -80,8 +97,8 @@ class Evaluate:
     workers: Workers = "in-process"
     """Where Gymnasium environments run."""
     append_to: Path | None = None
-    """Table to append the rows to as well, such as results/outer_loop.csv; those of the same agent,
-    trials and seed are replaced. Successes go into outer_loop-successes.csv beside it."""
+    """Table to keep the rows in as well, such as results/outer_loop.csv. Successes go into
+    outer_loop-successes.csv beside it."""
 
 
 NAMES: dict[Training, str] = {
@@ -96,157 +113,96 @@ def evaluate(args: Sequence[str]) -> None:
     """Parse the options and evaluate."""
     config = tyro.cli(Evaluate, args=list(args), prog="rl2 evaluate")
     th.set_num_threads(config.threads)
+    trained = load_trained([config.agent, *config.against], config.device)
     if config.append_to is not None:
-        if config.name is None:
+        if config.name is None and config.agent in trained:
             raise ValueError("--append-to: name the agent with --name, which tells its rows.")
+        add_columns(config.append_to, SUMMARY)
         own_table(config.append_to, SUMMARY)
         own_table(successes_table(config.append_to), KEPT)
-    agent = load_agent(config.agent, config.device)
-    info = trained_on(agent, config.agent)
-    episodes = info["episodes"] if config.episodes is None else config.episodes
-    if episodes < 1:
-        raise ValueError(f"episodes={episodes}: at least one.")
-    if episodes != info["episodes"]:
-        print(f"Note: trained on trials of {info['episodes']} episodes, evaluated on {episodes}.")
-    name = config.name or NAMES[training(info)]
-    tasks, options = evaluation_tasks(info, config.options)
-    _check_spaces(agent, tasks, config)
-    info = {**info, "options": options}
-    trials = config.trials
-    if trials is None:
-        listed = tasks.all_tasks() if isinstance(tasks, GymTasks) else None
-        trials = TRIALS if listed is None else len(listed)
-    baselines: dict[str, Baseline] = {
-        spec: make_baseline(spec, tasks, episodes) for spec in config.against
-    }
-    if name in baselines:
-        raise ValueError(f"--name {name}: that is a baseline beside it. Give another.")
-    agents: dict[str, Predictor] = {name: agent, **baselines}
-    results = {
-        each: evaluate_trials(
-            predictor,
-            tasks,
-            trials,
-            seed=config.seed,
-            episodes=episodes,
-            deterministic=config.deterministic,
-            progress=each,
-            workers=config.workers,
-        )
-        for each, predictor in agents.items()
-    }
-    exact = {each: baseline.expected_return() for each, baseline in baselines.items()}
-    _print(results, exact, name)
+    trials = trials_of(trained, config.task, config.options, config.episodes)
+    for spec, agent in trained.items():
+        if (length := agent.info.get("episodes", trials.episodes)) != trials.episodes:
+            print(
+                f"Note: {spec} was trained on trials of {length} episodes, evaluated on "
+                f"{trials.episodes}."
+            )
+    agents = contenders(_names(config, trained), trained, trials)
+    results = _play(config, agents, trials)
+    rows = summary_rows(results, agents, trials, config.deterministic, config.seed)
+    print_means(rows, results)
     successes = success_rows(results)
     if successes:
-        _print_successes(successes)
-    out = config.out or played_folder(config.agent)
-    out.mkdir(parents=True, exist_ok=True)
-    _write(out, results, exact, config, name, info)
-    if successes:
-        with (out / "successes.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([SUCCESSES, *successes])
-        if config.append_to is not None:
-            conditions = (
-                info["task"],
-                in_words(options),
-                episodes,
-                config.deterministic,
-                config.seed,
+        print_successes(successes)
+    _write(config, trials, results, rows, successes)
+
+
+def _names(config: Evaluate, trained: Mapping[str, Agent]) -> dict[str, str]:
+    """The agents by what tables call them, the first first."""
+    ours = config.name or config.agent
+    if config.name is None and config.agent in trained:
+        ours = NAMES[training(trained[config.agent].info)]
+    names = {ours: config.agent}
+    for spec in config.against:
+        if spec in names:
+            raise ValueError(
+                f"Two agents would be called {spec!r}. Give another --name, or name each once."
             )
-            keep_successes(config.append_to, successes, conditions)
-    unit = "pull" if info["task"] == "bandit" else "episode"
-    picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png", unit=unit)
-    tables = ["evaluation.csv", "adaptation.csv", *(["successes.csv"] if successes else [])]
-    print(f"Tables: {', '.join(str(out / name) for name in tables)}. Picture: {picture}")
+        names[spec] = spec
+    return names
 
 
-def _check_spaces(agent: Agent, tasks: Any, config: Evaluate) -> None:
-    """Raise a ValueError where the agent cannot see or act in the tasks."""
-    if isinstance(tasks, BatchedTasks):
-        space = trial_space(tasks.observation_space, tasks.action_space)
-        known: Any = agent.policy.observation_space
-        for key, part in space.items():
-            seen: Any = part
-            if is_image_space(part) and not is_image_space_channels_first(seen):
-                seen = VecTransposeImage.transpose_space(seen, key)  # as SB3 does for training
-            if known[key] != seen:
-                raise ValueError(
-                    f"--options {' '.join(config.options)}: {config.agent} was trained with the "
-                    f"{key} {known[key]}, not {seen}."
-                )
-
-
-def _print(results: dict[str, Evaluation], exact: dict[str, float | None], ours: str) -> None:
-    trials = len(results[ours].returns)
-    table = Table(title=f"Return per trial, {trials:,} common trials")
-    table.add_column("agent")
-    for heading in ("mean", "± s.e.", "exact", "first episode", "last episode"):
-        table.add_column(heading, justify="right")
-    for name, result in sorted(results.items(), key=lambda item: item[1].mean):
-        value = exact.get(name)
-        table.add_row(
-            name,
-            f"{result.mean:.3f}",
-            f"{result.standard_error:.3f}",
-            "" if value is None else f"{value:.3f}",
-            f"{result.returns[:, 0].mean():.3f}",
-            f"{result.returns[:, -1].mean():.3f}",
-            style="bold" if name == ours else None,
+def _play(config: Evaluate, agents: Mapping[str, Contender], trials: Trials) -> Results:
+    n_trials = config.trials
+    if n_trials is None:
+        listed = trials.tasks.all_tasks() if isinstance(trials.tasks, GymTasks) else None
+        n_trials = TRIALS if listed is None else len(listed)
+    return {
+        name: evaluate_trials(
+            contender.agent,
+            trials.tasks,
+            n_trials,
+            seed=config.seed,
+            episodes=trials.episodes,
+            deterministic=config.deterministic,
+            progress=name,
+            workers=config.workers,
         )
-    Console().print(table)
-
-
-def _print_successes(rows: list[list[str]]) -> None:
-    table = Table(title="Episodes that succeed, and the steps that these take")
-    for heading in SUCCESSES:
-        left = heading == "agent"
-        table.add_column(heading.replace("_", " "), justify="left" if left else "right")
-    shares = [SUCCESSES.index(name) for name in ("success", "no_longer_than_first")]
-    for row in rows:
-        table.add_row(
-            *(
-                f"{float(cell):.1%}" if column in shares and cell else cell
-                for column, cell in enumerate(row)
-            )
-        )
-    Console().print(table)
+        for name, contender in agents.items()
+    }
 
 
 def _write(
-    out: Path,
-    results: dict[str, Evaluation],
-    exact: dict[str, float | None],
     config: Evaluate,
-    ours: str,
-    info: dict[str, Any],
+    trials: Trials,
+    results: Results,
+    rows: Sequence[Row],
+    successes: Sequence[Sequence[str]],
 ) -> None:
-    rows = [
-        [
-            info["task"],
-            in_words(info["options"]),
-            result.returns.shape[1],
-            name,
-            len(result.returns),
-            f"{result.mean:.6g}",
-            f"{result.standard_error:.3g}",
-            "" if exact.get(name) is None else f"{exact[name]:.6g}",
-            config.deterministic,
-            config.seed,
-            *(info.get(key, "") if name == ours else "" for key in TRAINING),
-            version(),
-        ]
-        for name, result in results.items()
-    ]
-    with (out / "evaluation.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([SUMMARY, *rows])
-    with (out / "adaptation.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["agent", "episode", "mean", "standard_error", "trials"])
-        for name, result in results.items():
-            for episode, returns in enumerate(result.returns.T, start=1):
-                row = [f"{returns.mean():.6g}", f"{standard_error(returns):.3g}", len(returns)]
-                writer.writerow([name, episode, *row])
+    out = config.out or _folder(config.agent)
+    out.mkdir(parents=True, exist_ok=True)
+    if config.overwrite:
+        (out / "evaluation.csv").unlink(missing_ok=True)
+    keep_rows(out / "evaluation.csv", rows)
+    write_adaptation(out / "adaptation.csv", results)
+    tables = ["evaluation.csv", "adaptation.csv"]
     if config.append_to is not None:
-        named = [dict(zip(SUMMARY, row, strict=True)) for row in rows]
-        merge_table(config.append_to, named, PLAYED, order=lambda _: 0)
+        keep_rows(config.append_to, rows)
+    if successes:
+        tables.append("successes.csv")
+        with (out / "successes.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([SUCCESSES, *successes])
+        if config.append_to is not None:
+            played = trials.task, in_words(trials.options), trials.episodes
+            conditions = *played, config.deterministic, config.seed
+            keep_successes(config.append_to, successes, conditions)
+    unit = "pull" if trials.task == "bandit" else "episode"
+    picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png", unit=unit)
+    print(f"Tables: {', '.join(str(out / name) for name in tables)}. Picture: {picture}")
+
+
+def _folder(agent: str) -> Path:
+    """Where to write by default what an agent does."""
+    if is_baseline(agent):
+        return Path("runs", "baselines", agent.partition("(")[0])
+    return played_folder(agent)

@@ -17,13 +17,14 @@ from rich.table import Table
 from tqdm import tqdm
 
 from rl2_sb3.registry import BASELINES, literal
-from rl2_sb3.scoring import check_score, score
 from rl2_sb3.sweeps import (
     Sweep,
     best_points,
+    check_point,
     load_sweep,
     processes,
     run_sweep,
+    score,
     work,
     write_points,
 )
@@ -50,10 +51,10 @@ class Sweeps:
     """The sweeps, for example sweeps/ucb1.yaml, or sweeps/*.yaml."""
     workers: int = os.cpu_count() or 1
     """Processes."""
-    trials: int | None = None
+    points: int | None = None
     """Points to try, for the methods random and bayes; by default 100."""
     test_trials: int = 1000
-    """Trials of the test split on which the best points are played."""
+    """Trials of the test split on which each of the best points is played."""
     storage: str | None = None
     """Optuna's, such as postgresql://...; by default a file, OUT/sweeps.db."""
     out: Path = Path("results/sweeps")
@@ -75,7 +76,7 @@ def sweep(args: Sequence[str]) -> None:
 def _run(plan: Sweep, config: Sweeps, pool: Executor) -> None:
     """Run one sweep; write its tables and print that of the best points."""
     storage = config.storage or f"sqlite:///{config.out / 'sweeps.db'}"
-    study = run_sweep(plan, storage, config.workers, config.trials, pool=pool)
+    study = run_sweep(plan, storage, config.workers, config.points, pool=pool)
     points = config.out / f"{plan.name}.csv"
     write_points(plan, study, points)
     names = list(plan.varied)
@@ -115,6 +116,6 @@ def baseline(args: Sequence[str]) -> None:
         key[2:].replace("-", "_"): literal(value)
         for key, value in zip(words[::2], words[1::2], strict=True)
     }
-    check_score(name, point)
+    check_point(name, point)
     result = score(name, point)
     print(f"mean {result.mean:.6g} standard_error {result.standard_error:.3g}")

@@ -12,10 +12,12 @@ import numpy as np
 import torch as th
 import tyro
 from PIL import Image, ImageDraw
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rl2_sb3.agent import Agent, load_agent
 from rl2_sb3.cli.options import evaluation_tasks, played_folder, trained_on
 from rl2_sb3.tasks.base import GymTasks
+from rl2_sb3.trials.play import play
 from rl2_sb3.trials.wrapper import TrialWrapper
 
 HOLD = 1000
@@ -134,18 +136,14 @@ def _play(agent: Agent, tasks: Any, name: str, episodes: int, config: Watch) -> 
             raise ValueError(f"{name} draws no pictures: its render_mode is {env.render_mode!r}.")
         film = Film(env, config.width)
         trial = TrialWrapper(film, episodes, tasks if isinstance(tasks, GymTasks) else None, order)
+        trials = DummyVecEnv([lambda: trial])
+        trials.seed(int(np.random.SeedSequence([config.seed, config.trial]).generate_state(1)[0]))
         with th.random.fork_rng():
             th.manual_seed(config.seed)
-            seed = np.random.SeedSequence([config.seed, config.trial]).generate_state(1)[0]
-            obs, _ = trial.reset(seed=int(seed))
-            state, over = None, False
-            while not over:
-                action, state = agent.predict(obs, state, deterministic=config.deterministic)
-                obs, _, over, lost, _ = trial.step(action)
-                if lost:  # it is played again, from its beginning
-                    film.pictures.clear()
-                    film.ends.clear()
-                    (obs, _), state = trial.reset(), None
+            for step in play(agent, trials, n_trials=1, deterministic=config.deterministic):
+                if step.came.lost[0]:  # it is played again: its first state is drawn already
+                    del film.pictures[:-1], film.ends[:]
+        del film.pictures[-1]  # the next trial's
     finally:
         env.close()
     return film

@@ -5,6 +5,7 @@ from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.tasks.check import check_tasks
 from rl2_sb3.tasks.mdp_env import GymTabularMDP
 from rl2_sb3.tasks.mdps import MDPs, TabularMDP
+from rl2_sb3.tasks.step_info import StepInfo
 
 __all__ = [
     "BatchedTasks",
@@ -12,6 +13,7 @@ __all__ = [
     "GymTabularMDP",
     "GymTasks",
     "MDPs",
+    "StepInfo",
     "TabularMDP",
     "check_tasks",
 ]

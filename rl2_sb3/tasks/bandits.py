@@ -61,11 +61,13 @@ class BernoulliBandit(BatchedTasks[NDArray[np.float64], None]):
         """The best arm's mean."""
         return np.asarray(params.max(axis=1))
 
-    def privileged(self, params: NDArray[np.float64], state: None) -> NDArray[np.float64]:
+    def privileged_observation(
+        self, params: NDArray[np.float64], state: None
+    ) -> NDArray[np.float64]:
         """The arms' means, and the highest of them."""
         return np.column_stack([params, params.max(axis=1)])
 
-    def expected_reward(
+    def training_reward(
         self, params: NDArray[np.float64], state: None, action: NDArray[Any]
     ) -> NDArray[np.float64]:
         """The mean of the arm that is pulled."""

@@ -82,10 +82,10 @@ def _check_batched(tasks: BatchedTasks[Any, Any], episodes: int, n: int, seed: i
     )
     watched.reset(take(drawn, np.arange(n) % 2 == 0), rngs[0])  # some of them, as trials do
     state, _ = watched.reset(drawn, rngs[0])
-    privileged = watched.privileged(drawn, state) is not None
+    privileged = watched.privileged_observation(drawn, state) is not None
     trials = [BatchedTrials(watched, n, episodes, seed, privileged) for _ in range(3)]
     action = _actions(batch_space(tasks.action_space, n), seed).sample()
-    watched.expected_reward(drawn, state, action)
+    watched.training_reward(drawn, state, action)
     _check_trials(trials, horizon, seed)
 
 

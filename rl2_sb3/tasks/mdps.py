@@ -154,7 +154,7 @@ class TabularMDP(BatchedTasks[MDPs, Walks]):
         """The value of state 0 at an episode's beginning."""
         return params.optimum
 
-    def privileged(self, params: MDPs, state: Walks) -> Floats:
+    def privileged_observation(self, params: MDPs, state: Walks) -> Floats:
         """What the state's actions are worth, ``(n, 2 actions + 2)``.
 
         The value of each if the best follow, a step of the horizon; the mean reward of each; the
@@ -172,7 +172,7 @@ class TabularMDP(BatchedTasks[MDPs, Walks]):
             ]
         )
 
-    def expected_reward(self, params: MDPs, state: Walks, action: NDArray[Any]) -> Floats:
+    def training_reward(self, params: MDPs, state: Walks, action: NDArray[Any]) -> Floats:
         """An even share of the episode's optimum, less what the action loses against the best.
 
         Over an episode it has the sum of the rewards, in expectation (the performance difference
@@ -180,8 +180,8 @@ class TabularMDP(BatchedTasks[MDPs, Walks]):
         """
         rows = np.arange(len(action))
         values = params.values[rows, state.step, state.place]
-        told: Floats = values[rows, action] - values.max(axis=1) + params.optimum / self.horizon
-        return told
+        reward: Floats = values[rows, action] - values.max(axis=1) + params.optimum / self.horizon
+        return reward
 
 
 def dirichlet(alpha: Floats | float, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

@@ -26,7 +26,7 @@ class Watched(BatchedTasks[Any, Any]):
         self.tasks, self.horizon = tasks, tasks.horizon
         self.observation_space, self.action_space = tasks.observation_space, tasks.action_space
         self._kinds: list[Any] | None = None
-        self._told_size: int | None = None
+        self._known_size: int | None = None
 
     def sample(self, n: int, rng: np.random.Generator) -> Any:
         params = unmoved(self.tasks.sample, n, rng)
@@ -41,25 +41,26 @@ class Watched(BatchedTasks[Any, Any]):
             "step", "state, observation, reward, ended", params, state, action, rng
         )
 
-    def privileged(self, params: Any, state: Any) -> Any:
-        told = self._told("privileged", params, state)
-        if told is not None:
-            if self._told_size is None:
-                self._told_size = np.shape(told)[1] if np.ndim(told) == 2 else 1
-            _check_numbers("privileged", told, (len(_leaves("sample", params)[0]), self._told_size))
-        return told
+    def privileged_observation(self, params: Any, state: Any) -> Any:
+        numbers = self._ask("privileged_observation", params, state)
+        if numbers is not None:
+            if self._known_size is None:
+                self._known_size = np.shape(numbers)[1] if np.ndim(numbers) == 2 else 1
+            shape = len(_leaves("sample", params)[0]), self._known_size
+            _check_numbers("privileged_observation", numbers, shape)
+        return numbers
 
-    def expected_reward(self, params: Any, state: Any, action: NDArray[Any]) -> Any:
-        told = self._told("expected_reward", params, state, action)
-        if told is not None:
-            _check_numbers("expected_reward", told, (len(_leaves("sample", params)[0]),))
-        return told
+    def training_reward(self, params: Any, state: Any, action: NDArray[Any]) -> Any:
+        numbers = self._ask("training_reward", params, state, action)
+        if numbers is not None:
+            _check_numbers("training_reward", numbers, (len(_leaves("sample", params)[0]),))
+        return numbers
 
-    def _told(self, name: str, *args: Any) -> Any:
+    def _ask(self, name: str, *args: Any) -> Any:
         kept = deepcopy(args)
-        told = unmoved(getattr(self.tasks, name), *args)
+        numbers = unmoved(getattr(self.tasks, name), *args)
         demand(same(args, kept), f"{name} changes params, state or actions: copy them first.")
-        return told
+        return numbers
 
     def _checked(
         self, name: str, names: str, params: Any, state: Any, action: Any, rng: np.random.Generator

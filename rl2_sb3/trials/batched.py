@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3.tasks.base import BatchedTasks, put, take
+from rl2_sb3.tasks.step_info import KEY, StepInfo
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, no_action, trial_space
 
 
@@ -23,10 +24,10 @@ class TrialInfos(Sequence[dict[str, Any]]):
         n: int,
         done: NDArray[np.bool_],
         terminal: dict[str, NDArray[Any]] | None,
-        expected_reward: NDArray[np.float32] | None = None,
+        training_reward: NDArray[np.float32] | None = None,
     ):
-        self.expected_reward = expected_reward
-        """Means of the rewards, ``(n,)``, where trials are privileged and tasks know them."""
+        self.training_reward = training_reward
+        """What is learned from, ``(n,)``, where trials are privileged and tasks tell it."""
         self._n = n
         self._done = done
         self._terminal = terminal
@@ -50,10 +51,13 @@ class TrialInfos(Sequence[dict[str, Any]]):
         return self._made[index]
 
     def _make(self, index: int) -> dict[str, Any]:
-        if self._terminal is None or not self._done[index]:
-            return {}
-        terminal = {key: value[index] for key, value in self._terminal.items()}
-        return {"terminal_observation": terminal, "TimeLimit.truncated": False}
+        info: dict[str, Any] = {}
+        if self.training_reward is not None:
+            info[KEY] = StepInfo(training_reward=float(self.training_reward[index]))
+        if self._terminal is not None and self._done[index]:
+            terminal = {key: value[index] for key, value in self._terminal.items()}
+            info |= {"terminal_observation": terminal, "TimeLimit.truncated": False}
+        return info
 
 
 class BatchedTrials(VecEnv):
@@ -72,9 +76,10 @@ class BatchedTrials(VecEnv):
     :param seed: seed of the tasks and the noise; ``None`` takes one from the system
     :param privileged: training may use what only a simulator knows. The observation gets a part
         ``privileged``, for the value network alone: what the tasks tell
-        (:meth:`BatchedTasks.privileged`), the share of the trial's episodes that are over, and what
-        was last learned from; and infos hold ``expected_reward``, from which algorithms learn in
-        the reward's place (:meth:`BatchedTasks.expected_reward`), where the tasks tell it
+        (:meth:`BatchedTasks.privileged_observation`), the share of the trial's episodes that are
+        over, and what was last learned from; and infos hold the ``training_reward``, from which
+        algorithms learn in the reward's place (:meth:`BatchedTasks.training_reward`), where the
+        tasks tell it
     :raises ValueError: fewer than one environment or episode, spaces that SB3 cannot handle, or
         ``privileged`` tasks that tell nothing
     """
@@ -91,7 +96,7 @@ class BatchedTrials(VecEnv):
             raise ValueError(f"n_envs={n_envs}, episodes={episodes}: both must be at least 1.")
         self.render_mode = None
         self.privileged = privileged
-        size = _told(tasks) + 2 if privileged else 0
+        size = _privileged_size(tasks) + 2 if privileged else 0
         space = trial_space(tasks.observation_space, tasks.action_space, size)
         super().__init__(n_envs, space, tasks.action_space)
         self._dtypes = {key: part.dtype for key, part in space.items()}
@@ -117,7 +122,7 @@ class BatchedTrials(VecEnv):
         self._state, own = self.tasks.reset(self._params, self._noise_rng)
         self._episode = np.zeros(n, np.int64)
         self._ready = True
-        self._expected = np.zeros(n, np.float32)
+        self._training_reward = np.zeros(n, np.float32)
         zeros = np.zeros(n, np.bool_)
         return self._observe(own, self._none, np.zeros(n, np.float32), zeros, ~zeros)
 
@@ -132,16 +137,16 @@ class BatchedTrials(VecEnv):
         """
         if not self._ready:
             raise RuntimeError("Call reset() before step().")
-        expected = None
+        training = None
         if self.privileged:
-            expected = self.tasks.expected_reward(self._params, self._state, self._actions)
-            expected = None if expected is None else np.array(expected, np.float32)
+            told = self.tasks.training_reward(self._params, self._state, self._actions)
+            training = None if told is None else np.array(told, np.float32)
         state, own, reward, ended = self.tasks.step(
             self._params, self._state, self._actions, self._noise_rng
         )
         self._state = state
         reward = np.array(reward, np.float32)
-        self._expected = reward if expected is None else expected
+        self._training_reward = reward if training is None else training
         self._episode = self._episode + ended
         done = self._episode == self.episodes
         terminal = None
@@ -157,11 +162,11 @@ class BatchedTrials(VecEnv):
             ended & ~done,
             start=done,
         )
-        return observation, reward, done, TrialInfos(self.num_envs, done, terminal, expected)
+        return observation, reward, done, TrialInfos(self.num_envs, done, terminal, training)
 
     def _new_tasks(self, done: NDArray[np.bool_]) -> None:
         self._episode[done] = 0
-        self._expected = np.where(done, np.float32(0), self._expected)
+        self._training_reward = np.where(done, np.float32(0), self._training_reward)
         params = self.tasks.sample(int(done.sum()), self._task_rng)
         self._params = params if done.all() else put(self._params, done, params)
 
@@ -190,9 +195,9 @@ class BatchedTrials(VecEnv):
             "start": start[:, None],
         }
         if self.privileged:
-            told: Any = self.tasks.privileged(self._params, self._state)
+            known: Any = self.tasks.privileged_observation(self._params, self._state)
             parts[PRIVILEGED] = np.column_stack(
-                [told, self._episode / self.episodes, self._expected]
+                [known, self._episode / self.episodes, self._training_reward]
             )
         # Copies: whoever gets an observation may keep it while the tasks go on.
         return {key: np.array(part, self._dtypes[key]) for key, part in parts.items()}
@@ -247,17 +252,17 @@ class BatchedTrials(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
-def _told(tasks: BatchedTasks[Any, Any]) -> int:
+def _privileged_size(tasks: BatchedTasks[Any, Any]) -> int:
     """How many numbers the tasks tell of themselves."""
     rng = np.random.default_rng(0)
     params = tasks.sample(1, rng)
-    told = tasks.privileged(params, tasks.reset(params, rng)[0])
-    if told is None:
+    known = tasks.privileged_observation(params, tasks.reset(params, rng)[0])
+    if known is None:
         raise ValueError(
             f"privileged=True, but {type(tasks).__name__} tells nothing of its tasks: implement "
-            "BatchedTasks.privileged, or leave it out."
+            "BatchedTasks.privileged_observation, or leave it out."
         )
-    return int(told.shape[1])
+    return int(known.shape[1])
 
 
 def _where(rows: NDArray[np.bool_], yes: NDArray[Any], no: NDArray[Any]) -> NDArray[Any]:

@@ -10,9 +10,8 @@ import torch as th
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 
-from rl2_sb3.trials.batched import TrialInfos
 from rl2_sb3.trials.make import env_episodes
-from rl2_sb3.trials.wrapper import lost_trials
+from rl2_sb3.trials.steps import TrialStep
 
 POSITIONS_SHOWN = 10
 REPLAYED_COLUMNS = 8
@@ -24,11 +23,11 @@ class TrialCallback(BaseCallback):
 
     ``learn()`` always attaches one. It logs, over the trials that ended in a rollout,
     ``trial/return``, ``trial/length``, ``trial/gain`` (return of the last episode minus that of
-    the first), ``trial/success`` (share of episodes whose last ``info`` has a true ``is_success``
-    or ``success``), and ``trial/return_episode_<i>``, for at most ten episodes; and ``trial/lost``,
-    how many trials were cut by their simulator's death, if any: they count for nothing else; and
-    ``trial/prediction_loss``, the last minibatch's error of predicting what privileged trials tell,
-    if the memory learns that.
+    the first), ``trial/success`` (share of episodes that their environment calls a success: see
+    :class:`~rl2_sb3.tasks.StepInfo`), and ``trial/return_episode_<i>``, for at most ten episodes;
+    and ``trial/lost``, how many trials were cut by their simulator's death, if any: they count for
+    nothing else; and ``trial/prediction_loss``, the last minibatch's error of predicting the
+    privileged observation, if the memory learns that.
 
     At each rollout's end it replays some columns as learning will, and compares the
     log-probabilities with those of acting: ``trial/replay_error``.
@@ -44,7 +43,7 @@ class TrialCallback(BaseCallback):
         self._returns = np.zeros((n, self.episodes))
         self._lengths = np.zeros(n, np.int64)
         self._position = np.zeros(n, np.int64)
-        self._told = np.full((n, self.episodes), np.nan)  # successes, 1 or 0
+        self._success = np.full((n, self.episodes), np.nan)  # successes, 1 or 0
         self._whole = obs["start"][:, 0].astype(bool)  # those that began under our eyes
         self.recent: deque[float] = deque(maxlen=100)
         """Returns of the last hundred trials."""
@@ -57,22 +56,21 @@ class TrialCallback(BaseCallback):
         self._lost = 0
 
     def _on_step(self) -> bool:
-        rewards, dones = self.locals["rewards"], np.asarray(self.locals["dones"], bool)
-        obs, infos = self.locals["new_obs"], self.locals["infos"]
-        if not np.array_equal(obs["start"][:, 0].astype(bool), dones):
+        came: TrialStep = self.locals["came"]
+        dones, ended = came.trial_ended, came.episode_ended
+        if not np.array_equal(came.observation["start"][:, 0].astype(bool), dones):
             raise RuntimeError(
                 "A trial's start must follow a trial's end, and nothing else: some wrapper around "
                 "the trials changes the observation's 'start' or ends trials early."
             )
         columns = np.arange(len(dones))
-        self._returns[columns, self._position] += rewards
+        self._returns[columns, self._position] += came.reward
         self._lengths += 1
-        ended = obs["done"][:, 0].astype(bool) | dones
         if ended.any():
-            self._note_success(ended, infos)
+            self._success[columns[ended], self._position[ended]] = came.success[ended]
             self._position += ended
         if dones.any():
-            self._note_trials(dones, lost_trials(dones, infos))
+            self._note_trials(dones, came.lost)
         return True
 
     def _note_trials(self, dones: NDArray[np.bool_], lost: NDArray[np.bool_]) -> None:
@@ -80,25 +78,17 @@ class TrialCallback(BaseCallback):
         self._lost += int(lost.sum())
         self._ended_returns.append(self._returns[whole])
         self._ended_lengths.append(self._lengths[whole])
-        told = self._told[whole]
-        self._successes.append(told[np.isfinite(told)])
+        success = self._success[whole]
+        self._successes.append(success[np.isfinite(success)])
         self.recent.extend(self._returns[whole].sum(axis=1)[-100:].tolist())
         self._whole |= dones
-        self._returns[dones], self._told[dones] = 0, np.nan
+        self._returns[dones], self._success[dones] = 0, np.nan
         self._lengths[dones] = self._position[dones] = 0
         # SB3's own statistics, rollout/ep_rew_mean and ep_len_mean, over the same trials.
         buffer = self.model.ep_info_buffer
         if buffer is not None:
             last = zip(self._ended_returns[-1][-100:], self._ended_lengths[-1][-100:], strict=True)
             buffer.extend({"r": float(r.sum()), "l": int(length)} for r, length in last)
-
-    def _note_success(self, ended: NDArray[np.bool_], infos: Any) -> None:
-        if isinstance(infos, TrialInfos):  # arrays have none
-            return
-        for column in np.flatnonzero(ended):
-            success = infos[column].get("is_success", infos[column].get("success"))
-            if success is not None:
-                self._told[column, self._position[column]] = bool(success)
 
     def _on_rollout_end(self) -> None:
         if self._ended_returns and sum(map(len, self._ended_returns)):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 
 from rl2_sb3.tasks.base import GymTasks
-from rl2_sb3.trials.batched import TrialInfos
+from rl2_sb3.tasks.step_info import KEY, NOTHING, StepInfo, read_step_info
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, is_trial_space, no_action, trial_space
 
 LOSSES = 10
@@ -35,8 +35,11 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     episode its own seed.
 
     The seed of a trial depends on the wrapper's seed and the trial's number alone, so that every
-    agent meets the same trials. A trial whose simulator died (``info["lost"]``) is the one that is
-    ``truncated``; the next :meth:`reset` begins it anew.
+    agent meets the same trials. A trial whose simulator died (:attr:`StepInfo.lost`) is the one
+    that is ``truncated``; the next :meth:`reset` begins it anew.
+
+    What environments of a distribution tell in ``info["rl2"]`` (:class:`StepInfo`) is read; other
+    entries of ``info`` are their own, and handed on as they are.
 
     :param env: the environment; a Monitor right around it is taken off, since it would report
         single episodes as trials
@@ -44,10 +47,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     :param tasks: the distribution of tasks, if it has one
     :param order: tasks of the trials, one after the other and then from the first again, instead of
         drawn ones
-    :param privileged: training may learn from ``info["expected_reward"]`` in the reward's place,
-        which the environment tells in every step; where it tells ``info["privileged"]``, too (see
-        :class:`GymTasks`), the observation gets a part ``privileged``, as in
-        :class:`BatchedTrials`
+    :param privileged: training learns from the ``training_reward`` that the environment tells in
+        every step; where it tells a ``privileged_observation``, too (see :class:`GymTasks`), the
+        observation gets a part ``privileged``, as in :class:`BatchedTrials`
     :raises ValueError: ``episodes`` below 1, spaces that SB3 cannot handle, trials within trials
     """
 
@@ -104,18 +106,24 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             self._task = self.order[self._trial % len(self.order)]
         else:
             self._task = self.tasks.sample(self._rng)
-        self._episode, self._started, self._expected = 0, True, 0.0
+        self._episode, self._started, self._training_reward = 0, True, 0.0
         self._actions: list[Any] = []
-        own, info = self._reset_episode()
+        own, info, step_info = self._reset_episode()
         nothing = no_action(self.action_space)
-        return self._observe(own, nothing, 0.0, ended=False, start=True, info=info), info
+        obs = self._observe(own, nothing, 0.0, ended=False, start=True, step_info=step_info)
+        return obs, _with_ours(info, NOTHING)
 
-    def _reset_episode(self) -> tuple[Any, dict[str, Any]]:
+    def _reset_episode(self) -> tuple[Any, dict[str, Any], StepInfo]:
         options: dict[str, Any] = {"privileged": True} if self.privileged else {}
         if self.tasks is None:
-            return self.env.reset(seed=self._task, options=options or None)
-        options = {"task": self._task, **options}
-        return self.env.reset(seed=int(self._rng.integers(2**31)), options=options)
+            own, info = self.env.reset(seed=self._task, options=options or None)
+        else:
+            options = {"task": self._task, **options}
+            own, info = self.env.reset(seed=int(self._rng.integers(2**31)), options=options)
+        return own, info, self._read(info)
+
+    def _read(self, info: dict[str, Any]) -> StepInfo:
+        return read_step_info(info, declared=self.tasks is not None)
 
     def step(self, action: Any) -> tuple[TrialObs, float, bool, bool, dict[str, Any]]:
         """Advance by one step; ``terminated`` is the trial's end, ``truncated`` its loss.
@@ -127,31 +135,32 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         own, reward, terminated, truncated, info = self.env.step(action)
         self._actions.append(deepcopy(action))
         reward = float(reward)
-        self._check_told(info)
-        ended = bool(terminated or truncated)
-        lost = bool(info.get("lost"))
+        step_info = self._read(info)
+        ended, lost = bool(terminated or truncated), bool(step_info.lost)
+        self._take_training_reward(step_info)
         self._episode += ended and not lost
         over = self._episode == self.episodes and not lost
         if over:
             self._started, self._losses = False, 0
         elif lost:
             self._lose()
-        latest = info
+        latest = step_info
         if ended and not (over or lost):
-            own, latest = self._reset_episode()
+            own, _, latest = self._reset_episode()
         done = ended and not lost  # a lost episode is not at its end
-        obs = self._observe(own, action, reward, ended=done, start=False, info=latest)
-        return obs, reward, over, lost, info
+        obs = self._observe(own, action, reward, ended=done, start=False, step_info=latest)
+        if step_info is not NOTHING:
+            training = step_info.training_reward if self.privileged else None
+            step_info = StepInfo(training, None, step_info.success, lost)
+        return obs, reward, over, lost, _with_ours(info, step_info)
 
-    def _check_told(self, info: dict[str, Any]) -> None:
-        self._expected = info.get("expected_reward", 0.0)
-        if not self.privileged:
-            info.pop("expected_reward", None)
-        elif "expected_reward" not in info and not info.get("lost"):
+    def _take_training_reward(self, step_info: StepInfo) -> None:
+        if self.privileged and step_info.training_reward is None and not step_info.lost:
             raise RuntimeError(
                 f"privileged=True, but {self.env.unwrapped} tells nothing: let it put "
-                'info["expected_reward"] in every step, or leave it out.'
+                f'info["{KEY}"] = {{"training_reward": ...}} in every step, or leave it out.'
             )
+        self._training_reward = step_info.training_reward or 0.0
 
     def _lose(self) -> None:
         self._started = False
@@ -163,9 +172,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             )
 
     def _observe(
-        self, own: Any, action: Any, reward: float, ended: bool, start: bool, info: dict[str, Any]
+        self, own: Any, action: Any, reward: float, ended: bool, start: bool, step_info: StepInfo
     ) -> dict[str, Any]:
-        known = {PRIVILEGED: self._known(info)} if self._privileged_size else {}
+        known = {PRIVILEGED: self._known(step_info)} if self._privileged_size else {}
         return {
             **flatten(own),
             "action": _copy(action, self.action_space),
@@ -175,17 +184,18 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             **known,
         }
 
-    def _known(self, info: dict[str, Any]) -> NDArray[np.float32]:
+    def _known(self, step_info: StepInfo) -> NDArray[np.float32]:
         """What only the simulator knows; a lost one tells nothing, and what it told last stands."""
-        if not info.get("lost"):
-            self._last_known = info.get("privileged", ())
+        if not step_info.lost:
+            known = step_info.privileged_observation
+            self._last_known = () if known is None else known
         if np.shape(self._last_known) != (self._privileged_size,):
             raise RuntimeError(
                 f"{self.env.unwrapped} tells numbers of shape {np.shape(self._last_known)}, not "
                 f"privileged_size={self._privileged_size} of them: let it put them in "
-                'info["privileged"], in resets and steps.'
+                f'info["{KEY}"]["privileged_observation"], in resets and steps.'
             )
-        parts = self._last_known, self._episode / self.episodes, self._expected
+        parts = self._last_known, self._episode / self.episodes, self._training_reward
         return np.hstack(parts).astype(np.float32)
 
     def get_state(self) -> dict[str, Any]:
@@ -209,17 +219,11 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
                     raise RuntimeError("The simulator died while a trial was taken up: try again.")
 
 
-def lost_trials(dones: NDArray[np.bool_], infos: Any) -> NDArray[np.bool_]:
-    """Which of the trials that end in a step of a VecEnv were cut before their end, ``(n_envs,)``.
-
-    :param dones: ends of trials
-    :param infos: what the VecEnv gave beside them
-    """
-    lost = np.zeros(len(dones), np.bool_)
-    if not isinstance(infos, TrialInfos):  # arrays lose none
-        for column in np.flatnonzero(dones):
-            lost[column] = infos[column].get("TimeLimit.truncated", False)
-    return lost
+def _with_ours(info: dict[str, Any], step_info: StepInfo) -> dict[str, Any]:
+    """An environment's info, with what the trial tells in the place of what it told."""
+    if step_info != NOTHING:
+        return {**info, KEY: step_info}
+    return {key: value for key, value in info.items() if key != KEY} if KEY in info else info
 
 
 def _copy(action: Any, space: gym.Space[Any]) -> Any:

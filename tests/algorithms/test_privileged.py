@@ -38,17 +38,17 @@ def test_trials_tell_the_means_and_how_much_of_the_trial_is_over() -> None:
         assert obs["privileged"][:, 4].tolist() == [episode / 4] * 2
         np.testing.assert_allclose(obs["privileged"][:, 5], means[[0, 1], arms], rtol=1e-6)
         assert set(reward) <= {0, 1}
-        np.testing.assert_allclose(infos.expected_reward, means[[0, 1], arms], rtol=1e-6)
+        np.testing.assert_allclose(infos.training_reward, means[[0, 1], arms], rtol=1e-6)
     obs, _, done, infos = trials.step(arms)
     assert done.all()
-    np.testing.assert_allclose(infos.expected_reward, means[[0, 1], arms], rtol=1e-6)
+    np.testing.assert_allclose(infos.training_reward, means[[0, 1], arms], rtol=1e-6)
     assert infos[0]["terminal_observation"]["privileged"][4] == 1
     assert not np.isclose(obs["privileged"][:, :3], means).any()  # the next tasks'
     assert obs["privileged"][:, 4:].tolist() == [[0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("algorithm", [RL2PPO, RL2TRPO])
-def test_learning_is_from_expected_rewards(algorithm: type[Model]) -> None:
+def test_learning_is_from_training_rewards(algorithm: type[Model]) -> None:
     buffer = collect(privileged_model(algorithm))
 
     means = buffer.observations["privileged"][..., :3]

@@ -224,58 +224,58 @@ class OptimumOfAll(Arms):
 
 
 class ToldOfAll(Arms):
-    def privileged(self, params: Any, state: Any) -> Any:
+    def privileged_observation(self, params: Any, state: Any) -> Any:
         return params[:, 0]
 
 
 class ToldInWholeNumbers(Arms):
-    def privileged(self, params: Any, state: Any) -> Any:
+    def privileged_observation(self, params: Any, state: Any) -> Any:
         return (params > 0.5).astype(int)
 
 
 class ToldNothingFinite(Arms):
-    def privileged(self, params: Any, state: Any) -> Any:
+    def privileged_observation(self, params: Any, state: Any) -> Any:
         return params / state[:, None]
 
 
 class ToldMoreAndMore(Arms):
-    def privileged(self, params: Any, state: Any) -> Any:
+    def privileged_observation(self, params: Any, state: Any) -> Any:
         return np.ones((len(params), 1 + int(state[0])))
 
 
 class ToldByChanging(Arms):
-    def privileged(self, params: Any, state: Any) -> Any:
+    def privileged_observation(self, params: Any, state: Any) -> Any:
         state += 1
         return params
 
 
 class ToldByChance(Arms):
-    def privileged(self, params: Any, state: Any) -> Any:
+    def privileged_observation(self, params: Any, state: Any) -> Any:
         return np.random.random((len(params), 1))  # noqa: NPY002
 
 
 class ExpectedOfAll(Arms):
-    def expected_reward(self, params: Any, state: Any, action: Any) -> Any:
+    def training_reward(self, params: Any, state: Any, action: Any) -> Any:
         return np.float64(0.5)
 
 
 class ExpectedInColumns(Arms):
-    def expected_reward(self, params: Any, state: Any, action: Any) -> Any:
+    def training_reward(self, params: Any, state: Any, action: Any) -> Any:
         return params
 
 
 class ExpectedInfinite(Arms):
-    def expected_reward(self, params: Any, state: Any, action: Any) -> Any:
+    def training_reward(self, params: Any, state: Any, action: Any) -> Any:
         return params[:, 0] / 0
 
 
 class ExpectedLater(Arms):
     """What the trials find, after the first step."""
 
-    def privileged(self, params: Any, state: Any) -> Any:
+    def privileged_observation(self, params: Any, state: Any) -> Any:
         return params
 
-    def expected_reward(self, params: Any, state: Any, action: Any) -> Any:
+    def training_reward(self, params: Any, state: Any, action: Any) -> Any:
         return np.where(state == 0, params[:, 0], np.nan)
 
 
@@ -311,16 +311,25 @@ BROKEN: list[tuple[type[Arms], str]] = [
     (NoiseForSomeActions, "step draws other amounts of random numbers for other actions: draw"),
     (HiddenState, "other results for the same arguments: keep nothing in the distribution"),
     (OptimumOfAll, "optimal_return gives .* for 64 tasks: give a finite number for each, or None"),
-    (ToldOfAll, r"privileged must be .* \(64, 1\) and dtype float64, not float64 \(64,\)"),
-    (ToldInWholeNumbers, r"privileged must be .* \(64, 2\) and dtype float64, not int64"),
-    (ToldNothingFinite, "privileged is not finite: give a number"),
-    (ToldMoreAndMore, r"privileged must be .* \(64, 1\) .*, not float64 \(64, 2\)"),
-    (ToldByChanging, "privileged changes params, state or actions: copy them first"),
-    (ToldByChance, "privileged draws from a global random generator: draw from rng only"),
-    (ExpectedOfAll, r"expected_reward must be .* \(64,\) .*, not float64 \(\)"),
-    (ExpectedInColumns, r"expected_reward must be .* \(64,\) .*, not float64 \(64, 2\)"),
-    (ExpectedInfinite, "expected_reward is not finite: give a number"),
-    (ExpectedLater, "expected_reward is not finite: give a number"),
+    (
+        ToldOfAll,
+        r"privileged_observation must be .* \(64, 1\) and dtype float64, not float64 \(64,\)",
+    ),
+    (
+        ToldInWholeNumbers,
+        r"privileged_observation must be .* \(64, 2\) and dtype float64, not int64",
+    ),
+    (ToldNothingFinite, "privileged_observation is not finite: give a number"),
+    (ToldMoreAndMore, r"privileged_observation must be .* \(64, 1\) .*, not float64 \(64, 2\)"),
+    (ToldByChanging, "privileged_observation changes params, state or actions: copy them first"),
+    (
+        ToldByChance,
+        "privileged_observation draws from a global random generator: draw from rng only",
+    ),
+    (ExpectedOfAll, r"training_reward must be .* \(64,\) .*, not float64 \(\)"),
+    (ExpectedInColumns, r"training_reward must be .* \(64,\) .*, not float64 \(64, 2\)"),
+    (ExpectedInfinite, "training_reward is not finite: give a number"),
+    (ExpectedLater, "training_reward is not finite: give a number"),
     (Endless, "No trial ended in 50 steps of random actions: end episodes at a time limit"),
 ]
 
@@ -339,10 +348,10 @@ def test_broken_batched_tasks(
 
 
 class Told(Arms):
-    def privileged(self, params: Any, state: Any) -> Any:
+    def privileged_observation(self, params: Any, state: Any) -> Any:
         return params
 
-    def expected_reward(self, params: Any, state: Any, action: Any) -> Any:
+    def training_reward(self, params: Any, state: Any, action: Any) -> Any:
         return params[np.arange(len(params)), action].astype(np.float32)
 
 
@@ -485,7 +494,7 @@ class SilentGoals(GoalTasks):
 class ToldEnv(GoalEnv):
     def step(self, action: Any) -> Any:
         *given, info = super().step(action)
-        return *given, {**info, "expected_reward": 0.0}
+        return *given, {**info, "rl2": {"training_reward": 0.0}}
 
 
 class In(GoalTasks):

@@ -58,7 +58,7 @@ def test_what_the_value_network_is_told() -> None:
     tasks = TabularMDP(states=2, actions=2, horizon=4)
     params = two_states(tasks)
     # At the beginning in state 0; at the last step in state 1; after it.
-    told = tasks.privileged(params, Walks(np.array([0, 1, 1]), np.array([0, 3, 4])))
+    told = tasks.privileged_observation(params, Walks(np.array([0, 1, 1]), np.array([0, 3, 4])))
     assert told.tolist() == [
         [1 / 4, 2 / 4, 0, -1, 2 / 4, 1],
         [1 / 4, -1 / 4, 1, -1, 2 / 4, 1 / 4],
@@ -75,7 +75,7 @@ def test_what_is_learned_from_by_hand() -> None:
         (first, [0, 1, 0], [1, 0, 0]),  # to stay costs a step that pays
         (last, [0, 1, 1], [0, 1, 2]),  # to change costs -1 and comes too late
     ):
-        told = tasks.expected_reward(params, state, np.array(action))
+        told = tasks.training_reward(params, state, np.array(action))
         assert told.tolist() == [0.5 - loss for loss in losses]
 
 
@@ -87,7 +87,7 @@ def test_what_is_learned_from_has_the_rewards_sum_and_less_noise() -> None:
     rewards, told, ended = np.zeros(n), np.zeros(n), np.zeros(1, bool)
     while not ended.any():
         action = (place + rng.integers(2, size=n)) % 3  # some policy
-        told += tasks.expected_reward(params, state, action)
+        told += tasks.training_reward(params, state, action)
         state, place, reward, ended = tasks.step(params, state, action, rng)
         rewards += reward
     difference = rewards - told

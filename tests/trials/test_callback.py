@@ -118,7 +118,7 @@ def test_lost_trials_count_as_lost_alone() -> None:
     class Lucky(FragileEnv):
         def step(self, action: Any) -> Any:
             *step, info = super().step(action)
-            return (*step, {"success": True} if self.steps == 5 and self.dies else info)
+            return (*step, {"rl2": {"success": True}} if self.steps == 5 and self.dies else info)
 
     trials = DummyVecEnv([make(8), make(0)])
     _, rollouts = learn(trials, n_steps=12, rollouts=1)

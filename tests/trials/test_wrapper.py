@@ -19,6 +19,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 from rl2_sb3 import RL2PPO, make_trials
+from rl2_sb3.tasks import StepInfo
 from rl2_sb3.trials import TrialWrapper
 from rl2_sb3.trials.spaces import flatten, no_action
 from tests.envs import (
@@ -84,7 +85,9 @@ def test_trial_is_its_episodes_end_to_end(make_env: MakeEnv) -> None:
                 "start": [0],
             }
             over = ended and episode == 2
-            assert next(outcomes)[1:] == (reward, over, False, info)
+            *came, told = next(outcomes)[1:]
+            assert told.pop("rl2", StepInfo()).success == info.get("is_success")
+            assert (*came, told) == (reward, over, False, info)
     np.testing.assert_equal(next(seen), {**flatten(own), **last})  # the terminal observation
     assert next(outcomes, None) is None
 
@@ -228,7 +231,7 @@ class ToldEnv(GoalEnv):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         obs, reward, terminated, truncated, info = super().step(action)
-        return obs, reward, terminated, truncated, {**info, "expected_reward": reward - 7}
+        return obs, reward, terminated, truncated, {**info, "rl2": {"training_reward": reward - 7}}
 
 
 class ToldTasks(GoalTasks):
@@ -262,13 +265,13 @@ class KnowingEnv(ToldEnv):
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         obs, info = super().reset(**kwargs)
         self.steps = 0
-        return obs, {**info, "privileged": [self.goal, 0]}
+        return obs, {**info, "rl2": {"privileged_observation": [self.goal, 0]}}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         *given, info = super().step(action)
         self.steps += 1
-        told = {"privileged": [self.goal, self.steps]}
-        return given[0], given[1], given[2], given[3], {**info, **told}
+        told = {**info["rl2"], "privileged_observation": [self.goal, self.steps]}
+        return given[0], given[1], given[2], given[3], {**info, "rl2": told}
 
 
 class KnowingTasks(GoalTasks):
@@ -324,7 +327,7 @@ def test_what_a_lost_simulator_told_last_stands() -> None:
     class DyingEnv(KnowingEnv):
         def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
             obs, reward, _, _, _ = super().step(action)
-            return obs, reward, False, True, {"lost": True}
+            return obs, reward, False, True, {"rl2": {"lost": True}}
 
     trial = TrialWrapper(DyingEnv(), 2, KnowingTasks(), privileged=True)
     before = trial.reset(seed=0)[0]["privileged"]

@@ -63,12 +63,12 @@ def test_an_engine_killed_within_a_step_is_reported(
     last, reward, terminated, truncated, info = env.step(FORWARD)
     np.testing.assert_array_equal(last, seen)
     assert (reward, terminated, truncated) == (0.0, False, True)
-    assert info == {"lost": True, "length": 2}
+    assert info == {"rl2": {"lost": True}, "length": 2}
     assert f"process id {pid}" in caplog.text
     env.reset(options={"task": 0})
     assert env._engine.pid != pid
     after, *_, info = env.step(FORWARD)
-    assert "lost" not in info
+    assert "rl2" not in info
     np.testing.assert_array_equal(after, seen)
 
 

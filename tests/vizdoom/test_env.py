@@ -58,18 +58,18 @@ def test_an_episode_begins_at_the_start_facing_east(env: MazeEnv) -> None:
 def test_what_the_simulator_knows_is_told_where_a_reset_asks_for_it(env: MazeEnv) -> None:
     """The goal is 4 blocks ahead, a little less after a step; to the right after a turn left."""
     _, info = env.reset(options={"task": 0, "privileged": True})
-    tics, cosine, sine, ahead, left = info["privileged"]
+    tics, cosine, sine, ahead, left = info["rl2"]["privileged_observation"]
     assert (cosine, sine, ahead, left) == pytest.approx((1, 0, 4 * BLOCK / 300, 0))
-    told = env.step(FORWARD)[4]
-    assert told["privileged"][0] < tics
-    assert told["privileged"][3] < ahead
-    assert told["expected_reward"] > -0.04
+    told = env.step(FORWARD)[4]["rl2"]
+    assert told["privileged_observation"][0] < tics
+    assert told["privileged_observation"][3] < ahead
+    assert told["training_reward"] > -0.04
     for _ in range(10):
-        turned = env.step(TURN_LEFT)[4]["privileged"]
+        turned = env.step(TURN_LEFT)[4]["rl2"]["privileged_observation"]
     assert turned[2] < 0
     assert turned[4] < 0
-    assert "privileged" not in env.reset(options={"task": 0})[1]
-    assert not {"privileged", "expected_reward"} & set(env.step(FORWARD)[4])
+    assert "rl2" not in env.reset(options={"task": 0})[1]
+    assert "rl2" not in env.step(FORWARD)[4]
 
 
 def test_a_walk_east_reaches_the_goal(env: MazeEnv) -> None:

@@ -60,13 +60,15 @@ def test_what_is_told_adds_up_to_the_rewards_and_the_way_there_was() -> None:
             told = paid = 0.0
             for action in [*begin, *[TURN_LEFT] * 60, *[FORWARD] * 150] if begin else [2] * 60:
                 _, reward, found, late, info = env.step(action)
-                told, paid = told + info["expected_reward"], paid + reward
+                told, paid = told + info["rl2"]["training_reward"], paid + reward
                 if found or late:
                     break
             left = 0.0 if found else env._tics_left
             assert told - paid == pytest.approx(way - GUIDANCE * left)
         env.reset(options={"task": 0, "privileged": True})
-        toward = sum(env.step(action)[4]["expected_reward"] for action in plan(CORRIDOR)[:-1])
+        toward = sum(
+            env.step(action)[4]["rl2"]["training_reward"] for action in plan(CORRIDOR)[:-1]
+        )
         assert toward > 0  # time is paid for by the way
     finally:
         env.close()

@@ -63,7 +63,7 @@ def walk(env: MazeEnv, task: int, rng: np.random.Generator) -> Way:
         if rng.random() < 0.3:
             action = int(rng.choice(3, p=[0.25, 0.25, 0.5]))
         seen, reward, found, late, info = env.step(action)
-        given.append((action, reward, info["expected_reward"], found or late))
+        given.append((action, reward, info["rl2"]["training_reward"], found or late))
         places.append(env._place)
         views.append(seen)
         turning.append(0 if action == FORWARD else turning[-1] + 4)
@@ -129,7 +129,7 @@ def test_players_move_as_in_the_engine(tasks: RaycastMaze, ways: list[Way]) -> N
             assert part == pytest.approx(other[1:], abs=1e-6)  # the engine rounds angles
         assert reward == pytest.approx(way.reward)
         assert over.tolist() == way.over.tolist()
-        expected = tasks.expected_reward(way.task[1:], before, way.action)
+        expected = tasks.training_reward(way.task[1:], before, way.action)
         assert expected == pytest.approx(way.expected, abs=1e-6)
         contacts += int((np.abs(reward + 0.041) < 1e-9).sum())
     assert contacts > 50
@@ -163,7 +163,7 @@ def test_players_see_what_the_engine_shows(tasks: RaycastMaze, ways: list[Way]) 
 
 def test_the_same_is_told_as_of_the_engine(tasks: RaycastMaze, ways: list[Way]) -> None:
     for way in ways:
-        told = tasks.privileged(way.task, way.state)
+        told = tasks.privileged_observation(way.task, way.state)
         guide_told = guide(tasks._plans[way.task[0]]).told
         place, angle, velocity = way.state[:3]
         players = np.column_stack([place, angle, velocity]).tolist()

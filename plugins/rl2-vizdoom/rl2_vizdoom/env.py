@@ -44,17 +44,17 @@ class MazeEnv(gym.Env[Image, Any]):
     Observations are RGB images ``(30, 40, 3)``; actions turn left, turn right and move forward.
     An episode terminates at the goal and is truncated at the horizon.
 
-    Where a reset's ``options["privileged"]`` is true, ``info["expected_reward"]`` is what to learn
-    from in the reward's place: the way won or lost in the step counts too, at what the time is
-    worth that it takes; the estimate is :class:`rl2_vizdoom.field.Guide`'s. It is shaped by a
-    potential (Ng et al. 1999), but without discount, and who fails near the goal keeps what he has
-    won. ``info["privileged"]`` is then what only the simulator knows, in resets too:
+    Where a reset's ``options["privileged"]`` is true, ``info["rl2"]`` has a ``training_reward``,
+    to learn from in the reward's place: the way won or lost in the step counts too, at what the
+    time is worth that it takes; the estimate is :class:`rl2_vizdoom.field.Guide`'s. It is shaped by
+    a potential (Ng et al. 1999), but without discount, and who fails near the goal keeps what he
+    has won. Its ``privileged_observation`` is then what only the simulator knows, in resets too:
     :meth:`rl2_vizdoom.field.Guide.told`.
 
     ``info`` holds ``position`` (x to the east and y to the north in units, angle in degrees
     counterclockwise from the east) and ``length``, the episode's steps so far; with the episode's
     end, ``is_success``. Where the engine's process dies, the episode is truncated with the last
-    observation and ``info["lost"]``: trials begin anew then, and the next reset goes on with
+    observation and ``info["rl2"]["lost"]``: trials begin anew then, and the next reset goes on with
     another engine. :meth:`render` shows the view beside the maze's plan.
 
     :param mazes: what the tasks number
@@ -117,7 +117,7 @@ class MazeEnv(gym.Env[Image, Any]):
         if options is not None and options.get("privileged"):
             self._guide = guide(self.mazes[task])
             self._tics_left = self._guide.tics_left(*self._place)
-            info["privileged"] = self._guide.told(*self._place)
+            info["rl2"] = {"privileged_observation": self._guide.told(*self._place)}
         return self._observation, info
 
     def step(self, action: Any) -> tuple[Image, float, bool, bool, dict[str, Any]]:
@@ -130,7 +130,7 @@ class MazeEnv(gym.Env[Image, Any]):
         except EngineLostError as lost:
             logger.warning("%s This episode ends; the next one gets another engine.", lost)
             self._playing = False
-            lost_info = {"lost": True, "length": self._length}
+            lost_info = {"rl2": {"lost": True}, "length": self._length}
             return self._observation, 0.0, False, True, lost_info
         x, y, angle, _, _ = self._place
         self._ways[-1].append((x, y))
@@ -144,8 +144,10 @@ class MazeEnv(gym.Env[Image, Any]):
         info: dict[str, Any] = {"position": (x, y, angle), "length": self._length}
         if self._guide is not None:
             left = 0.0 if found else self._guide.tics_left(*self._place)
-            info["expected_reward"] = reward + GUIDANCE * (self._tics_left - left)
-            info["privileged"] = self._guide.told(*self._place)
+            info["rl2"] = {
+                "training_reward": reward + GUIDANCE * (self._tics_left - left),
+                "privileged_observation": self._guide.told(*self._place),
+            }
             self._tics_left = left
         if found or late:
             info["is_success"] = found

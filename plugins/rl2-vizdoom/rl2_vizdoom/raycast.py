@@ -100,11 +100,11 @@ class RaycastMaze(BatchedTasks[Ints, Player]):
             see(self._walls, self._goals, params, state.place, state.angle, height, self._look)
         )
 
-    def privileged(self, params: Ints, state: Player) -> Floats:
+    def privileged_observation(self, params: Ints, state: Player) -> Floats:
         """What only a simulator knows, ``(n, 5)``: see :data:`rl2_vizdoom.field.TOLD`."""
         return self._guides.told(params, state.place, state.angle, state.velocity)
 
-    def expected_reward(self, params: Ints, state: Player, action: NDArray[Any]) -> Floats:
+    def training_reward(self, params: Ints, state: Player, action: NDArray[Any]) -> Floats:
         """The reward, and what the way to the goal is worth that the step wins."""
         after, _ = self._move(params, state, action)
         reward, found = self._reward(params, state, after, action)

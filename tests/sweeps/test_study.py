@@ -1,5 +1,4 @@
 import csv
-import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -7,36 +6,15 @@ from typing import Any
 
 import optuna
 import pytest
-import yaml
-from jsonschema import Draft7Validator
 from optuna.study import Study
 from optuna.trial import TrialState
 
 from rl2_sb3.cli import main
-from rl2_sb3.registry import Registry
-from rl2_sb3.scoring import SPLITS, Score, score
-from rl2_sb3.sweeps import alone, best_points, load_sweep, run_sweep, write_points
+from rl2_sb3.sweeps import SPLITS, Score, best_points, load_sweep, run_sweep, score, write_points
+from rl2_sb3.sweeps.study import alone
+from tests.sweeps.files import GRID, sweep_file
 
-GRID = """\
-name: tiny
-program: rl2
-command: ["${env}", rl2, baseline, ucb1, "${args}"]
-method: grid
-metric: {name: mean, goal: maximize}
-parameters:
-  split: {value: validation}
-  trials: {value: 300}
-  arms: {values: [2, 4]}
-  episodes: {value: 20}
-  c: {values: [0.1, 3.0]}
-"""
 SAMPLES = "samples: {values: [1, 9]}"
-
-
-def sweep_file(tmp_path: Path, text: str = GRID) -> Path:
-    path = tmp_path / "tiny.yaml"
-    path.write_text(text)
-    return path
 
 
 def test_a_grid_finds_the_best_point_of_each_setting(tmp_path: Path) -> None:
@@ -70,21 +48,6 @@ def test_each_prior_has_its_best_point(tmp_path: Path) -> None:
     assert [point["prior"] for point in best_points(sweep, study)] == ["paper", "true"]
 
 
-def test_what_is_installed_is_not_read_for_each_value(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads = []
-    find = Registry._find
-
-    def spy(self: Registry, name: str) -> Any:
-        reads.append(name)
-        return find(self, name)
-
-    monkeypatch.setattr(Registry, "_find", spy)
-    load_sweep(sweep_file(tmp_path, GRID.replace("[0.1, 3.0]", str([i / 10 for i in range(50)]))))
-    assert len(reads) < 10
-
-
 def test_points_that_are_done_are_not_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,7 +55,7 @@ def test_points_that_are_done_are_not_done_again(
     args = ["sweep", str(sweep_file(tmp_path)), "--workers", "1", "--test-trials", "200"]
     main(args)
     first = Path("results/sweeps/tiny.csv").read_text()
-    monkeypatch.setattr("rl2_sb3.sweeps.score", None)  # whoever plays a point now fails
+    monkeypatch.setattr("rl2_sb3.sweeps.study.score", None)  # whoever plays a point now fails
     main(args)
     assert Path("results/sweeps/tiny.csv").read_text() == first
     best = list(csv.DictReader(Path("results/sweeps/tiny-best.csv").read_text().splitlines()))
@@ -179,7 +142,7 @@ def test_the_longest_points_are_asked_first(
     """Results do not tell in which order the points were run."""
     text = GRID.replace("ucb1", "ots-density").replace("c: {values: [0.1, 3.0]}", SAMPLES)
     sweep = load_sweep(sweep_file(tmp_path, text.replace("{value: 20}", "{values: [3, 20]}")))
-    monkeypatch.setattr("rl2_sb3.sweeps.score", lambda *_: Score(1.0, 0.1))
+    monkeypatch.setattr("rl2_sb3.sweeps.study.score", lambda *_: Score(1.0, 0.1))
     study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", progress=False)
     points = [tuple(t.params[key] for key in ("episodes", "arms", "samples")) for t in study.trials]
     assert points[:4] == [(20, 4, 9), (20, 2, 9), (3, 4, 9), (20, 4, 1)]
@@ -219,77 +182,11 @@ def test_ranges_are_searched(method: str, tmp_path: Path) -> None:
         "c: {min: 0.01, max: 3.0, distribution: log_uniform_values}",
     )
     sweep = load_sweep(sweep_file(tmp_path, text))
-    for trials in (3, 6):
-        study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", trials=trials, progress=False)
+    for points in (3, 6):
+        study = run_sweep(sweep, f"sqlite:///{tmp_path}/s.db", points=points, progress=False)
     chosen = [trial.params["c"] for trial in study.trials]
     assert len(set(chosen)) == len(chosen) == 6
     assert all(0.01 <= c <= 3 for c in chosen)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("metric:", "metrics:", "line 5: unknown key 'metrics'. Did you mean 'metric'"),
-        ("method: grid\n", "", "'method' is missing"),
-        ("method: grid", "method: gird", "line 4: method 'gird'"),
-        ("ucb1, ", "ucb2, ", "line 3: No baseline 'ucb2'. Did you mean 'ucb1'"),
-        ("  c: {", "  d: {", "line 11: ucb1 has no parameter 'd'"),
-        ("[0.1, 3.0]", "[]", "line 11: c has no values"),
-        ("[0.1, 3.0]", "[0.1, high]", "line 11: c='high' is of a wrong type"),
-        ("[0.1, 3.0]", "[0.1, -1.0]", "line 11: c=-1.0 is negative"),
-        ("[2, 4]", "[2, 4.5]", "line 9: arms=4.5 is of a wrong type"),
-        ("[2, 4]", "[2, 0]", "line 9: arms=0"),
-        ("c: {values: [0.1, 3.0]}", "c: {min: 0, max: 1}", "line 11: c: a grid needs"),
-        ("validation", "training", "line 7: split='training'"),
-        ("{name: mean, goal: maximize}", "{name: regret}", "line 5: the metric is"),
-        ("name: tiny", "name: [tiny", "is not YAML"),
-    ],
-)
-def test_what_cannot_run_is_refused_with_its_line(
-    old: str, new: str, message: str, tmp_path: Path
-) -> None:
-    assert old in GRID
-    with pytest.raises(ValueError) as raised:  # noqa: PT011 (the message is compared below)
-        load_sweep(sweep_file(tmp_path, GRID.replace(old, new, 1)))
-    assert message in str(raised.value)
-
-
-@pytest.mark.parametrize("path", sorted(Path("sweeps").glob("*.yaml")), ids=lambda p: p.stem)
-def test_the_sweeps_of_the_repository_can_run(path: Path) -> None:
-    assert load_sweep(path).name == path.stem
-
-
-WANDB = Draft7Validator(
-    json.loads((Path(__file__).parent / "data/wandb_sweep_schema.json").read_text())
-)
-
-
-@pytest.mark.parametrize("path", sorted(Path("sweeps").glob("*.yaml")), ids=lambda p: p.stem)
-def test_wandb_accepts_the_sweeps_of_the_repository(path: Path) -> None:
-    WANDB.validate(yaml.safe_load(path.read_text()))
-
-
-def test_wandb_accepts_ranges() -> None:
-    log_range = "{min: 0.01, max: 3.0, distribution: log_uniform_values}"
-    text = GRID.replace("method: grid", "method: bayes").replace("{values: [0.1, 3.0]}", log_range)
-    WANDB.validate(yaml.safe_load(text))
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "where"),
-    [
-        ("method: grid", "method: gird", ["method"]),
-        ("method: grid\n", "", []),
-        ("maximize", "highest", ["metric", "goal"]),
-        ("c: {values", "c: {valuez", ["parameters", "c"]),
-        ("[0.1, 3.0]", "0.1", ["parameters", "c"]),
-    ],
-)
-def test_wandb_refuses_a_broken_sweep(old: str, new: str, where: list[str]) -> None:
-    """The schema is worth something: it finds what is wrong, and where."""
-    assert WANDB.is_valid(yaml.safe_load(GRID))
-    errors = list(WANDB.iter_errors(yaml.safe_load(GRID.replace(old, new))))
-    assert [list(error.absolute_path) for error in errors] == [where]
 
 
 def test_a_baseline_plays_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -314,22 +211,7 @@ def test_a_baseline_prints_its_help(args: list[str], capsys: pytest.CaptureFixtu
     assert "beb" in out.partition("Baselines:")[2]
 
 
-def test_a_sweep_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"nothing\.yaml cannot be read: No such file"):
-        load_sweep(tmp_path / "nothing.yaml")
-
-
 def test_nobody_types_the_seed_of_the_validation_split() -> None:
     """``rl2 evaluate`` reports on the test split by default, and on another by ``--seed 1``."""
     assert SPLITS["test"] == 0
     assert SPLITS["validation"] > 100_000
-
-
-def test_json_of_a_sweep_is_yaml_too(tmp_path: Path) -> None:
-    content: dict[str, Any] = {
-        "command": ["rl2", "baseline", "greedy", "${args}"],
-        "method": "grid",
-        "metric": {"name": "mean"},
-        "parameters": {"arms": {"values": [2]}},
-    }
-    assert load_sweep(sweep_file(tmp_path, json.dumps(content))).baseline == "greedy"

@@ -1,4 +1,4 @@
-"""One baseline at one point: what a sweep runs, and what ``rl2 baseline`` prints."""
+"""One baseline at one point: what a sweep maximises, and what ``rl2 baseline`` prints."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typing
 from functools import cache
 from typing import Any, NamedTuple
 
-from rl2_sb3.evaluation import Evaluation, evaluate_trials
+from rl2_sb3.evaluation import evaluate_trials
 from rl2_sb3.registry import BASELINES, TASKS, did_you_mean
 from rl2_sb3.trials.make import make_tasks
 
@@ -33,26 +33,21 @@ class Score(NamedTuple):
 
 
 def score(baseline: str, point: dict[str, Any]) -> Score:
-    """Evaluate a baseline at a point; see :func:`play`."""
-    result = play(baseline, point)
-    return Score(result.mean, result.standard_error)
-
-
-def play(baseline: str, point: dict[str, Any]) -> Evaluation:
-    """Let a baseline play.
+    """Evaluate a baseline at a point.
 
     :param point: ``task``, ``episodes``, ``trials``, ``split``, the task's options and the
         baseline's parameters, by name
     """
     tasks, parameters = _sort(baseline, point)
     agent = _baseline(baseline).for_tasks(tasks, point.get("episodes", 10), **parameters)
-    return evaluate_trials(
+    result = evaluate_trials(
         agent,
         tasks,
         point.get("trials", 1000),
         seed=SPLITS[point.get("split", "test")],
         episodes=point.get("episodes", 10),
     )
+    return Score(result.mean, result.standard_error)
 
 
 def check_parameter(baseline: str, task: str, name: str, value: Any) -> None:
@@ -67,7 +62,7 @@ def check_parameter(baseline: str, task: str, name: str, value: Any) -> None:
         raise ValueError(f"{name}={value!r} is of a wrong type: it is {known[name]}.")
 
 
-def check_score(baseline: str, point: dict[str, Any]) -> None:
+def check_point(baseline: str, point: dict[str, Any]) -> None:
     """Check a point without playing it.
 
     :raises ValueError: an unknown name, a value of a wrong type, or one that the agent refuses

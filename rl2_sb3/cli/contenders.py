@@ -1,0 +1,148 @@
+"""Agents by what a user calls them: trained ones and baselines alike, on the same tasks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.vec_env import VecTransposeImage
+
+from rl2_sb3.agent import Agent, load_agent
+from rl2_sb3.baselines.base import make_baseline
+from rl2_sb3.cli.options import evaluation_tasks, trained_on
+from rl2_sb3.registry import BASELINES, CHECKPOINTS, HOW_TO_INSTALL, did_you_mean
+from rl2_sb3.tasks.base import BatchedTasks, GymTasks
+from rl2_sb3.trials.make import make_tasks
+from rl2_sb3.trials.play import Predictor
+from rl2_sb3.trials.spaces import trial_space
+
+
+class Contender(NamedTuple):
+    """An agent that plays."""
+
+    agent: Predictor
+    info: Mapping[str, Any] | None = None
+    """What a trained one's file tells of its training; ``None`` for a baseline."""
+    exact: float | None = None
+    """Expected return of a trial, for agents that know it."""
+
+
+class Trials(NamedTuple):
+    """What is played."""
+
+    task: str
+    options: dict[str, Any]
+    episodes: int
+    tasks: Any
+
+
+def is_baseline(spec: str) -> bool:
+    """Whether a name, perhaps with parameters, is a baseline's; a folder of its name is ./NAME."""
+    return "(" in spec or spec.strip() in BASELINES
+
+
+def load_trained(specs: Sequence[str], device: str) -> dict[str, Agent]:
+    """Load the trained ones of the agents.
+
+    :raises ValueError: a name that is neither theirs nor a baseline's
+    """
+    return {spec: _load(spec, device) for spec in specs if not is_baseline(spec)}
+
+
+def _load(spec: str, device: str) -> Agent:
+    if Path(spec).exists() or Path(spec).suffix or len(Path(spec).parts) > 1 or spec in CHECKPOINTS:
+        return load_agent(spec, device)
+    baselines, installed = BASELINES.names(), CHECKPOINTS.names()
+    hint = did_you_mean(spec, [*baselines, *installed])
+    raise ValueError(
+        f"No agent {spec!r}.{hint} It is a run's folder, an agent's file, a baseline "
+        f"({', '.join(baselines)}), or an installed agent, which `rl2 checkpoints` lists; in a "
+        f"checkout, `{HOW_TO_INSTALL}` adds some."
+    )
+
+
+def trials_of(
+    trained: Mapping[str, Agent], task: str | None, changed: Sequence[str], episodes: int | None
+) -> Trials:
+    """What agents play: what the first trained one was trained for, or what is asked for.
+
+    :param task: by default the first trained agent's
+    :param changed: options of the task, see :func:`~rl2_sb3.cli.options.evaluation_tasks`
+    :param episodes: per trial, by default as many as the first trained agent's
+    :raises ValueError: nothing of the kind is given, an unknown task or a wrong option
+    """
+    info: dict[str, Any] = {"task": task, "options": {}, "episodes": episodes}
+    if trained:
+        spec, agent = next(iter(trained.items()))
+        told = agent.info if task is not None and episodes else trained_on(agent, spec)
+        info |= told
+    if task is not None and info["task"] != task:
+        info |= {"task": task, "options": {}}
+    if info["task"] is None or (episodes or info["episodes"]) is None:
+        raise ValueError(
+            "Baselines alone play any task: name it, as in --task bandit --episodes 10."
+        )
+    if not info["options"]:
+        info["options"] = _default_options(info["task"])
+    episodes = info["episodes"] if episodes is None else episodes
+    if episodes < 1:
+        raise ValueError(f"episodes={episodes}: at least one.")
+    tasks, options = evaluation_tasks(info, changed)
+    return Trials(info["task"], options, episodes, tasks)
+
+
+def _default_options(task: str) -> dict[str, Any]:
+    tasks = make_tasks(task)
+    if not isinstance(tasks, (BatchedTasks, GymTasks)):
+        return {}
+    kept = vars(tasks)
+    return {name: kept[name] for name in inspect.signature(type(tasks)).parameters if name in kept}
+
+
+def contenders(
+    specs: Mapping[str, str], trained: Mapping[str, Agent], trials: Trials
+) -> dict[str, Contender]:
+    """The agents, ready to play, by what tables call them.
+
+    :param specs: the agents by what tables call them
+    :raises ValueError: one that cannot see or act in the tasks, or a wrong baseline
+    """
+    found = {}
+    for name, spec in specs.items():
+        if spec in trained:
+            check_spaces(trained[spec], trials, spec)
+            found[name] = Contender(trained[spec], trained[spec].info)
+        else:
+            baseline = make_baseline(spec, trials.tasks, trials.episodes)
+            found[name] = Contender(baseline, None, baseline.expected_return())
+    return found
+
+
+def check_spaces(agent: Agent, trials: Trials, name: str) -> None:
+    """Raise a ValueError where an agent cannot see or act in the tasks."""
+    known: Any = agent.policy.observation_space
+    for key, part in _space(trials.tasks).items():
+        seen: Any = part
+        if is_image_space(part) and not is_image_space_channels_first(seen):
+            seen = VecTransposeImage.transpose_space(seen, key)  # as SB3 does for training
+        if known.spaces.get(key) != seen:
+            options = " ".join(f"{key}={value}" for key, value in trials.options.items())
+            raise ValueError(
+                f"{trials.task} {options}: {name} was trained with the {key} "
+                f"{known.spaces.get(key)}, not {seen}."
+            )
+
+
+def _space(tasks: Any) -> spaces.Dict:
+    if isinstance(tasks, BatchedTasks):
+        return trial_space(tasks.observation_space, tasks.action_space)
+    env: gym.Env[Any, Any] = tasks.make_env() if isinstance(tasks, GymTasks) else tasks()
+    try:
+        return trial_space(env.observation_space, env.action_space)
+    finally:
+        env.close()

@@ -1,0 +1,59 @@
+"""What an environment tells trials beyond Gymnasium, all of it in one place: ``info["rl2"]``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rl2_sb3.registry import did_you_mean
+
+KEY = "rl2"
+"""Of an ``info``; nothing under another key is taken for ours, whatever it is called."""
+
+
+class StepInfo(NamedTuple):
+    """What a reset or a step tells; an environment of a :class:`GymTasks` gives it as a dict.
+
+    ``info["rl2"] = {"training_reward": 0.3, "success": True}``; each entry may be left out.
+    """
+
+    training_reward: float | None = None
+    """What privileged training learns from in the reward's place."""
+    privileged_observation: ArrayLike | None = None
+    """What only a simulator knows, ``(privileged_size,)``, in privileged trials."""
+    success: bool | None = None
+    """Whether the episode that ends with this step succeeded."""
+    lost: bool = False
+    """Whether the simulator died: the trial is cut here and played again."""
+
+
+NOTHING = StepInfo()
+
+
+def read_step_info(info: Mapping[str, Any], declared: bool) -> StepInfo:
+    """What an environment's ``info`` tells.
+
+    ``is_success`` is read too, as stable-baselines3 reads it, where it is a truth value.
+
+    :param declared: the environment is of a :class:`GymTasks`; of any other, ``info["rl2"]`` is
+        not ours
+    :raises RuntimeError: an entry that there is not
+    """
+    told = info.get(KEY, {}) if declared else {}
+    success: Any = info.get("is_success")
+    if not told and success is None:
+        return NOTHING
+    unknown = [str(name) for name in told if name not in StepInfo._fields]
+    if unknown:
+        hint = did_you_mean(unknown[0], list(StepInfo._fields))
+        raise RuntimeError(
+            f'info["{KEY}"] has no entry {unknown[0]!r}.{hint} '
+            f"There are: {', '.join(StepInfo._fields)}."
+        )
+    step = StepInfo(**told)
+    if step.success is None and np.ndim(success) == 0 and success in (False, True):
+        return step._replace(success=bool(success))
+    return step

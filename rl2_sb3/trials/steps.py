@@ -1,0 +1,51 @@
+"""A step of a VecEnv of trials, as learning, logging and evaluation read it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rl2_sb3.tasks.step_info import KEY, StepInfo
+from rl2_sb3.trials.batched import TrialInfos
+
+
+class TrialStep(NamedTuple):
+    """What came of a step; all arrays are ``(n_envs,)``."""
+
+    observation: dict[str, NDArray[Any]]
+    """The next one: of the next trial, where one ended."""
+    reward: NDArray[np.floating]
+    """What the agent is told and judged by."""
+    training_reward: NDArray[np.floating]
+    """What is learned from: the reward, but in privileged trials."""
+    episode_ended: NDArray[np.bool_]
+    trial_ended: NDArray[np.bool_]
+    lost: NDArray[np.bool_]
+    """Trials that end here because they were cut: their last episode has no end."""
+    success: NDArray[np.floating]
+    """Of an episode that ends here: 1 or 0, or NaN where that is not told."""
+
+
+def read_step(
+    observation: Any, reward: NDArray[np.floating], done: NDArray[np.bool_], infos: Any
+) -> TrialStep:
+    """Read what a VecEnv of trials gave."""
+    n, done = len(done), np.asarray(done, np.bool_)
+    ended = observation["done"][:, 0].astype(np.bool_) | done
+    lost, success = np.zeros(n, np.bool_), np.full(n, np.nan)
+    if isinstance(infos, TrialInfos):  # arrays, which tell of no success and lose no trial
+        training = reward if infos.training_reward is None else infos.training_reward
+        return TrialStep(observation, reward, training, ended, done, lost, success)
+    training = np.array(reward, np.float32)
+    for column, info in enumerate(infos):
+        told = info.get(KEY)
+        if isinstance(told, StepInfo):  # another environment's entry of this name is of no trial
+            if told.training_reward is not None:
+                training[column] = told.training_reward
+            if told.success is not None:
+                success[column] = told.success
+        # SB3's VecEnvs set it for each environment that is truncated and not terminated.
+        lost[column] = done[column] and info.get("TimeLimit.truncated", False)
+    return TrialStep(observation, reward, training, ended, done, lost, success)
