@@ -19,9 +19,10 @@ from rl2_sb3.agent import Agent, load_agent
 from rl2_sb3.baselines.base import Baseline, make_baseline
 from rl2_sb3.cli.options import evaluation_tasks, played_folder, trained_on
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_error
+from rl2_sb3.plots import adaptation_curve
 from rl2_sb3.provenance import version
-from rl2_sb3.reports import adaptation_curve
-from rl2_sb3.reports.successes import (
+from rl2_sb3.signals import Training, training
+from rl2_sb3.successes import (
     KEPT,
     SUCCESSES,
     in_words,
@@ -29,8 +30,7 @@ from rl2_sb3.reports.successes import (
     success_rows,
     successes_table,
 )
-from rl2_sb3.reports.tables import merge_table, own_table
-from rl2_sb3.signals import Training, training
+from rl2_sb3.tables import merge_table, own_table
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.make import Workers
 from rl2_sb3.trials.spaces import trial_space
@@ -155,8 +155,7 @@ def evaluate(args: Sequence[str]) -> None:
                 config.seed,
             )
             keep_successes(config.append_to, successes, conditions)
-    unit = "pull" if info["task"] == "bandit" else "episode"
-    picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png", unit=unit)
+    picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png")
     tables = ["evaluation.csv", "adaptation.csv", *(["successes.csv"] if successes else [])]
     print(f"Tables: {', '.join(str(out / name) for name in tables)}. Picture: {picture}")
 
