@@ -123,7 +123,7 @@ TASKS = Registry("rl2_sb3.tasks", "task distribution")
 BASELINES = Registry("rl2_sb3.baselines", "baseline")
 CHECKPOINTS = Registry("rl2_sb3.checkpoints", "checkpoint")
 COMMANDS = Registry("rl2_sb3.commands", "command")
-PRESETS = Registry("rl2_sb3.presets", "package of presets")
+PRESETS = Registry("rl2_sb3.presets", "preset package")
 
 HOW_TO_INSTALL = installing("plugins/rl2-checkpoints")
 """What gives a checkout the trained agents."""

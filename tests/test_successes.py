@@ -1,7 +1,7 @@
 import numpy as np
 
 from rl2_sb3.evaluation import Evaluation
-from rl2_sb3.reports.successes import success_rows
+from rl2_sb3.successes import success_rows
 
 
 def test_rows_of_agents_that_succeed_always_once_or_never() -> None:

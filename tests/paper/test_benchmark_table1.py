@@ -1,22 +1,24 @@
 import csv
 import shutil
 import zipfile
+from dataclasses import replace
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
+from rl2_paper.cache import Played, cache_file, play, read_played
+from rl2_paper.comparison import pull_bins, table_rows
+from rl2_paper.definitions import Cell
+from rl2_paper.jobs import Job, find_jobs, tuned_parameters
+from rl2_paper.table1.benchmark import best_found, gap_rows
+from rl2_paper.table1.lineup import TABLE1
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, make_trials
 from rl2_sb3.baselines import UCB1
-from rl2_sb3.benchmark import Match, find_matches, tuned_parameters
 from rl2_sb3.cli import main
-from rl2_sb3.comparison import best_found, gap_rows, p_values, pull_bins, table_rows
 from rl2_sb3.evaluation import Evaluation, trial_tasks
-from rl2_sb3.matches import Played, match_file, play_match, read_match
-from rl2_sb3.paper import TABLE1, Cell
 from rl2_sb3.registry import CHECKPOINTS
 
 SMALL = Cell(5, 10)
@@ -51,11 +53,16 @@ def table1(*args: str) -> None:
     main(["benchmark", "table1", "--workers", "1", "--trials", "300", *args])
 
 
-def match(name: str, cell: Cell = SMALL, **changes: Any) -> Match:
-    contender = next(each for each in TABLE1.lineup if each.name == name)
+def job(name: str, cell: Cell = SMALL, **changes: Any) -> Job:
+    entry = next(each for each in TABLE1.lineup if each.name == name)
     options = tuple(TABLE1.options_of(cell).items())
-    one = Match(contender, cell, contender.spec, None, 50, 0, TABLE1.task, options)
+    one = Job(entry, cell, entry.spec, None, 50, 0, TABLE1.task, options)
     return one._replace(**changes)
+
+
+def play_job(one: Job, cache: Path) -> Played | None:
+    play(one, cache)
+    return read_played(one, cache)
 
 
 def test_a_cell_is_played_and_tested(workplace: Path) -> None:
@@ -68,9 +75,9 @@ def test_a_cell_is_played_and_tested(workplace: Path) -> None:
     assert float(table["ucb1"]["regret"]) == pytest.approx(ucb1.regret.sum(1).mean(), rel=1e-4)
     assert float(table["bayes-optimum"]["exact"]) == pytest.approx(6.65999, abs=1e-5)
     assert table["bayes-optimum"]["against"] == table["bayes-optimum"]["welch"] == ""
-    contest = [row for row in rows() if row["group"] != "exact"]
-    best = max(contest, key=lambda row: float(row["mean"]))
-    assert {row["against"] for row in contest} == {best["agent"]}
+    compared = [row for row in rows() if row["group"] != "exact"]
+    best = max(compared, key=lambda row: float(row["mean"]))
+    assert {row["against"] for row in compared} == {best["agent"]}
     assert float(best["welch"]) == float(best["paired"]) == 0.5
     assert float(table["random"]["paired"]) < 1e-6
     curve = [float(row["regret"]) for row in rows("table1-adaptation") if row["agent"] == "ucb1"]
@@ -95,7 +102,7 @@ def test_what_was_played_is_not_played_again(
     table1(*args, "--overwrite", "--workers", "2")  # other processes, the same numbers
     assert left == [0, 0]  # ended by themselves: killed, they would leak semaphores
     assert Path("results/table1.csv").read_text() == before
-    monkeypatch.setattr("rl2_sb3.matches.evaluate_trials", None)  # whoever plays now fails
+    monkeypatch.setattr("rl2_paper.cache.evaluate_trials", None)  # whoever plays now fails
     table1(*args)
     assert Path("results/table1.csv").read_text() == before
     for changed in (("--seed", "1"), ("--trials", "200")):
@@ -121,25 +128,25 @@ def test_the_report_is_of_the_tables_that_were_written(
     assert Path("mine/table1.md").exists()
 
 
-def test_a_match_is_kept_apart_from_others(tmp_path: Path) -> None:
+def test_a_job_is_kept_apart_from_others(tmp_path: Path) -> None:
     agents = [tmp_path / name for name in ("a", "b")]
     for file in agents:
         file.write_text(file.name)
-    one = match("ucb1")
+    one = job("ucb1")
     others = [
         *(one._replace(spec="ucb1(c=0.3)"), one._replace(trials=51), one._replace(seed=1)),
         *(one._replace(cell=Cell(10, 10)), *(one._replace(file=file) for file in agents)),
         *(one._replace(options=(("arms", 5), ("alpha", alpha))) for alpha in (2.0, 3.0)),
     ]
-    assert len({match_file(each, tmp_path) for each in (one, *others)}) == 1 + len(others)
+    assert len({cache_file(each, tmp_path) for each in (one, *others)}) == 1 + len(others)
 
 
 def test_the_tables_options_are_played(tmp_path: Path) -> None:
     """Arms of which most pay nearly always."""
-    rich = TABLE1._replace(options={"alpha": 20.0, "beta": 1.0})
-    (each,), _ = find_matches(rich, ["k5-n500"], ["random"], 50, 0, tmp_path)
+    rich = replace(TABLE1, options={"alpha": 20.0, "beta": 1.0})
+    (each,), _ = find_jobs(rich, ["k5-n500"], ["random"], 50, 0, tmp_path)
     assert each.tasks() == BernoulliBandit(5, 20.0, 1.0)
-    played = read_match(play_match(each, tmp_path), tmp_path)
+    played = play_job(each, tmp_path)
     assert played is not None
     assert 0.9 < played.result.returns.mean() < 1
     assert {row["gap_from"] for row in gap_rows(each, played)} <= {0, 0.01, 0.05, 0.1}
@@ -269,12 +276,12 @@ def test_misspelt_names_get_the_nearest(tmp_path: Path) -> None:
         (["k5-n10"], ["ucb2"], "No agent 'ucb2'. Did you mean 'ucb1'"),
     ):
         with pytest.raises(ValueError, match=message):
-            find_matches(TABLE1, cells, agents, 10, 0, tmp_path)
+            find_jobs(TABLE1, cells, agents, 10, 0, tmp_path)
 
 
 def test_pulls_are_counted_in_the_tasks_that_were_played(tmp_path: Path) -> None:
     """Arms' means, pulls and returns go together: the best arms are pulled, and pay."""
-    played = read_match(play_match(each := match("gittins-finite-horizon"), tmp_path), tmp_path)
+    played = play_job(each := job("gittins-finite-horizon"), tmp_path)
     assert played is not None
     assert played.pulls is not None
     assert (played.pulls.sum(axis=1) == 10).all()
@@ -284,19 +291,7 @@ def test_pulls_are_counted_in_the_tasks_that_were_played(tmp_path: Path) -> None
     assert np.corrcoef(expected, played.result.trial_returns)[0, 1] > 0.7
 
 
-def test_p_values() -> None:
-    """Both tests from their formulas: the same difference, with and without the pairs."""
-    best = np.array([3.0, 5, 4, 8, 6])
-    worse = best - np.array([1.0, 0, 2, 1, 0])
-    welch, paired = p_values(worse, best)
-    t = 0.8 / np.sqrt(best.var(ddof=1) / 5 + worse.var(ddof=1) / 5)
-    assert welch == pytest.approx(stats.t.sf(t, 7.81), abs=0.002)
-    assert paired == pytest.approx(stats.t.sf(0.8 / np.sqrt(0.7 / 5), 4))
-    assert p_values(best, best) == pytest.approx((0.5, 0.5))
-    assert p_values(np.zeros(3), np.ones(3)) == (0.0, 0.0)
-
-
-def test_the_optimum_is_not_in_the_contest() -> None:
+def test_nobody_is_compared_with_the_optimum() -> None:
     def played(*returns: float) -> Played:
         result = Evaluation(
             np.array(returns)[:, None],
@@ -306,18 +301,18 @@ def test_the_optimum_is_not_in_the_contest() -> None:
         )
         return Played(result, np.ones((3, 5), np.int16), None, {}, "v")
 
-    matches = {
-        match("bayes-optimum"): played(9, 9, 9),
-        match("ucb1"): played(4, 5, 6),
-        match("random"): played(1, 3, 5),
+    jobs = {
+        job("bayes-optimum"): played(9, 9, 9),
+        job("ucb1"): played(4, 5, 6),
+        job("random"): played(1, 3, 5),
     }
-    first, ucb1, random = table_rows(matches, TABLE1.reference)
+    first, ucb1, random = table_rows(jobs, TABLE1.reference)
     assert (first["against"], ucb1["against"], random["against"]) == ("", "ucb1", "ucb1")
     assert (random["behind"], random["behind_standard_error"]) == ("2", "0.5774")
     assert (random["regret"], random["regret_standard_error"]) == ("6", "1.155")
     assert random["ahead"] == ""
-    matches[match("gittins-finite-horizon")] = played(4, 4, 7)
-    assert [row["ahead"] for row in table_rows(matches, TABLE1.reference)] == ["4", "0", "-2", "0"]
+    jobs[job("gittins-finite-horizon")] = played(4, 4, 7)
+    assert [row["ahead"] for row in table_rows(jobs, TABLE1.reference)] == ["4", "0", "-2", "0"]
 
 
 def test_best_arm_found() -> None:

@@ -3,12 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rl2_paper.definitions import Cell, comparison_group
+from rl2_paper.jobs import baseline_spec
+from rl2_paper.table2.lineup import TABLE2
 
 from rl2_sb3 import RL2PPO, evaluate_trials, make_trials
 from rl2_sb3.baselines.mdps import BEB, GreedyMDP
-from rl2_sb3.benchmark import baseline_spec
 from rl2_sb3.cli import main
-from rl2_sb3.paper import TABLE2, Cell, contest
 from rl2_sb3.registry import CHECKPOINTS
 from rl2_sb3.tasks.mdps import TabularMDP
 
@@ -70,7 +71,7 @@ def test_all_agents_play_the_same_mdps(workplace: Path) -> None:
     assert float(table["known-mdp"]["regret"]) == pytest.approx(0, abs=1e-9)
 
 
-def test_the_priors_have_contests_of_their_own(workplace: Path) -> None:
+def test_the_priors_have_comparison_groups_of_their_own(workplace: Path) -> None:
     agents = ("random", "psrl-paper", "greedy-paper", "greedy-true", "psrl-true")
     table2("--cells", "n10", "--agents", *agents)
     found = {row["agent"]: row for row in rows()}
@@ -78,7 +79,8 @@ def test_the_priors_have_contests_of_their_own(workplace: Path) -> None:
     for one in (("psrl-paper", "greedy-paper"), ("random", "greedy-true", "psrl-true")):
         best = max(one, key=lambda name: float(found[name]["mean"]))
         assert {found[name]["against"] for name in one} == {best}
-    assert contest("RL from scratch") == contest("true prior") != contest("paper's prior")
+    groups = map(comparison_group, ("RL from scratch", "true prior", "paper's prior"))
+    assert list(groups) == ["main", "main", "paper's prior"]
 
 
 def test_what_was_played_is_not_played_again(
@@ -87,7 +89,7 @@ def test_what_was_played_is_not_played_again(
     args = ("--cells", "n10", "--agents", "random", "psrl-true")
     table2(*args)
     before = Path("results/table2.csv").read_text()
-    monkeypatch.setattr("rl2_sb3.matches.evaluate_trials", None)  # whoever plays now fails
+    monkeypatch.setattr("rl2_paper.cache.evaluate_trials", None)  # whoever plays now fails
     table2(*args)
     assert Path("results/table2.csv").read_text() == before
 

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("rl2_vizdoom")
 
 from PIL import Image
-from rl2_vizdoom.figures import KINDS, Trial, chosen, mazes_figure, play, ways_figure
+from rl2_paper.table3.pictures import KINDS, Trial, chosen, mazes_figure, play, ways_figure
 from rl2_vizdoom.mazes import split_mazes
 from rl2_vizdoom.oracle import plan
 from rl2_vizdoom.tasks import VizdoomMaze

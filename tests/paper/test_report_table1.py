@@ -5,19 +5,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rl2_paper.definitions import Cell
+from rl2_paper.markdown import replace_between, short_table
+from rl2_paper.report import read_adaptation, read_curves
+from rl2_paper.results import published, read_results, share
+from rl2_paper.table1.gaps import read_gaps
+from rl2_paper.table1.lineup import TABLE1
+from rl2_paper.table1.report import CURVES_COMMAND, REPORT, document
 from safetensors.numpy import save_file
 
 from rl2_sb3 import RL2PPO, make_trials
 from rl2_sb3.cli import main
-from rl2_sb3.paper import TABLE1, Cell
-from rl2_sb3.presets import IMITATION, TRAIN
-from rl2_sb3.reports.gaps import read_gaps
-from rl2_sb3.reports.history import COLUMNS, save_curves
-from rl2_sb3.reports.means import published, read_means, share
-from rl2_sb3.reports.report import read_adaptation, read_curves
-from rl2_sb3.reports.table1 import BOOK, CURVES_COMMAND, document
-from rl2_sb3.reports.tables import merge_table, read_table
-from rl2_sb3.reports.words import replace_between, short_table
+from rl2_sb3.plots.history import COLUMNS, save_curves
+from rl2_sb3.presets import names
+from rl2_sb3.tables import merge_table, read_table
 
 HEADER = (
     "arms,episodes,agent,spec,group,instances,mean,standard_error,exact,regret,"
@@ -94,7 +95,7 @@ def test_the_published_table() -> None:
 
 
 def test_signs_follow_the_p_values(tmp_path: Path) -> None:
-    table = read_means(write(tmp_path) / "table1.csv", TABLE1)
+    table = read_results(write(tmp_path) / "table1.csv", TABLE1)
     entries = table[Cell(5, 10)]
     assert next(iter(entries)) == "random"  # the table's order, not the file's
     assert [name for name, entry in entries.items() if entry.bold] == [
@@ -118,14 +119,14 @@ def test_signs_follow_the_p_values(tmp_path: Path) -> None:
         row(agent, mean, 0.5, 0.5, against="greedy")
         for agent, mean in (("ucb1", 6.63), ("greedy", 6.65))
     ]
-    far = document(read_means(write(tmp_path, *near) / "table1.csv", TABLE1), {}, [])
+    far = document(read_results(write(tmp_path, *near) / "table1.csv", TABLE1), {}, [])
     assert "1 of 2 lie within three" in far  # of 6.7 and 6.6
     assert "further off: UCB1 at k = 5, n = 10 (3.5)." in far
 
 
 def test_the_short_table(tmp_path: Path) -> None:
-    table = read_means(write(tmp_path) / "table1.csv", TABLE1)
-    lines = short_table(table, published(TABLE1), BOOK.short).splitlines()
+    table = read_results(write(tmp_path) / "table1.csv", TABLE1)
+    lines = short_table(table, published(TABLE1), REPORT.short).splitlines()
     assert lines[0] == (
         "| n, k | Random | UCB1 | Gittins | Gittins, finite horizon | RL² in the paper | RL² | "
         "RL², imitation | Bayes optimum |"
@@ -140,9 +141,9 @@ def test_what_was_not_played_together_is_refused(tmp_path: Path) -> None:
         with pytest.raises(
             ValueError, match=r"k = 5, n = 10 were not played together.*rl2 benchmark"
         ):
-            read_means(write(tmp_path, *ROWS[1:], other) / "table1.csv", TABLE1)
+            read_results(write(tmp_path, *ROWS[1:], other) / "table1.csv", TABLE1)
     with pytest.raises(ValueError, match="'many'"):
-        read_means(write(tmp_path, row("ucb1", 6, trials="many")) / "table1.csv", TABLE1)
+        read_results(write(tmp_path, row("ucb1", 6, trials="many")) / "table1.csv", TABLE1)
 
 
 def test_the_command_writes_report_pictures_and_readme(tmp_path: Path, capsys: Any) -> None:
@@ -195,7 +196,7 @@ def test_what_the_pictures_show(tmp_path: Path) -> None:
     assert instances == 1000
     title, bins = read_gaps(tmp_path / "table1-gaps.csv")
     assert (title, bins["rl2"][0.0, 0.1]) == ("5 arms, 500 pulls", (0.6, 0.01, 70))
-    entries = read_means(tmp_path / "table1.csv", TABLE1)[Cell(5, 10)]
+    entries = read_results(tmp_path / "table1.csv", TABLE1)[Cell(5, 10)]
     assert share(5.82, entries, "gittins-finite-horizon") == pytest.approx(0.5)
     assert share(5.82, entries, "thompson") is None
 
@@ -224,10 +225,10 @@ def test_curves_are_thinned_and_replaced(tmp_path: Path) -> None:
     assert [r["training"] for r in rows] == ["RL after imitation"] * 2 + ["privileged RL"] * 3
     with pytest.raises(ValueError, match="Two runs have one name: long, long"):
         save_curves([long, again], out)
-    none, apart = read_curves(out, {}, BOOK)  # nobody has played: the curves have no scale
+    none, apart = read_curves(out, {}, REPORT)  # nobody has played: the curves have no scale
     assert (none, [cell.name for cell in apart]) == ([], ["k5-n10"])
-    table = read_means(write(tmp_path / "means") / "table1.csv", TABLE1)
-    (short_, long_), apart = read_curves(out, table, BOOK)
+    table = read_results(write(tmp_path / "means") / "table1.csv", TABLE1)
+    (short_, long_), apart = read_curves(out, table, REPORT)
     assert apart == []
     assert (short_.panel, short_.began) == ("n = 10 pulls\nRL², privileged training", False)
     assert (long_.panel, long_.began) == ("n = 10 pulls\nRL², imitation, then RL", True)
@@ -257,17 +258,17 @@ def test_merging_keeps_the_other_rows(tmp_path: Path) -> None:
 
 def test_the_curves_are_of_all_runs_of_reinforcement_learning() -> None:
     patterns = [word for word in CURVES_COMMAND.split() if word.startswith("runs/")]
-    bandits = {name for name in (*TRAIN, *IMITATION) if name.startswith("bandit-")}
+    bandits = {name for name in names() if name.startswith("bandit-")}
     named = {
         name for name in bandits if any(fnmatch(f"runs/{name}", pattern) for pattern in patterns)
     }
     assert bandits - named == {
-        *(name for name in IMITATION if name in bandits),  # they log no return
+        *(name for name in names("imitate") if name in bandits),  # they log no return
         *(name for name in bandits if name.endswith(("-10-privileged", "-30-privileged"))),
     }
 
 
 def test_commands_are_told_everywhere() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[2] / "plugins" / "rl2-paper"
     for name in ("README.md", "docs/table1.md"):
         assert f"\n{CURVES_COMMAND}" in (root / name).read_text()

@@ -4,15 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rl2_paper.definitions import Cell
+from rl2_paper.markdown import short_table
+from rl2_paper.report import read_adaptation, read_curves
+from rl2_paper.results import published, read_results
+from rl2_paper.table2.lineup import TABLE2
+from rl2_paper.table2.report import CURVES_COMMAND, REPORT, document, layout
 
 from rl2_sb3.cli import main
-from rl2_sb3.paper import TABLE2, Cell
-from rl2_sb3.presets import IMITATION, TRAIN
-from rl2_sb3.reports.history import COLUMNS
-from rl2_sb3.reports.means import published, read_means
-from rl2_sb3.reports.report import read_adaptation, read_curves
-from rl2_sb3.reports.table2 import BOOK, CURVES_COMMAND, document, layout
-from rl2_sb3.reports.words import short_table
+from rl2_sb3.plots.history import COLUMNS
+from rl2_sb3.presets import names
 
 HEADER = (
     "episodes,agent,spec,group,instances,mean,standard_error,exact,regret,"
@@ -85,7 +86,7 @@ def test_the_published_table() -> None:
 
 
 def test_both_priors_stand_beside_the_published_numbers(tmp_path: Path) -> None:
-    table = read_means(write(tmp_path) / "table2.csv", TABLE2)
+    table = read_results(write(tmp_path) / "table2.csv", TABLE2)
     text = document(table, {}, [])
     for line in (
         "| agent | n = 10 | paper |",
@@ -101,7 +102,7 @@ def test_both_priors_stand_beside_the_published_numbers(tmp_path: Path) -> None:
         "| RL², n = 10 | 9,000 | 0:01 | 7 | abacus | `beb` |",
     ):
         assert f"{line}\n" in text
-    lines = short_table(table, published(TABLE2), BOOK.short).splitlines()
+    lines = short_table(table, published(TABLE2), REPORT.short).splitlines()
     assert lines[0] == (
         "| n | Random | PSRL, paper's prior | OPSRL, paper's prior | BEB, paper's prior | "
         "BEB, true prior | RL² in the paper | SNAIL, as published | RL² | Known MDP |"
@@ -109,10 +110,10 @@ def test_both_priors_stand_beside_the_published_numbers(tmp_path: Path) -> None:
     assert lines[2].endswith("| **157.5**† | 156.2 | 159.1 | **156.9**† | 218.2 |")
 
 
-def test_each_contest_has_its_best(tmp_path: Path) -> None:
+def test_each_comparison_group_has_its_best(tmp_path: Path) -> None:
     for wrong in (row("psrl-true", 160, TRUE, "beb-true"), row("ucrl2-paper", 1, PAPER, "rl2")):
         with pytest.raises(ValueError, match=r"n = 10 were not played together.*benchmark table2"):
-            read_means(write(tmp_path, *ROWS, wrong) / "table2.csv", TABLE2)
+            read_results(write(tmp_path, *ROWS, wrong) / "table2.csv", TABLE2)
 
 
 def test_the_command_writes_report_pictures_and_readme(tmp_path: Path) -> None:
@@ -141,13 +142,13 @@ def test_the_command_writes_report_pictures_and_readme(tmp_path: Path) -> None:
 
 
 def test_what_the_pictures_show(tmp_path: Path) -> None:
-    table = read_means(write(tmp_path) / "table2.csv", TABLE2)
+    table = read_results(write(tmp_path) / "table2.csv", TABLE2)
     curves, instances = read_adaptation(tmp_path / "table2-adaptation.csv", TABLE2)
     assert instances == 1000
     np.testing.assert_allclose(curves[Cell(None, 10)]["rl2"].x, range(1, 11))
     np.testing.assert_allclose(curves[Cell(None, 10)]["rl2"].y, range(11, 21))
     write_curves(tmp_path)  # of the paper's MDPs and the table's settings alone
-    (first, second), apart = read_curves(tmp_path / "learning_curves.csv", table, BOOK)
+    (first, second), apart = read_curves(tmp_path / "learning_curves.csv", table, REPORT)
     assert apart == [Cell(None, 25)]  # where nobody has played
     assert (first.series, first.began, second.began) == ("n = 10", False, True)
     np.testing.assert_allclose(first.curve.y, [0, 0.5])  # random play has 100, OPSRL 150
@@ -170,13 +171,13 @@ def test_curves_without_a_scale_are_told(tmp_path: Path) -> None:
 
 def test_the_curves_are_of_all_runs_of_reinforcement_learning() -> None:
     patterns = [word for word in CURVES_COMMAND.split() if word.startswith("runs/")]
-    for name in (name for name in (*TRAIN, *IMITATION) if name.startswith("mdp-")):
+    for name in (name for name in names() if name.startswith("mdp-")):
         matches = sum(fnmatch(f"runs/{name}", pattern) for pattern in patterns)
         assert matches == (not name.endswith("-imitation")), name  # which log no return
 
 
 def test_commands_are_told_everywhere() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[2] / "plugins" / "rl2-paper"
     for name in ("README.md", "docs/table2.md"):
         text = (root / name).read_text()
         for command in ("rl2 sweep sweeps/{beb", "rl2 benchmark table2"):

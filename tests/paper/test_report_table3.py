@@ -2,11 +2,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rl2_paper.table3.report import document, read_lines, read_successes, short
 
 from rl2_sb3.cli import main
-from rl2_sb3.reports.history import COLUMNS
-from rl2_sb3.reports.successes import KEPT
-from rl2_sb3.reports.table3 import document, read_lines, read_successes, short
+from rl2_sb3.plots.history import COLUMNS
+from rl2_sb3.successes import KEPT
 
 PAPER = "size={} split=test mazes=1000 horizon=None movement=engine frame_skip=4"
 

@@ -16,9 +16,8 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from rl2_sb3.cli import main
-from rl2_sb3.reports import adaptation_curve, learning_curve
-from rl2_sb3.reports.logs import (
-    BANDIT_ARMS,
+from rl2_sb3.plots import adaptation_curve, learning_curve
+from rl2_sb3.plots.logs import (
     KL,
     read_config,
     read_evaluation,
@@ -30,9 +29,8 @@ from rl2_sb3.reports.logs import (
     step_unit,
     task_title,
 )
-from rl2_sb3.reports.memory import CELL, TRIALS, memory_figure, trial_positions
-from rl2_sb3.reports.style import PALETTE
-from rl2_sb3.tasks import BernoulliBandit
+from rl2_sb3.plots.memory import CELL, TRIALS, memory_figure, trial_positions
+from rl2_sb3.plots.style import PALETTE
 
 STEPS, RETURN = "time/total_timesteps", "trial/return"
 HEADER = f"time/time_elapsed,{STEPS},{RETURN},trial/return_episode_01"
@@ -202,9 +200,9 @@ def test_labels_that_cannot_fit_overlap_both_ends_alike() -> None:
             [{"algorithm": "ppo", "seed": 1}, {"algorithm": "trpo", "seed": 2}],
             ["PPO, seed 1", "TRPO, seed 2"],
         ),
-        ([{"options": {"arms": 10}}, {}], ["10 arms", "5 arms"]),  # the distribution's default
-        ([{"episodes": 1}, {"episodes": 1000}], ["1 pull", "1,000 pulls"]),
-        ([{}, {"task": "maze", "episodes": 2}], ["bandit, 10 pulls, 5 arms", "maze, 2 episodes"]),
+        ([{"options": {"arms": 10}}, {"options": {"arms": 5}}], ["arms 10", "arms 5"]),
+        ([{"episodes": 1}, {"episodes": 1000}], ["1 episode", "1,000 episodes"]),
+        ([{}, {"task": "maze", "episodes": 2}], ["bandit, 10 episodes", "maze, 2 episodes"]),
         (
             [{"learning_rate": 1e-4, "seed": 1}, {}],
             ["learning rate 0.0001, seed 1", "learning rate 0.003, seed 0"],
@@ -230,10 +228,10 @@ def test_labels_tell_what_differs(
 @pytest.mark.parametrize(
     ("changes", "title"),
     [
-        ([{}], "Bernoulli bandit, 5 arms, 10 pulls a trial"),
-        ([{"options": {"arms": 1}, "episodes": 1}], "Bernoulli bandit, 1 arm, 1 pull a trial"),
-        ([{}, {"options": {"arms": 9}}], "Bernoulli bandit, 10 pulls a trial"),
-        ([{}, {"episodes": 100}], "Bernoulli bandit, 5 arms"),
+        ([{}], "bandit, 10 episodes a trial"),
+        ([{"episodes": 1}], "bandit, 1 episode a trial"),
+        ([{}, {"options": {"arms": 9}}], "bandit, 10 episodes a trial"),
+        ([{}, {"episodes": 100}], "bandit"),
         ([{"task": "tabular-mdp", "episodes": 25}], "tabular-mdp, 25 episodes a trial"),
         ([{}, {"task": "maze"}], "bandit and maze, 10 episodes a trial"),
     ],
@@ -244,10 +242,6 @@ def test_title_says_what_the_runs_share(
     runs = [write_run(tmp_path / f"run{i}", **change) for i, change in enumerate(changes)]
 
     assert task_title([read_config(run) for run in runs]) == title
-
-
-def test_arms_of_a_bandit_without_options_are_those_of_its_class() -> None:
-    assert BernoulliBandit().arms == BANDIT_ARMS
 
 
 @pytest.mark.parametrize(
@@ -312,7 +306,7 @@ def test_learning_curve_shows_runs_and_references(tmp_path: Path, figures: list[
     learning_curve(runs, tmp_path / "out.png", references)
 
     (axes,) = figures[0].axes
-    assert axes.get_title(loc="left") == "Bernoulli bandit, 5 arms, 10 pulls a trial"
+    assert axes.get_title(loc="left") == "bandit, 10 episodes a trial"
     assert axes.get_xlabel() == "Environment steps (millions)"
     assert axes.get_xlim() == (0, 2)
     raw, smooth = axes.lines[:2]
@@ -365,10 +359,10 @@ def test_adaptation_curve_names_each_line_at_its_end(
         tmp_path / "evaluation.csv", {name: list(mean) for name, mean in agents.items()}
     )
 
-    adaptation_curve(evaluation, tmp_path / "out.png", unit="pull")
+    adaptation_curve(evaluation, tmp_path / "out.png")
 
     (axes,) = figures[0].axes
-    assert axes.get_xlabel() == "Episode (pull) within the trial"
+    assert axes.get_xlabel() == "Episode within the trial"
     assert axes.get_ylabel() == "Mean return"
     assert axes.get_xticklabels()[0].get_text() == "1"
     assert axes.get_xticklabels()[-1].get_text() == str(episodes)
@@ -499,15 +493,14 @@ def test_unreadable_evaluation(tmp_path: Path, text: str | None, message: str) -
         adaptation_curve(path, tmp_path / "out.png")
 
 
-def test_reports_import_neither_torch_nor_stable_baselines3() -> None:
+def test_plots_import_neither_torch_nor_stable_baselines3() -> None:
     package = Path(__file__).parents[2] / "rl2_sb3"
     code = (
         "import sys, types\n"
         "parent = types.ModuleType('rl2_sb3')\n"  # the real one brings the algorithms
         f"parent.__path__ = [{str(package)!r}]\n"
         "sys.modules['rl2_sb3'] = parent\n"
-        "import rl2_sb3.reports, rl2_sb3.reports.memory\n"
-        "import rl2_sb3.reports.table1, rl2_sb3.reports.table2\n"
+        "import rl2_sb3.plots, rl2_sb3.plots.memory\n"
         "assert not {'torch', 'stable_baselines3', 'matplotlib.pyplot'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -44,7 +44,7 @@ PICTURES = {
 }
 
 
-class Played(NamedTuple):
+class MazeEpisode(NamedTuple):
     """What an agent did in an episode of its trials; None where nobody has told."""
 
     success: float | None
@@ -53,7 +53,7 @@ class Played(NamedTuple):
     improved: float | None
 
 
-Table = Mapping[str, Mapping[str, Mapping[int, Played]]]
+Table = Mapping[str, Mapping[str, Mapping[int, MazeEpisode]]]
 """By size, agent and episode."""
 
 
@@ -86,7 +86,7 @@ def write(results: Path, docs: Path, readme: Path | None = None) -> list[Path]:
 
 def read_successes(path: Path) -> Table:
     """Our episodes and the published ones; of the paper's setting alone."""
-    table: dict[str, dict[str, dict[int, Played]]] = {size: {} for size in SIZES}
+    table: dict[str, dict[str, dict[int, MazeEpisode]]] = {size: {} for size in SIZES}
     source = resources.files("rl2_paper.table3").joinpath("published.csv")
     for row in csv.DictReader(source.read_text(encoding="utf-8").splitlines()):
         _add(table[row["size"]], row)
@@ -103,10 +103,10 @@ def read_successes(path: Path) -> Table:
     return table
 
 
-def _add(agents: dict[str, dict[int, Played]], row: Mapping[str, str]) -> None:
+def _add(agents: dict[str, dict[int, MazeEpisode]], row: Mapping[str, str]) -> None:
     names = ("success", "length", "standard_error", "improved")
     told = [float(row[name]) if row.get(name) else None for name in names]
-    agents.setdefault(row["agent"], {})[int(row["episode"])] = Played(*told)
+    agents.setdefault(row["agent"], {})[int(row["episode"])] = MazeEpisode(*told)
 
 
 def read_training(path: Path) -> list[tuple[str, ...]]:
@@ -170,7 +170,7 @@ def failures_at_the_horizon(table: Table) -> str:
     return f": at the horizon, ours takes {' and '.join(told)}" if told else ""
 
 
-def successes(agents: Mapping[str, Mapping[int, Played]]) -> str:
+def successes(agents: Mapping[str, Mapping[int, MazeEpisode]]) -> str:
     """A row per agent, a column per episode."""
     rows = []
     for agent, episodes in _ordered(agents):
@@ -180,7 +180,7 @@ def successes(agents: Mapping[str, Mapping[int, Played]]) -> str:
     return markdown_table(["episode", *map(str, _numbers())], rows)
 
 
-def lengths(agents: Mapping[str, Mapping[int, Played]]) -> str:
+def lengths(agents: Mapping[str, Mapping[int, MazeEpisode]]) -> str:
     """The same of lengths, and how many mazes improved."""
     rows = []
     for agent, episodes in _ordered(agents):
@@ -212,8 +212,8 @@ def _numbers() -> range:
 
 
 def _ordered(
-    agents: Mapping[str, Mapping[int, Played]],
-) -> list[tuple[str, Mapping[int, Played]]]:
+    agents: Mapping[str, Mapping[int, MazeEpisode]],
+) -> list[tuple[str, Mapping[int, MazeEpisode]]]:
     """Those that are known in their order, then the others."""
     known = [agent for agent in AGENTS if agent in agents]
     return [(agent, agents[agent]) for agent in [*known, *sorted(set(agents) - set(known))]]
@@ -223,7 +223,7 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f} %"
 
 
-def _steps(played: Played | None) -> str:
+def _steps(played: MazeEpisode | None) -> str:
     if played is None or played.length is None:
         return ""
     return f"{played.length:.1f}" + (f" ± {played.error:.1f}" if played.error else "")
