@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from rl2_paper.definitions import Cell
-from rl2_paper.markdown import replace_between, short_table
+from rl2_paper.markdown import replace_between
 from rl2_paper.report import read_adaptation, read_curves
+from rl2_paper.result_tables import short_table
 from rl2_paper.results import published, read_results, share
 from rl2_paper.table1.gaps import read_gaps
 from rl2_paper.table1.lineup import TABLE1

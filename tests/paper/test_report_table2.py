@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 from rl2_paper.definitions import Cell
-from rl2_paper.markdown import short_table
 from rl2_paper.report import read_adaptation, read_curves
+from rl2_paper.result_tables import short_table
 from rl2_paper.results import published, read_results
 from rl2_paper.table2.lineup import TABLE2
 from rl2_paper.table2.report import CURVES_COMMAND, REPORT, document, layout

@@ -16,7 +16,8 @@ from rl2_paper.figures import (
     learning_figure,
     shares_figure,
 )
-from rl2_paper.markdown import Column, has_trained, replace_between, short_table
+from rl2_paper.markdown import replace_between
+from rl2_paper.result_tables import Column, has_trained, short_table
 from rl2_paper.results import Table, play_command, published, read_results, share
 from rl2_paper.styles import place, style_of
 from rl2_sb3.plots.history import COLUMNS

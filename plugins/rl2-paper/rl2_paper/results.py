@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rl2_paper.definitions import Cell, PaperTable, ReturnsTable, comparison_group
 from rl2_paper.styles import place
@@ -80,30 +80,12 @@ def read_results(path: Path, paper: ReturnsTable) -> Table:
 
 
 def _result(row: Mapping[str, str]) -> Result:
-    def number(name: str) -> float | None:
-        return float(row[name]) if row[name] else None
-
-    return Result(
-        agent=row["agent"],
-        spec=row["spec"],
-        group=row["group"],
-        instances=int(row["instances"]),
-        seed=int(row["seed"]),
-        mean=float(row["mean"]),
-        standard_error=float(row["standard_error"]),
-        exact=number("exact"),
-        regret=float(row["regret"]),
-        against=row["against"],
-        welch=number("welch"),
-        paired=number("paired"),
-        ahead_standard_error=number("ahead_standard_error"),
-        steps=number("steps"),
-        seconds=number("seconds"),
-        hardware=row["hardware"],
-        teacher=row["teacher"],
-        training_seed=row["training_seed"],
-        version=row["version"],
-    )
+    values: dict[str, Any] = {name: row[name] for name in Result._fields}
+    values |= {name: float(row[name]) for name in ("mean", "standard_error", "regret")}
+    values |= {name: int(row[name]) for name in ("instances", "seed")}
+    may_lack = ("exact", "welch", "paired", "ahead_standard_error", "steps", "seconds")
+    values |= {name: float(row[name]) if row[name] else None for name in may_lack}
+    return Result(**values)
 
 
 def _check_cell(path: Path, paper: ReturnsTable, cell: Cell, results: Mapping[str, Result]) -> None:

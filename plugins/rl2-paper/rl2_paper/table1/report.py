@@ -10,25 +10,27 @@ from rl2_paper.definitions import Cell
 from rl2_paper.figures import Layout
 from rl2_paper.markdown import (
     CURVES,
-    LEGEND,
     OUT_OF_SWEEPS,
     README,
-    Column,
     commands,
+    markdown_table,
+    plain,
+)
+from rl2_paper.report import Report, write_report
+from rl2_paper.result_tables import (
+    LEGEND,
+    Column,
     digits,
     has_trained,
     in_order,
-    markdown_table,
     means_table,
     ordered,
     parameters,
-    plain,
     played,
     setting,
     training,
     verdict,
 )
-from rl2_paper.report import Report, write_report
 from rl2_paper.results import Table, best_exact, play_command, published
 from rl2_paper.styles import style_of
 from rl2_paper.table1.gaps import SHOWN, gaps_part
@@ -89,15 +91,7 @@ setting, trained ones included; the exact optimum, where it can be computed, is 
 no part.""",
     ]
     if learned:
-        parts += [
-            "## Learning from a teacher",
-            "The same network, trained by supervision on what a baseline does, and then from there "
-            "on by RL, with privileged training. The paper imitated at k = 50, n = 500 and gives "
-            "no number. Comparison and signs are those of above.",
-            *_means(table, learned, paper=False),
-            verdict(table, "rl2-imitation"),
-            verdict(table, "rl2-imitation-rl"),
-        ]
+        parts += _taught(table, learned)
     parts += [f"## {words}\n\n![{words}]({name})" for name, words in pictures.items()]
     parts += [
         "## Regret",
@@ -117,6 +111,19 @@ no part.""",
         ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _taught(table: Table, groups: Iterable[str]) -> list[str]:
+    """The part on agents that learned from a teacher."""
+    return [
+        "## Learning from a teacher",
+        "The same network, trained by supervision on what a baseline does, and then from there "
+        "on by RL, with privileged training. The paper imitated at k = 50, n = 500 and gives "
+        "no number. Comparison and signs are those of above.",
+        *_means(table, groups, paper=False),
+        verdict(table, "rl2-imitation"),
+        verdict(table, "rl2-imitation-rl"),
+    ]
 
 
 def agreement(table: Table) -> str:

@@ -7,23 +7,19 @@ from pathlib import Path
 
 from rl2_paper.definitions import TRAINED, Cell
 from rl2_paper.figures import Layout
-from rl2_paper.markdown import (
-    CURVES,
+from rl2_paper.markdown import CURVES, OUT_OF_SWEEPS, README, commands, plain
+from rl2_paper.report import Report, write_report
+from rl2_paper.result_tables import (
     LEGEND,
-    OUT_OF_SWEEPS,
-    README,
     Column,
-    commands,
     has_trained,
     mark,
     means_table,
     parameters,
-    plain,
     played,
     training,
     verdict,
 )
-from rl2_paper.report import Report, write_report
 from rl2_paper.results import Table, play_command, published
 from rl2_paper.styles import style_of
 from rl2_paper.table2.lineup import TABLE2

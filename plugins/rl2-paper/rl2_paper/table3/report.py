@@ -8,7 +8,14 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from rl2_paper.markdown import CURVES, HERE, README, duration, markdown_table, replace_between
+from rl2_paper.markdown import (
+    CURVES,
+    HERE,
+    README,
+    duration,
+    markdown_table,
+    replace_between,
+)
 from rl2_paper.results import play_command
 from rl2_paper.table3.lineup import EPISODES, HORIZONS, MAZES, REFERENCE_MAZES, REFERENCES, TABLE3
 from rl2_sb3.plots.history import COLUMNS
