@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch as th
+from rl2_paper.markdown import markdown_table
 
 from benchmarks.rows import (
     LIMIT,
@@ -25,7 +26,6 @@ from benchmarks.rows import (
     Rounds,
     Row,
 )
-from rl2_sb3.reports.words import markdown_table
 
 COLUMNS = ("row", "figure", "value", "min", "max", "unit", "precision")
 PROVENANCE = ("hardware", "commit", "threads")

@@ -6,7 +6,7 @@ up and does not count. The earlier commit is installed from this repository's hi
 folder of its own (benchmarks/reference.py), and each case runs in a process of its own (worker.py).
 What is timed stands in benchmarks/workloads.py, what is compared with what in rows.py.
 
-    python -m benchmarks.throughput --csv results/throughput.csv --readme README.md
+    python -m benchmarks.throughput --csv benchmarks/results.csv --readme README.md
     python -m benchmarks.throughput --only a b demo --rounds 5
 
 The arithmetic limit is what the fastest matrix product measured in the same run would allow.
@@ -23,6 +23,7 @@ from typing import Literal
 
 import torch as th
 import tyro
+from rl2_paper.markdown import replace_between
 
 from benchmarks.reference import ROOT, cache_folder, install, resolve
 from benchmarks.rows import (
@@ -42,7 +43,6 @@ from benchmarks.tables import Origin, document, processor, write_csv
 from benchmarks.worker import Worker
 from rl2_sb3.provenance import version
 from rl2_sb3.registry import TASKS
-from rl2_sb3.reports.words import replace_between
 
 MOST_MEMORY = 1.5
 """GiB, with 250 000 steps a rollout."""

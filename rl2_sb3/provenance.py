@@ -15,7 +15,7 @@ import torch as th
 
 PLUGINS = ":(top)plugins"
 REQUIRED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "numpy", "optuna")
-OPTIONAL = ("vizdoom", "wandb")
+OPTIONAL = ("wandb",)
 FEATURES = {
     "AVX2": "_is_avx2_supported",
     "AVX-512": "_is_avx512_supported",
@@ -58,17 +58,25 @@ def version() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package, its commit in a checkout, Python, and what it stands on."""
+    """Versions of this package, its commit in a checkout, Python, and what all stands on."""
     ours, commit = metadata.version("rl2-sb3"), version()
     found = {"rl2-sb3": ours} | ({} if commit == ours else {"commit": commit})
     found |= {"Python": platform.python_version(), "platform": platform.platform()}
     found |= {name: metadata.version(name) for name in REQUIRED}
-    for name in OPTIONAL:
+    for name in (*OPTIONAL, *_requirements_of_plugins()):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _requirements_of_plugins() -> list[str]:
+    """Names of the distributions that installed plugins require."""
+    groups = [name for name in metadata.entry_points().groups if name.startswith("rl2_sb3.")]
+    plugins = [ep.dist for group in groups for ep in metadata.entry_points(group=group)]
+    lines = {line for plugin in plugins if plugin for line in plugin.requires or ()}
+    return sorted({re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line})
 
 
 def processor_name() -> str:

@@ -1,10 +1,14 @@
 """Plugins by entry point: listed without importing them, loaded by name."""
 
 import ast
-from collections.abc import Mapping
+import re
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
+
+CHECKOUT = Path(__file__).parents[1]
+"""Where the plugins of this repository lie below ``plugins/``, if it is a checkout."""
 
 
 class Registry:
@@ -14,13 +18,11 @@ class Registry:
 
     :param group: name of the group in a distribution's ``[project.entry-points]``
     :param noun: what one plugin is, in the singular, for messages
-    :param folders: of this repository's plugins that need not be installed, by name
     """
 
-    def __init__(self, group: str, noun: str, folders: Mapping[str, str] | None = None) -> None:
+    def __init__(self, group: str, noun: str) -> None:
         self.group = group
         self.noun = noun
-        self.folders = folders or {}
 
     def __contains__(self, name: object) -> bool:
         return name in self.names()
@@ -54,9 +56,23 @@ class Registry:
 
     def hint(self, name: str) -> str:
         """What to append to an error about an unknown name: how to install it, or the nearest."""
-        if name in self.folders:
-            return f" In a checkout, `{installing(self.folders[name])}` adds it."
+        folder = self.in_checkout(name)
+        if folder:
+            return f" `{installing(folder)}` adds it."
         return did_you_mean(name, self.names())
+
+    def in_checkout(self, name: str | None = None) -> str | None:
+        """Folder of this repository, if it is a checkout, whose plugin brings ``name``.
+
+        :param name: by default any
+        """
+        key = r"[\w-]+" if name is None else re.escape(name)
+        for file in sorted(CHECKOUT.glob("plugins/*/pyproject.toml")):
+            section = f'[project.entry-points."{self.group}"]\n'
+            entries = file.read_text(encoding="utf-8").partition(section)[2].partition("\n[")[0]
+            if re.search(rf"^{key}\s*=", entries, re.MULTILINE):
+                return f"plugins/{file.parent.name}"
+        return None
 
     def _find(self, name: str) -> EntryPoint:
         # By distribution: one that lists its own name twice conflicts with nobody.
@@ -103,14 +119,12 @@ def _distribution(entry_point: EntryPoint) -> str:
     return f"{entry_point.dist.name} {entry_point.dist.version}"
 
 
-TASKS = Registry(
-    "rl2_sb3.tasks",
-    "task distribution",
-    {"vizdoom-maze": "plugins/rl2-vizdoom", "raycast-maze": "plugins/rl2-vizdoom"},
-)
+TASKS = Registry("rl2_sb3.tasks", "task distribution")
 MEMORIES = Registry("rl2_sb3.memories", "memory")
 BASELINES = Registry("rl2_sb3.baselines", "baseline")
 CHECKPOINTS = Registry("rl2_sb3.checkpoints", "checkpoint")
+COMMANDS = Registry("rl2_sb3.commands", "command")
+PRESETS = Registry("rl2_sb3.presets", "preset package")
 
 HOW_TO_INSTALL = installing("plugins/rl2-checkpoints")
 """What gives a checkout the trained agents."""

@@ -16,9 +16,9 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.utils import LinearSchedule
 
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.plots import learning_curve
+from rl2_sb3.plots.logs import UNSHOWN
 from rl2_sb3.provenance import hardware, version
-from rl2_sb3.reports import learning_curve
-from rl2_sb3.reports.logs import UNSHOWN
 from rl2_sb3.settings import Run, Setting
 from rl2_sb3.transfer import take_weights
 from rl2_sb3.trials.make import make_tasks, make_trials, rollout_size

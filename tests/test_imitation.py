@@ -12,7 +12,7 @@ from rl2_sb3.agent_file import is_acting
 from rl2_sb3.baselines import BEB, Greedy
 from rl2_sb3.cli import main
 from rl2_sb3.imitation import Demonstrations, imitate, returns_to_go
-from rl2_sb3.reports.logs import KL, read_progress
+from rl2_sb3.plots.logs import KL, read_progress
 from rl2_sb3.signals import learned_from
 from rl2_sb3.tasks import TabularMDP
 

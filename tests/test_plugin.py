@@ -17,6 +17,7 @@ from rl2_sb3.signals import learned_from, training
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 CHECKPOINTS = sorted((PLUGINS / "rl2-checkpoints" / "rl2_checkpoints").glob("*.safetensors"))
+RESULTS = PLUGINS / "rl2-paper" / "results"
 LEARNED = {
     "": "RL from scratch",
     "-privileged": "privileged RL",
@@ -145,9 +146,9 @@ def test_a_checkpoints_name_tells_what_it_learned_from(path: Path) -> None:
 def test_the_checkpoints_means_are_those_of_the_tables() -> None:
     means: dict[str, float] = {}
     for table in ("table1", "table2"):
-        text = (PLUGINS.parent / "results" / f"{table}.csv").read_text()
+        text = (RESULTS / f"{table}.csv").read_text()
         means |= {row["spec"]: float(row["mean"]) for row in csv.DictReader(text.splitlines())}
-    played = (PLUGINS.parent / "results" / "table3.csv").read_text()
+    played = (RESULTS / "table3.csv").read_text()
     for row in csv.DictReader(played.splitlines()):
         if row["options"].startswith("size=small"):
             means[f"maze-small{row['agent'].removeprefix('rl2')}"] = float(row["mean"])

@@ -1,139 +1,122 @@
-"""Presets name settings that exist, and lead from one to the next."""
+"""Presets are YAML files: of plugins by name, of anybody by path."""
 
 from __future__ import annotations
 
-import dataclasses
+import importlib
 import json
-import re
+import sys
 from pathlib import Path
 
 import pytest
 
-from rl2_sb3 import load_agent
+from rl2_sb3 import load_agent, presets, registry
 from rl2_sb3.cli import main
-from rl2_sb3.cli.imitate import Imitation
-from rl2_sb3.presets import IMITATION, TRAIN
-from rl2_sb3.settings import Run
-from rl2_sb3.signals import training
+from rl2_sb3.presets import load, names
+from rl2_sb3.registry import PRESETS
 
-EXTRA = {"options", "after"}
+BASE = """\
+# Small.
+task: bandit
+options: {arms: 3}
+episodes: 4
+steps: 1
+n_envs: 8
+hidden_size: 4
+layers_after: [4]
+learning_rate: 1e-3
+"""
 
 
-@pytest.mark.parametrize(("kind", "presets"), [(Run, TRAIN), (Imitation, IMITATION)])
-def test_presets_set_what_there_is(kind: type, presets: dict[str, dict[str, object]]) -> None:
-    known = {field.name for field in dataclasses.fields(kind)} | EXTRA
-    for name, settings in presets.items():
-        assert set(settings) <= known, name
-        after = settings.get("after")
-        assert after is None or after in {**TRAIN, **IMITATION}, name
-
-
-def test_a_preset_sets_the_task_and_is_overridden_by_options(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the presets of a plugin, the only one that is installed."""
+    folder = tmp_path / "site" / "grove" / "presets"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").touch()
+    (folder / "_base.yaml").write_text(BASE)
+    (folder / "grove-n10.yaml").write_text("extends: _base\nepisodes: 10\nafter: grove-n4\n")
+    (folder / "grove-n4.yaml").write_text("extends: _base\nseed: 2\n")
+    (folder / "taught.yaml").write_text("extends: grove-n10\ncommand: imitate\nafter: null\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.delitem(sys.modules, "grove", raising=False)
+    monkeypatch.setattr(PRESETS, "names", lambda: ["grove"])
+    monkeypatch.setattr(PRESETS, "load", importlib.import_module)
     monkeypatch.chdir(tmp_path)
-    small = ["--hidden-size", "4", "--steps", "1", "--n-envs", "8", "--no-progress"]
-    main(["train", "--preset", "bandit-k10-n10", "--arms", "3", *small])
-    config = json.loads(Path("runs/bandit-k10-n10/config.json").read_text())
-    assert (config["task"], config["options"]["arms"], config["episodes"]) == ("bandit", 3, 10)
-    with pytest.raises(SystemExit, match="is of bandit, not of CartPole-v1"):
-        main(["train", "CartPole-v1", "--preset=bandit-k10-n10", *small])
+    return folder
 
 
-def test_a_preset_trains_what_it_goes_on_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    tiny = {"hidden_size": 4, "layers_after": (), "steps": 1, "n_envs": 8, "trials_per_batch": 8}
-    for name in (
-        "bandit-k10-stage-10-privileged",
-        "bandit-k10-stage-30-privileged",
-        "bandit-k10-n100-privileged",
-    ):
-        monkeypatch.setitem(TRAIN, name, {**TRAIN[name], **tiny})
-
-    main(
-        [
-            "train",
-            "--preset",
-            "bandit-k10-n100-privileged",
-            "--seed",
-            "3",
-            "--threads",
-            "2",
-            "--no-progress",
-        ]
-    )
-
-    info = load_agent("runs/bandit-k10-n100-privileged").info
-    assert [run["episodes"] for run in info["history"]] == [10, 30]
-    assert (info["episodes"], info["steps"]) == (100, 8 * 140)
-    first = json.loads(Path("runs/bandit-k10-stage-10-privileged/config.json").read_text())
-    assert (first["seed"], first["threads"]) == (3, 2)
+def test_a_preset_has_what_it_extends_and_its_own(plugin: Path) -> None:
+    assert names() == ["grove-n4", "grove-n10", "taught"]  # numbers in their order
+    assert names("imitate") == ["taught"]
+    preset = load("grove-n10")
+    assert (preset.name, preset.command, preset.task) == ("grove-n10", "train", "bandit")
+    assert (preset.options, preset.after) == ({"arms": 3}, "grove-n4")
+    settings = {"steps": 1, "n_envs": 8, "hidden_size": 4, "layers_after": (4,)}
+    assert preset.settings == {**settings, "learning_rate": 0.001, "episodes": 10}
+    assert load("taught").after is None
 
 
-def test_a_presets_stages_have_their_own_seeds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else each would learn from the trials of the one before."""
-    monkeypatch.chdir(tmp_path)
-    last = "bandit-k50-n500-imitation"
-    names = [f"{last}-stage-{stage}" for stage in range(1, 5)] + [last]
-    tiny = {"hidden_size": 4, "layers_after": (), "batches": 1, "trials_per_batch": 2}
-    for name in names:
-        monkeypatch.setitem(IMITATION, name, {**IMITATION[name], **tiny, "episodes": 5})
-    main(["imitate", "--preset", last, "--no-progress"])
-    configs = [json.loads(Path("runs", name, "config.json").read_text()) for name in names]
-    assert [config["seed"] for config in configs] == [0, 1, 2, 3, 4]
-    assert {config["threads"] for config in configs} == {None}
-    assert [config["options"]["beta"] for config in configs] == [1, 1, 1, 1.25, 1]
+def test_a_file_is_a_preset_and_names_others_from_where_it_lies(plugin: Path) -> None:
+    folder = plugin.parents[2] / "mine"
+    folder.mkdir()
+    (folder / "a.yaml").write_text("extends: grove-n4\nepisodes: 5\n")
+    (folder / "b.yaml").write_text("extends: a.yaml\nafter: a.yaml\nthreads: 1\n")
+    main(["train", "--preset", "mine/b.yaml", "--no-progress", "--threads", "2", "--arms", "4"])
+    for name, threads, arms in (("a", 2, 3), ("b", 2, 4)):
+        config = json.loads(Path("runs", name, "config.json").read_text())
+        assert (config["seed"], config["episodes"], config["threads"]) == (2, 5, threads)
+        assert config["options"]["arms"] == arms
+    assert [run["episodes"] for run in load_agent("runs/b").info["history"]] == [5]
 
 
-def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    for command, line in (
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1", "mine.yaml is no preset: write name: value"),
+        ("a: [", "mine.yaml is no preset: while parsing"),
+        ("command: play", "command='play': write train or imitate"),
+        ("options: 5", "options=5: write name: value"),
+        ("extends: mine.yaml", "mine.yaml extends itself"),
+        ("extends: nothing", r"No preset 'nothing'\."),
         (
-            "train",
-            "bandit-k5-stage-30-privileged bandit arms=5 30 3M steps bandit-k5-stage-10-privileged",
+            "hidden_sizes: 3\ntask: bandit",
+            "sets 'hidden_sizes', which `rl2 train` has not",
         ),
-        ("train", "bandit-k10-stage-10-privileged bandit arms=10 10 1.5M steps"),
-        ("train", "paper any"),
-        (
-            "imitate",
-            "bandit-k10-n100-imitation bandit arms=10 100 8,000 batches "
-            "gittins(method='finite-horizon')",
-        ),
-    ):
-        with pytest.raises(SystemExit) as left:
-            main([command, "--preset", "list"])
-        assert not left.value.code
-        lines = capsys.readouterr().out.splitlines()
-        assert line in [" ".join(each.split()) for each in lines]
-        assert len(lines) == 1 + len(TRAIN if command == "train" else IMITATION)
+    ],
+)
+def test_what_is_no_preset_is_refused(plugin: Path, text: str, message: str) -> None:
+    Path("mine.yaml").write_text(text)
+    with pytest.raises(SystemExit, match=message):
+        main(["train", "--preset", "mine.yaml"])
+    with pytest.raises(SystemExit, match=r"gone\.yaml is no preset: .*No such file"):
+        main(["train", "--preset", "gone.yaml"])
 
 
-def test_a_presets_name_tells_what_its_agent_learns_from() -> None:
-    presets = {**TRAIN, **IMITATION}
-    named = {"privileged": "privileged RL", "imitation": "imitation"}
-    for name in presets.keys() - {"default"}:
-        runs = [presets[name]]
-        while after := runs[0].get("after"):
-            runs.insert(0, presets[after])
-        kind = training({"history": runs[:-1], **runs[-1]})
-        if name.endswith("-imitation-rl"):
-            assert kind == "RL after imitation", name
-            assert runs[-1]["privileged"], name
-        else:
-            words = re.search("-(privileged)$|-(imitation)(-stage-[0-9])?$", name)
-            told = "RL from scratch" if words is None else named[words[1] or words[2]]
-            assert kind == told, name
+def test_a_broken_plugin_hinders_no_other(plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_plugin(name: str) -> object:
+        if name == "rotten":
+            raise RuntimeError("rotten is broken")
+        return importlib.import_module(name)
+
+    monkeypatch.setattr(PRESETS, "names", lambda: ["rotten", "grove"])
+    monkeypatch.setattr(PRESETS, "load", load_plugin)
+    assert load("grove-n4").settings["seed"] == 2
+    with pytest.raises(RuntimeError, match="rotten is broken"):
+        load("plum")
+    monkeypatch.setattr(PRESETS, "names", lambda: ["grove", "grove"])
+    with pytest.raises(RuntimeError, match="'grove-n4' is in several plugins"):
+        load("grove-n4")
 
 
-def test_a_preset_of_another_command_is_pointed_to() -> None:
-    with pytest.raises(SystemExit, match="`rl2 imitate --preset bandit-k10-n100-imitation`"):
-        main(["train", "--preset", "bandit-k10-n100-imitation"])
-    with pytest.raises(SystemExit, match="`rl2 train --preset paper`"):
-        main(["imitate", "bandit", "--preset=paper"])
-    with pytest.raises(SystemExit, match=r"no preset 'papers'\. Did you mean 'paper'"):
-        main(["train", "bandit", "--preset", "papers"])
-    with pytest.raises(SystemExit, match=r"no preset 'mdp-n25'\. Did you mean 'mdp-n25-pri"):
-        main(["train", "--preset", "mdp-n25"])
+def test_without_plugins_it_is_told_how_to_get_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(PRESETS, "names", list)
+    with pytest.raises(SystemExit) as left:
+        main(["train", "--preset", "list"])
+    assert not left.value.code
+    assert "-e plugins/rl2-paper` adds some." in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"No preset 'paper'\. `.*plugins/rl2-paper` adds some"):
+        main(["train", "bandit", "--preset", "paper"])
+    monkeypatch.setattr(registry, "CHECKOUT", tmp_path)
+    assert presets.how_to_get_presets() == ""

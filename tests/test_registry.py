@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rl2_sb3 import make_trials
+from rl2_sb3 import make_trials, registry
 from rl2_sb3.cli import main
 from rl2_sb3.registry import BASELINES, CHECKPOINTS, MEMORIES, TASKS, Registry, did_you_mean
 
@@ -77,12 +77,22 @@ def test_misspelt_name_gets_the_nearest_one(install: Install, name: str, message
         assert str(caught.value) == message
 
 
-def test_a_plugin_that_could_be_installed_is_pointed_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    fruit = Registry("rl2_sb3.no_fruit", "fruit kind", {"pear": "plugins/orchard"})
-    words = r"No fruit kind 'pear'\. In a checkout, `.* -e plugins/orchard` adds it\."
-    with pytest.raises(ValueError, match=words):
-        fruit.load("pear")
-    monkeypatch.setattr(TASKS, "folders", {"pear": "plugins/orchard"})
+def test_a_plugin_that_could_be_installed_is_pointed_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "plugins" / "orchard"
+    folder.mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(
+        f'[project.entry-points."{REGISTRY.group}"]\npear = "orchard:thing"\n\n'
+        f'[project.entry-points."{TASKS.group}"]\n# a comment\npear = "orchard:thing"\n'
+        '[tool]\nplum = "x"\n'
+    )
+    monkeypatch.setattr(registry, "CHECKOUT", tmp_path)
+    with pytest.raises(ValueError, match=r"No fruit kind 'pear'\. `.* -e plugins/orchard` adds it"):
+        REGISTRY.load("pear")
+    assert REGISTRY.in_checkout() == TASKS.in_checkout("pear") == "plugins/orchard"
+    assert REGISTRY.in_checkout("plum") is TASKS.in_checkout("plum") is None
+    assert BASELINES.in_checkout() is None
     with pytest.raises(ValueError, match=r"`.* -e plugins/orchard` adds it"):
         make_trials("pear")
     with pytest.raises(SystemExit, match=r"`.* -e plugins/orchard` adds it"):

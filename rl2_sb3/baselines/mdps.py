@@ -82,7 +82,7 @@ class OptimisticPlanner(CertainPlanner):
     """Factor of the bonus, 0 or more; by default one that is good with ``prior``."""
 
     scalings: ClassVar[dict[str, float]]
-    """That factor for each prior, near the best for 10 to 100 episodes: see results/sweeps."""
+    """That factor for each prior, near the best for 10 to 100 episodes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-from rl2_sb3.cli.benchmark import benchmark
+from rl2_sb3 import registry
 from rl2_sb3.cli.checkpoints import checkpoints
 from rl2_sb3.cli.evaluate import evaluate
 from rl2_sb3.cli.imitate import imitate
 from rl2_sb3.cli.info import info
 from rl2_sb3.cli.plot import plot
-from rl2_sb3.cli.report import report
 from rl2_sb3.cli.sweep import baseline, sweep
 from rl2_sb3.cli.tasks import tasks
 from rl2_sb3.cli.train import train
 from rl2_sb3.cli.watch import watch
+from rl2_sb3.registry import did_you_mean
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": train,
@@ -28,8 +29,6 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "plot": plot,
     "sweep": sweep,
     "baseline": baseline,
-    "benchmark": benchmark,
-    "report": report,
     "info": info,
 }
 
@@ -46,28 +45,39 @@ RL²: learning to reinforcement-learn with a recurrent policy.
   rl2 plot RUN ...    draw the learning curves of runs
   rl2 baseline NAME   let an agent play that is not trained
   rl2 sweep FILE ...  tune one by a sweep file, in W&B's format, on Optuna
-  rl2 benchmark TABLE play every agent of a table of the paper, in all its settings
-  rl2 report TABLE    write its report from the tables of results alone
   rl2 info            versions, processor and plugins, for a bug report
-
-`rl2 COMMAND --help` says more, `rl2 train TASK --help` with the task's own options."""
+"""
+MORE = "`rl2 COMMAND --help` says more, `rl2 train TASK --help` with the task's own options."
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run a command; errors that a user can mend are printed without a traceback."""
     command, *rest = (sys.argv[1:] if args is None else args) or ["--help"]
     if command in ("-h", "--help"):
-        print(HELP)
+        print(_help())
         return
-    if command not in COMMANDS:
-        from rl2_sb3.registry import did_you_mean
-
-        sys.exit(f"{HELP}\n\nrl2: no command {command!r}.{did_you_mean(command, list(COMMANDS))}")
+    if command not in COMMANDS and command not in registry.COMMANDS:
+        known = [*COMMANDS, *registry.COMMANDS.names()]
+        hint = did_you_mean(command, known) or registry.COMMANDS.hint(command)
+        sys.exit(f"{_help()}\n\nrl2: no command {command!r}.{hint}")
     warnings.filterwarnings("ignore", module="stable_baselines3|sb3_contrib")
     warnings.filterwarnings("ignore", message="Could not resolve type parameter")
     try:
-        COMMANDS[command](rest)
+        run = COMMANDS[command] if command in COMMANDS else registry.COMMANDS.load(command)
+        run(rest)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         sys.exit(f"rl2 {command}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _help() -> str:
+    """What there is, the commands that plugins bring with the first lines of their docstrings."""
+    lines = []
+    for name in registry.COMMANDS.names():
+        try:
+            words = (inspect.getdoc(registry.COMMANDS.load(name)) or "").partition("\n")[0]
+        except RuntimeError as error:  # it hinders no other
+            words = str(error)
+        lines.append(f"  rl2 {name:<15} {words}\n")
+    return f"{HELP}{''.join(lines)}\n{MORE}"

@@ -33,8 +33,9 @@ from rl2_sb3.cli.evaluation_tables import (
 )
 from rl2_sb3.cli.options import played_folder
 from rl2_sb3.evaluation import evaluate_trials
-from rl2_sb3.reports import adaptation_curve
-from rl2_sb3.reports.successes import (
+from rl2_sb3.plots import adaptation_curve
+from rl2_sb3.signals import Training, training
+from rl2_sb3.successes import (
     KEPT,
     SUCCESSES,
     in_words,
@@ -42,8 +43,7 @@ from rl2_sb3.reports.successes import (
     success_rows,
     successes_table,
 )
-from rl2_sb3.reports.tables import own_table
-from rl2_sb3.signals import Training, training
+from rl2_sb3.tables import own_table
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.make import Workers
 
@@ -196,8 +196,7 @@ def _write(
             played = trials.task, in_words(trials.options), trials.episodes
             conditions = *played, config.deterministic, config.seed
             keep_successes(config.append_to, successes, conditions)
-    unit = "pull" if trials.task == "bandit" else "episode"
-    picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png", unit=unit)
+    picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png")
     print(f"Tables: {', '.join(str(out / name) for name in tables)}. Picture: {picture}")
 
 

@@ -14,10 +14,10 @@ from rich.table import Table
 from rl2_sb3.cli.contenders import Contender, Trials
 from rl2_sb3.evaluation import Evaluation
 from rl2_sb3.provenance import version
-from rl2_sb3.reports.successes import SUCCESSES, in_words
-from rl2_sb3.reports.tables import merge_table
 from rl2_sb3.signals import training
 from rl2_sb3.significance import paired_p_value, standard_error
+from rl2_sb3.successes import SUCCESSES, in_words
+from rl2_sb3.tables import merge_table
 
 COMPARED = ("training", "compared_with", "difference", "difference_standard_error", "p")
 """How an agent was trained; its mean less that of the agent it is compared with, and a paired

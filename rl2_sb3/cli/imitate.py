@@ -17,9 +17,9 @@ from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.cli.options import beginning, preset_settings, task_options
 from rl2_sb3.imitation import batches_of_a_round, check_cost_weight, check_teacher, students_columns
 from rl2_sb3.imitation import imitate as imitate_teacher
+from rl2_sb3.plots import imitation_curve
+from rl2_sb3.plots.logs import KL, read_progress
 from rl2_sb3.provenance import hardware
-from rl2_sb3.reports import imitation_curve
-from rl2_sb3.reports.logs import KL, read_progress
 from rl2_sb3.runs import check_folder, check_free, claim, make_logger, store_agent
 from rl2_sb3.settings import Setting
 from rl2_sb3.transfer import take_weights
@@ -67,7 +67,7 @@ class Imitate(Imitation):
     out: Path = Path("runs/imitation")
     """Folder of the run."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "default"
-    """Settings to begin with; `rl2 imitate --preset list` shows them."""
+    """Settings to begin with: a preset's name, as `--preset list` shows them, or a YAML file."""
     resume: bool = False
     """Go on from the last checkpoint in the folder, if there is one."""
     overwrite: bool = False
@@ -84,7 +84,7 @@ def imitate(args: Sequence[str]) -> None:
     given, options = task_options("imitate", Imitate, args, **settings)
     check_free(given.out, given.resume, given.overwrite)
     if after is not None and given.init is None:
-        given.init = beginning(after, given, imitate)
+        given.init = beginning(after, given, {"imitate": imitate})
     names = [field.name for field in dataclasses.fields(Imitation)]
     config: dict[str, Any] = {name: getattr(given, name) for name in names}
     config |= {"init": given.init and str(given.init), "options": options}

@@ -14,7 +14,7 @@ from rl2_sb3.agent_file import describe_agent
 from rl2_sb3.algorithms.threads import threads_for
 from rl2_sb3.memories import native
 from rl2_sb3.provenance import cuda_devices, processor_features, processor_name, versions
-from rl2_sb3.registry import BASELINES, CHECKPOINTS, TASKS, Registry
+from rl2_sb3.registry import BASELINES, CHECKPOINTS, COMMANDS, PRESETS, TASKS, Registry
 from rl2_sb3.trials.threads import processors
 
 UNITS = 64, 256
@@ -70,6 +70,8 @@ def installed_plugins() -> tuple[dict[str, dict[str, list[str]]], dict[str, str]
         (TASKS, TASKS.load),
         (BASELINES, BASELINES.load),
         (CHECKPOINTS, lambda name: describe_agent(CHECKPOINTS.load(name))),
+        (COMMANDS, COMMANDS.load),
+        (PRESETS, PRESETS.load),
     )
     plugins: dict[str, dict[str, list[str]]] = {}
     broken: dict[str, str] = {}

@@ -13,77 +13,76 @@ import tyro
 
 from rl2_sb3.agent import Agent
 from rl2_sb3.agent_file import agent_file
-from rl2_sb3.presets import IMITATION, TRAIN, Preset, run_folder
+from rl2_sb3.presets import NONE, Command, how_to_get_presets, load, presets
 from rl2_sb3.registry import TASKS, did_you_mean, literal
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.make import make_tasks
 
-PRESETS: dict[str, Mapping[str, Preset]] = {"train": TRAIN, "imitate": IMITATION}
 
-
-def preset_settings(command: str, args: Sequence[str]) -> tuple[dict[str, Any], str | None]:
+def preset_settings(command: Command, args: Sequence[str]) -> tuple[dict[str, Any], str | None]:
     """What the preset that the arguments name sets, and the preset that it goes on from.
 
     It must be known before the options are parsed, since it sets their defaults.
     """
-    name, presets = "default", PRESETS[command]
+    name = NONE
     for i, arg in enumerate(args):
         if arg == "--preset" or arg.startswith("--preset="):
             name = arg.partition("=")[2] or next(iter(args[i + 1 :]), "")
     if name == "list":
-        print(_listed(presets))
+        print(_listed(command))
         sys.exit()
-    if name not in presets:
-        for other, theirs in PRESETS.items():
-            if name in theirs:
-                sys.exit(
-                    f"rl2 {command}: {name!r} is a preset of another command: "
-                    f"`rl2 {other} --preset {name}`."
-                )
-        sys.exit(
-            f"rl2 {command}: no preset {name!r}.{did_you_mean(name, list(presets))} "
-            f"There are: {', '.join(presets)}."
+    preset = load(name)
+    if preset.command not in (None, command):
+        raise ValueError(
+            f"{name!r} is a preset of another command: `rl2 {preset.command} --preset {name}`."
         )
-    settings = {"preset": name, **presets[name]}
-    if "task" in settings:
-        settings["out"] = run_folder(name)
-    after = settings.pop("after", None)
-    return settings, after
+    settings = {"preset": name, **preset.settings}
+    if preset.task is not None:
+        settings |= {"task": preset.task, "out": preset.run}
+    if preset.options:
+        settings["options"] = preset.options
+    return settings, preset.after
 
 
-def beginning(preset: str, config: Any, learn: Callable[[Sequence[str]], None]) -> Path:
+def beginning(
+    preset: str, config: Any, commands: Mapping[str, Callable[[Sequence[str]], None]]
+) -> Path:
     """The folder of the run that another goes on from, which is made now unless it is there.
 
+    :param preset: its preset
     :param config: of the run that goes on
-    :param learn: the command that makes it
+    :param commands: by name, those that may make it
     """
-    folder = run_folder(preset)
+    first = load(preset)
+    folder = first.run
     if not (folder / "agent.safetensors").exists():
         print(f"First its beginning, the preset {preset}, in {folder}:")
         same = [f"--{name}={getattr(config, name)}" for name in ("device", "threads")]
-        if config.seed != {**TRAIN, **IMITATION}[config.preset].get("seed", 0):
+        if config.seed != load(config.preset).settings.get("seed", 0):
             same.append(f"--seed={config.seed}")  # asked for; else each preset has its own
         same.append("--progress" if config.progress else "--no-progress")
-        learn(["--preset", preset, "--resume", *same])
+        assert first.command is not None
+        commands[first.command](["--preset", preset, "--resume", *same])
     return folder
 
 
-def _listed(presets: Mapping[str, Preset]) -> str:
+def _listed(command: Command) -> str:
     """A line for each preset: its name, and what it sets of the most interest."""
     lines = [("preset", "task", "episodes", "length", "from")]
-    for name, preset in presets.items():
-        options = [f"{key}={value}" for key, value in preset.get("options", {}).items()]
-        task = " ".join([preset.get("task", "any"), *options])
-        length = f"{preset['steps'] / 1e6:g}M steps" if "steps" in preset else ""
-        if "batches" in preset:
-            length = f"{preset['batches']:,} batches"
-        origin = preset.get("after") or preset.get("teacher") or ""
-        lines.append((name, task, str(preset.get("episodes", "")), length, origin))
+    for preset in [load(NONE), *presets(command)]:
+        options = [f"{key}={value}" for key, value in preset.options.items()]
+        task, settings = " ".join([preset.task or "any", *options]), preset.settings
+        length = f"{settings['steps'] / 1e6:g}M steps" if "steps" in settings else ""
+        if "batches" in settings:
+            length = f"{settings['batches']:,} batches"
+        origin = preset.after or settings.get("teacher") or ""
+        lines.append((preset.name, task, str(settings.get("episodes", "")), length, origin))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = [
         [cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines
     ]
-    return "\n".join("  ".join(line).rstrip() for line in padded)
+    table = "\n".join("  ".join(line).rstrip() for line in padded)
+    return f"{table}\n{how_to_get_presets()}".rstrip()
 
 
 def task_options(
@@ -101,12 +100,19 @@ def task_options(
     :param preset: the command's own, where they are not given
     :return: the configuration, and the task's options
     """
-    named = next((arg for arg in args if arg in TASKS or arg in TASKS.folders), task)
+    named = next((arg for arg in args if arg in TASKS or TASKS.in_checkout(arg)), task)
     options = options if named == task else None
     default: dict[str, Any] = {"task": task or tyro.MISSING, **preset}
     if named is not None:
         default["options"] = TASKS.load(named)(**options) if options else tyro.MISSING_NONPROP
     kind = base if named is None else _with_options(base, named)
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in default:
+        if name not in known:
+            raise ValueError(
+                f"Preset {default['preset']!r} sets {name!r}, which `rl2 {command}` has not."
+                f"{did_you_mean(name, known)}"
+            )
     config = tyro.cli(
         kind,
         args=list(args),

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import tyro
 
-from rl2_sb3.reports import learning_curve
-from rl2_sb3.reports.history import save_curves
+from rl2_sb3.plots import learning_curve
+from rl2_sb3.plots.history import save_curves
 
 
 @dataclass(kw_only=True)
@@ -25,8 +25,7 @@ class Plot:
     reference: dict[str, float] = field(default_factory=dict)
     """Horizontal lines: a name and a return each, as in --reference "Bayes optimum" 6.66."""
     save: Path | None = None
-    """Table to write the curves into as well, thinned, in place of those of the same runs: such as
-    results/learning_curves.csv, from which `rl2 report table1` draws."""
+    """Table to write the curves into as well, thinned, in place of those of the same runs."""
 
 
 def plot(args: Sequence[str]) -> None:

@@ -12,7 +12,6 @@ import tyro
 
 from rl2_sb3.cli.imitate import imitate
 from rl2_sb3.cli.options import beginning, preset_settings, task_options
-from rl2_sb3.presets import TRAIN
 from rl2_sb3.runs import check_free, train_run
 from rl2_sb3.settings import Run
 
@@ -29,9 +28,7 @@ class Train(Run):
     out: Path = Path("runs/latest")
     """Folder of the run."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "default"
-    """Settings to begin with; `paper` has those of Duan et al. 2016, `bandit-k10-n10`,
-    `maze-small-privileged` and others those of an agent that was trained with them (`--preset
-    list`); those in -privileged, and in -imitation-rl, set --privileged."""
+    """Settings to begin with: a preset's name, as `--preset list` shows them, or a YAML file."""
     resume: bool = False
     """Go on from the last checkpoint in the folder, if there is one."""
     overwrite: bool = False
@@ -48,7 +45,7 @@ def train(args: Sequence[str]) -> None:
     config, options = task_options("train", Train, args, **settings)
     check_free(config.out, config.resume, config.overwrite)
     if after is not None and config.init is None:
-        config.init = beginning(after, config, train if after in TRAIN else imitate)
+        config.init = beginning(after, config, {"train": train, "imitate": imitate})
     train_run(
         Run(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Run)}),
         options,

@@ -1,5 +1,0 @@
-"""Reports: CSV files in, figures out; nothing here imports torch."""
-
-from rl2_sb3.reports.curves import adaptation_curve, imitation_curve, learning_curve
-
-__all__ = ["adaptation_curve", "imitation_curve", "learning_curve"]
