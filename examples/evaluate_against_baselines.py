@@ -3,7 +3,7 @@
 import argparse
 
 from rl2_sb3 import RL2PPO, evaluate_trials, make_trials
-from rl2_sb3.baselines import make_baseline
+from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.trials.make import make_tasks
 
 
