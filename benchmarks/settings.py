@@ -24,11 +24,12 @@ class Setting(NamedTuple):
     rollouts: int = 1  # of a round
 
 
+PLAIN = {"features_extractor_kwargs": {"action_reward": False}}
 BANDIT = {"arms": 10}
 SHARED_256 = Setting(
     *("bandit", BANDIT, 500, 100, 100, 125),
     {"n_epochs": 5},
-    {"hidden_size": 256, "shared": True},
+    {"hidden_size": 256, "shared": True, **PLAIN},
 )
 MDP_LEARNING = {"gamma": 0.0, "gae_lambda": 0.95, "value_lambda": 1.0, "n_epochs": 2}
 MDP_NETWORK = {
@@ -66,7 +67,7 @@ SETTINGS: dict[str, Setting] = {
     "trpo": Setting(
         *("bandit", BANDIT, 2500, 100, 100, 128),
         {"n_epochs": 5, "gamma": 0.99, "gae_lambda": 0.3, "value_lambda": 1.0},
-        {"hidden_size": 256, "candidate": "relu", "weight_norm": True},
+        {"hidden_size": 256, "candidate": "relu", "weight_norm": True, **PLAIN},
         kind=RL2TRPO,
     ),
     # `rl2 imitate`: the preset bandit-k50-n500-imitation-stage-1.

@@ -40,9 +40,9 @@ from benchmarks.rows import (
 )
 from benchmarks.tables import Origin, document, processor, write_csv
 from benchmarks.worker import Worker
-from rl2_sb3.provenance import version
 from rl2_sb3.registry import TASKS
 from rl2_sb3.reports.words import replace_between
+from rl2_sb3.runs.provenance import version
 
 MOST_MEMORY = 1.5
 """GiB, with 250 000 steps a rollout."""

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
+from rl2_sb3.config import Workers
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials, TrialInfos
 from rl2_sb3.trials.make import (
     GYM_ENVS,
     VEC_ENVS,
     EnvSource,
-    Workers,
     make_tasks,
     make_trials,
 )

@@ -23,8 +23,8 @@ from rl2_sb3.agent import Agent, load_agent
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.benchmark import Match
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials
-from rl2_sb3.provenance import version
-from rl2_sb3.signals import training
+from rl2_sb3.runs.provenance import version
+from rl2_sb3.runs.signals import training
 from rl2_sb3.tasks.bandits import BernoulliBandit
 from rl2_sb3.trials.make import make_tasks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
-from rl2_sb3.signals import Training
+from rl2_sb3.runs.signals import Training
 
 Group = Literal["baseline", "paper's prior", "true prior", "exact"] | Training
 TRAINED: tuple[Training, ...] = get_args(Training)

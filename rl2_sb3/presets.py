@@ -1,8 +1,8 @@
 """Settings as tables: the name of a preset, and what it sets on the command line.
 
 A preset's ``options`` are those of the task, and ``after`` names the preset whose agent it goes on
-from. All else is a field of :class:`~rl2_sb3.settings.Run`, or of
-:class:`~rl2_sb3.cli.imitate.Imitation`.
+from. All else is a field of :class:`~rl2_sb3.config.TrainConfig`, or of
+:class:`~rl2_sb3.config.ImitationRunConfig`.
 
 A name tells how its agent learns. "-privileged": from what only a simulator knows, too, in training
 alone. "-imitation": from a teacher; "-imitation-rl": then by reinforcement, privileged in all that

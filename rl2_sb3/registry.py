@@ -1,7 +1,7 @@
 """Plugins by entry point: listed without importing them, loaded by name."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -91,6 +91,20 @@ def literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def named_values(words: Sequence[str]) -> dict[str, Any]:
+    """Options that are written as name=value: ``["arms=5"]`` is ``{"arms": 5}``.
+
+    :raises ValueError: a word of another form
+    """
+    values = {}
+    for word in words:
+        name, sign, text = word.partition("=")
+        if not (name and sign):
+            raise ValueError(f"{word}: write name=value, such as split=train.")
+        values[name] = literal(text)
+    return values
 
 
 def installing(folder: str) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch as th
 
-from rl2_sb3 import provenance
 from rl2_sb3.algorithms import threads
 from rl2_sb3.cli import main
 from rl2_sb3.policies import native
+from rl2_sb3.runs import provenance
 
 OURS = f"rl2-sb3 {metadata.version('rl2-sb3')}"
 

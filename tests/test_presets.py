@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from pathlib import Path
@@ -11,17 +10,19 @@ import pytest
 
 from rl2_sb3 import load_agent
 from rl2_sb3.cli import main
-from rl2_sb3.cli.imitate import Imitation
+from rl2_sb3.config import ImitationRunConfig, TrainConfig
+from rl2_sb3.options import flat_defaults
 from rl2_sb3.presets import IMITATION, TRAIN
-from rl2_sb3.settings import Run
-from rl2_sb3.signals import training
+from rl2_sb3.runs.signals import training
 
 EXTRA = {"options", "after"}
 
 
-@pytest.mark.parametrize(("kind", "presets"), [(Run, TRAIN), (Imitation, IMITATION)])
+@pytest.mark.parametrize(
+    ("kind", "presets"), [(TrainConfig, TRAIN), (ImitationRunConfig, IMITATION)]
+)
 def test_presets_set_what_there_is(kind: type, presets: dict[str, dict[str, object]]) -> None:
-    known = {field.name for field in dataclasses.fields(kind)} | EXTRA
+    known = flat_defaults(kind).keys() | EXTRA
     for name, settings in presets.items():
         assert set(settings) <= known, name
         after = settings.get("after")

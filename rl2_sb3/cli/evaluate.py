@@ -17,9 +17,9 @@ from stable_baselines3.common.vec_env import VecTransposeImage
 
 from rl2_sb3.agent import Agent, load_agent
 from rl2_sb3.baselines.base import Baseline, make_baseline
-from rl2_sb3.cli.options import evaluation_tasks, played_folder, trained_on
+from rl2_sb3.cli.played import evaluation_tasks, played_folder, trained_on
+from rl2_sb3.config import Workers
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials, standard_error
-from rl2_sb3.provenance import version
 from rl2_sb3.reports import adaptation_curve
 from rl2_sb3.reports.successes import (
     KEPT,
@@ -30,9 +30,9 @@ from rl2_sb3.reports.successes import (
     successes_table,
 )
 from rl2_sb3.reports.tables import merge_table, own_table
-from rl2_sb3.signals import Training, training
+from rl2_sb3.runs.provenance import version
+from rl2_sb3.runs.signals import Training, training
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
-from rl2_sb3.trials.make import Workers
 from rl2_sb3.trials.spaces import trial_space
 
 SUMMARY = (

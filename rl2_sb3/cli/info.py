@@ -13,8 +13,8 @@ import tyro
 from rl2_sb3.agent import describe_agent
 from rl2_sb3.algorithms.threads import threads_for
 from rl2_sb3.policies import native
-from rl2_sb3.provenance import cuda_devices, processor_features, processor_name, versions
 from rl2_sb3.registry import BASELINES, CHECKPOINTS, TASKS, Registry
+from rl2_sb3.runs.provenance import cuda_devices, processor_features, processor_name, versions
 from rl2_sb3.trials.threads import processors
 
 UNITS = 64, 256

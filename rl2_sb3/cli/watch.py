@@ -14,7 +14,7 @@ import tyro
 from PIL import Image, ImageDraw
 
 from rl2_sb3.agent import Agent, load_agent
-from rl2_sb3.cli.options import evaluation_tasks, played_folder, trained_on
+from rl2_sb3.cli.played import evaluation_tasks, played_folder, trained_on
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.wrapper import TrialWrapper
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from rl2_sb3.reports.logs import read_config, read_progress, running_mean
 from rl2_sb3.reports.tables import Row, merge_table
-from rl2_sb3.signals import training
+from rl2_sb3.runs.signals import training
 
 POINTS = 200  # of a run, at most
 COLUMNS = ("run", "task", "options", "episodes", "init", "training", "steps", "return")

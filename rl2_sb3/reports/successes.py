@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rl2_sb3.evaluation import Evaluation
-from rl2_sb3.provenance import version
 from rl2_sb3.reports.tables import merge_table
+from rl2_sb3.runs.provenance import version
 
 SUCCESSES = (
     *("agent", "episode", "success", "length", "standard_error"),

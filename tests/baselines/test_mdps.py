@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rl2_sb3.algorithms.demonstrations import Demonstrations
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.baselines.mdp_agent import CertainPlanner, MDPAgent
 from rl2_sb3.baselines.mdps import BEB, OPSRL, PSRL, UCRL2, EpsilonGreedyMDP, GreedyMDP
 from rl2_sb3.baselines.posterior import Prior
 from rl2_sb3.evaluation import evaluate_trials
-from rl2_sb3.imitation import Demonstrations
 from rl2_sb3.tasks.bandits import BernoulliBandit
 from rl2_sb3.tasks.mdp_env import GymTabularMDP
 from rl2_sb3.tasks.mdps import TabularMDP

@@ -9,11 +9,13 @@ from stable_baselines3.common.logger import Logger
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, load_agent, make_trials
 from rl2_sb3.agent import is_acting
+from rl2_sb3.algorithms.demonstrations import Demonstrations
+from rl2_sb3.algorithms.imitation import Imitation, returns_to_go
 from rl2_sb3.baselines import BEB, Greedy
 from rl2_sb3.cli import main
-from rl2_sb3.imitation import Demonstrations, imitate, returns_to_go
+from rl2_sb3.config import ImitationConfig
 from rl2_sb3.reports.logs import KL, read_progress
-from rl2_sb3.signals import learned_from
+from rl2_sb3.runs.signals import learned_from
 from rl2_sb3.tasks import TabularMDP
 
 
@@ -104,7 +106,8 @@ def test_costs_weigh_against_the_cross_entropy() -> None:
     model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8}, seed=0)
     costs = _Kept()
     model.set_logger(costs)
-    imitate(model, Torn(), 300, learning_rate=3e-2, cost_weight=0.75, progress=False)
+    config = ImitationConfig(batches=300, trials_per_batch=16, learning_rate=3e-2, cost_weight=0.75)
+    Imitation(model, Torn(), config).learn()
     seen: Any = trials.reset()
     obs: Any = {key: th.as_tensor(value) for key, value in seen.items()}
     obs["memory"] = model.policy.initial_memory(16)
@@ -119,7 +122,7 @@ def test_a_policy_learns_its_teacher() -> None:
     network = {"hidden_size": 16}
     model = RL2PPO("GRUPolicy", trials, gamma=1.0, policy_kwargs=network, seed=0)
     model.set_logger(_silent())
-    imitate(model, Greedy(arms=2), batches=250, learning_rate=1e-2, progress=False)
+    Imitation(model, Greedy(arms=2), ImitationConfig(batches=250, learning_rate=1e-2)).learn()
     greedy = evaluate_trials(Greedy(arms=2), bandit, 4000, episodes=5)
     student = evaluate_trials(model, bandit, 4000, episodes=5)
     assert abs(student.mean - greedy.mean) < 0.07  # random has 2.5, greedy 2.9
@@ -242,7 +245,7 @@ def test_a_model_goes_on_within_a_round() -> None:
     model.set_logger(_silent())
     teacher = Greedy(arms=2)
     model.num_timesteps = 6 * 16 * 4
-    imitate(model, teacher, batches=8, trials_per_batch=16, progress=False)
+    Imitation(model, teacher, ImitationConfig(batches=8, trials_per_batch=16)).learn()
     assert model.num_timesteps == 8 * 16 * 4
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from rl2_sb3.signals import Training, learned_from, training
+from rl2_sb3.runs.signals import Training, learned_from, training
 
 BEB = "beb(prior='true')"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rl2_sb3 import provenance
+from rl2_sb3.runs import provenance
 
 
 def test_a_version_is_dirty_where_the_code_is(
