@@ -209,7 +209,7 @@ def test_imitate_then_train(
 
 
 def test_imitation_resumes_as_if_uninterrupted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     common = ["imitate", "bandit", "--arms", "2", "--episodes", "4", "--hidden-size", "8"]
@@ -228,6 +228,8 @@ def test_imitation_resumes_as_if_uninterrupted(
     monkeypatch.setattr(Demonstrations, "play", interrupted)
     with pytest.raises(SystemExit):
         main([*common, "--out", "runs/parts", "--minutes-between-checkpoints", "0"])
+    hint = "Interrupted. Add --resume to go on from the last checkpoint, runs/parts/checkpoint.zip"
+    assert hint in capsys.readouterr().err
     monkeypatch.setattr(Demonstrations, "play", original)
     main([*common, "--out", "runs/parts", "--resume"])
     whole, parts = (
