@@ -69,7 +69,7 @@ class PolicyConfig:
     """Begin with units that remember over 2 to this many steps, such as a trial's length; by
     default all forget half of their state at each step."""
     episode_units: int = 0
-    """This many units are also reset at each episode's start."""
+    """Units that are also reset at each episode's start."""
     layers_before: tuple[int, ...] = ()
     """Widths of the dense layers between the features and the memory."""
     layers_after: tuple[int, ...] = ()
@@ -85,7 +85,8 @@ class PolicyConfig:
     weight_norm: bool = False
     """Normalise all weight matrices (Salimans & Kingma 2016)."""
     precision: Precision = "fp32"
-    """Of matrix products. bf16 is faster for large networks on processors that compute in it."""
+    """Precision of matrix products; bf16 is faster for large networks on processors that compute
+    in it."""
     action_reward: bool = True
     """Also feed the product of the last action and its reward (not with images)."""
     state_action: bool = False

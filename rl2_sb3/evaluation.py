@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
-from rl2_sb3.config import Workers
+from rl2_sb3.config import RunConfig, Workers
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials, TrialInfos
 from rl2_sb3.trials.make import (
@@ -109,7 +109,7 @@ def evaluate_trials(
     tasks: EnvSource,
     n_trials: int,
     seed: int = 0,
-    episodes: int = 2,
+    episodes: int = RunConfig.episodes,
     deterministic: bool = False,
     progress: str | None = None,
     workers: Workers = "in-process",
