@@ -175,7 +175,8 @@ def training(size: str) -> None:
             n_steps=256,
             batch_size=8 * 256,
             n_epochs=2,
-            policy_kwargs={"shared": True, "precision": "bf16", "prediction_coef": 0.5},
+            policy_kwargs={"hidden_size": 256, "shared": True, "precision": "bf16"}
+            | {"prediction_coef": 0.5},
             threads=1,
         )
         block = columns * model.n_steps

@@ -24,6 +24,7 @@ class Setting(NamedTuple):
     rollouts: int = 1  # of a round
 
 
+PLAIN = {"features_extractor_kwargs": {"action_reward": False}}
 BANDIT = {"arms": 10}
 PLAIN = {"features_extractor_kwargs": {"action_reward": False}}
 """The paper's features, in words that earlier commits know too."""

@@ -10,6 +10,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import torch as th
@@ -17,9 +18,15 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.logger import Logger, configure
 
 from benchmarks.settings import SETTINGS, SHARED_256, Setting
-from rl2_sb3 import imitation, make_trials
+from rl2_sb3 import make_trials
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.trials.make import make_tasks
+
+try:
+    imitation = import_module("rl2_sb3.algorithms.imitation")
+except ImportError:  # an earlier commit's
+    imitation = import_module("rl2_sb3.imitation")
+Demonstrations: Any = imitation.Demonstrations
 
 Clock = Callable[[], float]
 Timed = dict[str, float]
@@ -101,8 +108,15 @@ class Imitation:
         )
         self.round()
 
+    def _imitate(self) -> None:
+        if not hasattr(imitation, "Imitation"):
+            imitation.imitate(self.model, self.teacher, self.BATCHES, progress=False)
+            return
+        config = imitation.ImitationConfig(batches=self.BATCHES, trials_per_batch=self.model.n_envs)
+        imitation.Imitation(self.model, self.teacher, config).learn()
+
     def round(self) -> Timed:
-        playing, play = 0.0, imitation.Demonstrations.play
+        playing, play = 0.0, Demonstrations.play
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             nonlocal playing
@@ -112,13 +126,13 @@ class Imitation:
             return played
 
         self.model.num_timesteps = 0
-        imitation.Demonstrations.play = timed  # type: ignore[method-assign]
+        Demonstrations.play = timed
         try:
             begin = self.now()
-            imitation.imitate(self.model, self.teacher, self.BATCHES, progress=False)
+            self._imitate()
             both = self.now() - begin
         finally:
-            imitation.Demonstrations.play = play  # type: ignore[method-assign]
+            Demonstrations.play = play
         steps = self.model.num_timesteps
         return {"steps": steps, "collecting": playing, "training": both - playing, "both": both}
 

@@ -23,10 +23,10 @@ class Decay(Memory):
     def forward(
         self, x: th.Tensor, state: th.Tensor, keep: th.Tensor | None = None
     ) -> tuple[th.Tensor, th.Tensor]:
-        rate, outputs = self.speed.sigmoid(), []
+        outputs = []
         for t, seen in enumerate(self.layer(x).tanh()):
-            state = th.lerp(state if keep is None else state * keep[t], seen, rate)
-            outputs.append(state)
+            state = state if keep is None else state * keep[t]  # 0 where a new trial begins
+            outputs.append(state := th.lerp(state, seen, self.speed.sigmoid()))
         return th.stack(outputs), state
 
 
@@ -34,7 +34,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=1_000_000)
     check_memory(Decay)
-    MEMORIES.register("decay", Decay)  # a package does this by an entry point
+    MEMORIES.register("decay", Decay)  # a package has an entry point
     trials = make_trials("bandit", 500, episodes=10, seed=0, arms=5)
     model = RL2PPO("GRUPolicy", trials, policy_kwargs={"memory": "decay"}, seed=0)
     model.learn(parser.parse_args().steps, progress_bar=True)

@@ -1,11 +1,20 @@
-"""RL²: learning to reinforcement-learn with a recurrent policy, on stable-baselines3."""
+"""RL²: learning to reinforcement-learn with a recurrent policy, on stable-baselines3.
 
-from rl2_sb3.agent import Agent, load_agent
-from rl2_sb3.algorithms import RL2PPO, RL2TRPO
-from rl2_sb3.evaluation import Evaluation, evaluate_trials
-from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
-from rl2_sb3.tasks import BatchedTasks, BernoulliBandit, GymTasks, check_tasks
-from rl2_sb3.trials import BatchedTrials, TrialCallback, TrialWrapper, make_trials
+The public names are imported when they are first used: the command line need not wait for torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from rl2_sb3.lazy import importer
+
+if TYPE_CHECKING:
+    from rl2_sb3.agent import Agent, load_agent
+    from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+    from rl2_sb3.evaluation import Evaluation, evaluate_trials
+    from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
+    from rl2_sb3.tasks import BatchedTasks, BernoulliBandit, GymTasks
+    from rl2_sb3.testing import check_tasks
+    from rl2_sb3.trials import BatchedTrials, TrialCallback, TrialWrapper, make_trials
 
 __version__ = "0.1.0"
 
@@ -27,3 +36,20 @@ __all__ = [
     "load_agent",
     "make_trials",
 ]
+
+__getattr__ = importer(
+    __name__,
+    {
+        "agent": ("Agent", "load_agent"),
+        "algorithms": ("RL2PPO", "RL2TRPO"),
+        "evaluation": ("Evaluation", "evaluate_trials"),
+        "policies": ("CnnGRUPolicy", "GRUPolicy"),
+        "tasks": ("BatchedTasks", "BernoulliBandit", "GymTasks"),
+        "testing": ("check_tasks",),
+        "trials": ("BatchedTrials", "TrialCallback", "TrialWrapper", "make_trials"),
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

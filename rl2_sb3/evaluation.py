@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
+from rl2_sb3.config import RunConfig, Workers
 from rl2_sb3.significance import standard_error as standard_error
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials
@@ -20,7 +21,6 @@ from rl2_sb3.trials.make import (
     GYM_ENVS,
     VEC_ENVS,
     EnvSource,
-    Workers,
     make_tasks,
     make_trials,
 )
@@ -95,7 +95,7 @@ def evaluate_trials(
     tasks: EnvSource,
     n_trials: int,
     seed: int = 0,
-    episodes: int = 2,
+    episodes: int = RunConfig.episodes,
     deterministic: bool = False,
     progress: str | None = None,
     workers: Workers = "in-process",

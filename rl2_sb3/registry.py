@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -14,7 +15,8 @@ CHECKOUT = Path(__file__).parents[1]
 class Registry:
     """The plugins that installed distributions register in one group of entry points.
 
-    Nothing is cached: a distribution installed in a running session is found.
+    Nothing is cached: a distribution installed in a running session is found. A script or a
+    notebook adds its own by :meth:`register`.
 
     :param group: name of the group in a distribution's ``[project.entry-points]``
     :param noun: what one plugin is, in the singular, for messages
@@ -23,13 +25,24 @@ class Registry:
     def __init__(self, group: str, noun: str) -> None:
         self.group = group
         self.noun = noun
+        self._registered: dict[str, Any] = {}
 
     def __contains__(self, name: object) -> bool:
         return name in self.names()
 
     def names(self) -> list[str]:
         """Names of all plugins, sorted; imports none of them."""
-        return sorted({entry_point.name for entry_point in entry_points(group=self.group)})
+        installed = {entry_point.name for entry_point in entry_points(group=self.group)}
+        return sorted(installed | self._registered.keys())
+
+    def register(self, name: str, plugin: Any) -> None:
+        """Add a plugin while this process runs; the last of one name counts.
+
+        :raises ValueError: an installed distribution has this name
+        """
+        if entry_points(group=self.group, name=name):
+            raise ValueError(f"An installed {self.noun} is called {name!r} already.")
+        self._registered[name] = plugin
 
     def distribution(self, name: str) -> str:
         """Name and version of the distribution that registers ``name``: "rl2-sb3 0.1.0".
@@ -37,7 +50,7 @@ class Registry:
         :raises ValueError: no plugin has this name
         :raises RuntimeError: several distributions register it
         """
-        return _distribution(self._find(name))
+        return "this process" if name in self._registered else _distribution(self._find(name))
 
     def load(self, name: str) -> Any:
         """Import the plugin ``name`` and return the object that its entry point names.
@@ -45,6 +58,8 @@ class Registry:
         :raises ValueError: no plugin has this name
         :raises RuntimeError: several distributions register it, or its import fails
         """
+        if name in self._registered:
+            return self._registered[name]
         entry_point = self._find(name)
         try:
             return entry_point.load()
@@ -107,6 +122,20 @@ def literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def named_values(words: Sequence[str]) -> dict[str, Any]:
+    """Options that are written as name=value: ``["arms=5"]`` is ``{"arms": 5}``.
+
+    :raises ValueError: a word of another form
+    """
+    values = {}
+    for word in words:
+        name, sign, text = word.partition("=")
+        if not (name and sign):
+            raise ValueError(f"{word}: write name=value, such as split=train.")
+        values[name] = literal(text)
+    return values
 
 
 def installing(folder: str) -> str:

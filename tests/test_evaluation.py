@@ -7,9 +7,9 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3 import BernoulliBandit, evaluate_trials
 from rl2_sb3.baselines import ThompsonSampling
+from rl2_sb3.config import Workers
 from rl2_sb3.evaluation import Evaluation, trial_tasks
 from rl2_sb3.trials import BatchedTrials
-from rl2_sb3.trials.make import Workers
 from tests.envs import ListedGoals
 
 

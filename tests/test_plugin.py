@@ -44,7 +44,7 @@ RL2TRPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8}, seed=0).learn(2 *
 
 model = RL2TRPO("GRUPolicy", "gaussian-bandit", policy_kwargs={"hidden_size": 8}, device="cpu")
 model.learn(2 * model.n_steps * model.n_envs)
-assert model.num_timesteps == 2 * 500 * 2
+assert model.num_timesteps == 2 * 500 * 10
 print("trained")
 """
 

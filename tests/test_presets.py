@@ -80,7 +80,7 @@ def test_a_file_is_a_preset_and_names_others_from_where_it_lies(plugin: Path) ->
         ("extends: nothing", r"No preset 'nothing'\."),
         (
             "hidden_sizes: 3\ntask: bandit",
-            "sets 'hidden_sizes', which `rl2 train` has not",
+            "Preset 'mine.yaml' of `rl2 train`: No option 'hidden_sizes'. Did you mean 'hidden_s",
         ),
     ],
 )

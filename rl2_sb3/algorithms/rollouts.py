@@ -6,6 +6,7 @@ out of plain environments, and collects blocks with the memory carried along.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any, ClassVar, TypeVar
 
@@ -23,13 +24,15 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecTranspose
 
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.heap import reused_memory
+from rl2_sb3.algorithms.options import complete, policy_options
 from rl2_sb3.algorithms.saving import SavedTraining
-from rl2_sb3.algorithms.threads import take_threads
+from rl2_sb3.algorithms.threads import check_threads, take_threads
 from rl2_sb3.algorithms.updates import Figures
+from rl2_sb3.config import TrainConfig
 from rl2_sb3.memories import native
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, popart
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
-from rl2_sb3.trials.make import as_trials, env_episodes, seed_trials, trials_like
+from rl2_sb3.trials.make import as_trials, env_episodes, rollout_size, seed_trials, trials_like
 from rl2_sb3.trials.steps import read_step
 
 Lost = tuple[int, int, dict[str, NDArray[Any]]]
@@ -47,16 +50,31 @@ class TrialRollouts(SavedTraining):
         "CnnGRUPolicy": CnnGRUPolicy,
     }
 
-    def __init__(self, policy: str | type[GRUPolicy], env: VecEnv | None, **options: Any):
+    def __init__(
+        self, policy: str | type[GRUPolicy], env: GymEnv | str | None, **options: Any
+    ) -> None:
         names = list(self.policy_aliases)
         if policy not in names and not (isinstance(policy, type) and issubclass(policy, GRUPolicy)):
             raise ValueError(f"policy={policy!r}: use one of {names}, or a subclass of GRUPolicy.")
+        values = complete(type(self), options)
+        check_threads(values["threads"])
+        trials = None if env is None else as_trials(env, values["episodes"])
+        values["n_steps"], values["batch_size"] = _rollout_size(trials, values)
+        values["policy_kwargs"] = policy_options(values["policy_kwargs"] or {})
+        set_up = values.pop("_init_setup_model")
+        theirs = inspect.signature(super().__init__).parameters
+        given = {name: values.pop(name) for name in list(values) if name in theirs}
         with warnings.catch_warnings():
             # Of a last, smaller minibatch: TrialRolloutBuffer makes them all as large.
             warnings.filterwarnings("ignore", "You have specified a mini-batch size")
-            super().__init__(policy, env, **options)  # type: ignore[arg-type]
-        if env is not None:
-            self.episodes = env_episodes(env)
+            super().__init__(policy, trials, _init_setup_model=False, **given)  # type: ignore[arg-type]
+        # What SB3's class does not take, or, as TRPO some of PPO's terms, sets to 0.
+        for name, value in values.items():
+            setattr(self, name, value)
+        if trials is not None:
+            self.episodes = env_episodes(trials)
+        if set_up:
+            self._setup_model()
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
@@ -94,7 +112,7 @@ class TrialRollouts(SavedTraining):
 
     def learn(
         self: Self,
-        total_timesteps: int | None = None,
+        total_timesteps: int = TrainConfig.steps,
         callback: MaybeCallback = None,
         log_interval: int = 1,
         tb_log_name: str | None = None,
@@ -105,15 +123,13 @@ class TrialRollouts(SavedTraining):
 
         The process's own number of threads is set again at the end, whatever that is.
 
-        :param total_timesteps: steps over all environments; by default 100 rollouts
+        :param total_timesteps: steps over all environments, by default those of ``rl2 train``
         :param callback: called at every step, beside :class:`TrialCallback`, which always is
         :param log_interval: rollouts between two entries of the log
         :param tb_log_name: of the run in TensorBoard, by default the algorithm's
         :param reset_num_timesteps: begin anew; ``False`` goes on where training stood
         :param progress_bar: show one, with the mean return of recent trials
         """
-        if total_timesteps is None:
-            total_timesteps = 100 * self.n_steps * self.n_envs
         name = tb_log_name or type(self).__name__
         if reset_num_timesteps:
             self.seconds = 0.0
@@ -235,6 +251,27 @@ class TrialRollouts(SavedTraining):
         tensors = obs_as_tensor(obs, self.device)
         assert isinstance(tensors, dict)
         return {**tensors, "memory": self._memory}
+
+
+def _rollout_size(trials: VecEnv | None, options: dict[str, Any]) -> tuple[int, int]:
+    """Length of a rollout and steps of a minibatch; takes the latter's columns out of the options.
+
+    :raises ValueError: a minibatch of both so many steps and so many columns
+    """
+    n_steps, columns, batch_size = (
+        options.get("n_steps"),
+        options.pop("trials_per_batch"),
+        options.pop("batch_size"),
+    )
+    if columns is not None and batch_size is not None:
+        raise ValueError(
+            f"trials_per_batch={columns}, batch_size={batch_size}: they are the same thing in "
+            "columns and in steps. Give one."
+        )
+    if columns is not None:
+        n_steps, _ = rollout_size(trials, n_steps, None)
+        batch_size = columns * n_steps
+    return rollout_size(trials, n_steps, batch_size)
 
 
 def _check_privileged(trials: VecEnv) -> None:

@@ -10,7 +10,7 @@ import time
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch as th
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -21,6 +21,7 @@ from stable_baselines3.common.utils import check_for_correct_spaces
 from rl2_sb3.agent_file import save_agent
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.threads import Threads, check_threads, sensible_threads
+from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import GRUPolicy, earlier
 from rl2_sb3.trials.make import env_episodes, trials_like
 
@@ -112,13 +113,8 @@ class SavedTraining(OnPolicyAlgorithm):
             return
         final = pathlib.Path(path)
         final = final if final.suffix else final.with_suffix(".zip")
-        final.parent.mkdir(parents=True, exist_ok=True)
-        part = final.with_name(f"{final.name}.part")
-        with part.open("wb") as file:
-            super().save(file, exclude, include)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(final)
+        save = super().save
+        replace_whole(final, lambda file: save(cast(Any, file), exclude, include))
 
     def save_agent(self, path: str | os.PathLike[str], **info: Any) -> None:
         """Write the acting part of the policy, for :func:`rl2_sb3.load_agent`.

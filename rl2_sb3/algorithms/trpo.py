@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch as th
@@ -19,11 +19,14 @@ from stable_baselines3.common.type_aliases import (
 from stable_baselines3.common.utils import FloatSchedule
 from torch import nn
 
+from rl2_sb3.algorithms.options import takes
 from rl2_sb3.algorithms.rollouts import TrialRollouts
-from rl2_sb3.algorithms.threads import check_threads
 from rl2_sb3.algorithms.updates import Loss, Updates
+from rl2_sb3.config import LearningConfig, TRPOConfig
 from rl2_sb3.policies import GRUPolicy
-from rl2_sb3.trials.make import as_trials, rollout_size
+
+TARGET_KL = 0.01
+"""Bound on an update's mean KL divergence where none is given."""
 
 
 class RL2TRPO(TrialRollouts, TRPO):
@@ -36,104 +39,33 @@ class RL2TRPO(TrialRollouts, TRPO):
     differences of first-order gradients (a fused recurrence has no second derivative).
     Either way the old parameters are restored where no step helps, and the log says so.
 
-    :param policy: ``"GRUPolicy"``, ``"CnnGRUPolicy"`` or a subclass of :class:`GRUPolicy`
-    :param env: trials, or a plain environment, its id or a task distribution's name
-    :param n_steps: length of a rollout; by default a whole trial where all have one length
-    :param batch_size: steps in a minibatch, a multiple of ``n_steps``: minibatches are sets of
-        columns; by default a quarter of them
-    :param value_lambda: lambda of the returns that the value network learns from, by default
-        ``gae_lambda``; with 1, whole returns, it need not learn from its own guesses
-    :param n_epochs: passes over the rollout, first-order step
-    :param clip_range: of the surrogate's ratio, first-order step
-    :param ent_coef: weight of the entropy, first-order step; may be a schedule
-    :param vf_coef: weight of the value loss, first-order step
-    :param max_grad_norm: bound on the gradient's norm, first-order step
-    :param target_kl: bound on the mean KL divergence between the old policy and the new
+    Its options are keywords: the fields of :class:`rl2_sb3.config.LearningConfig` and
+    :class:`rl2_sb3.config.TRPOConfig`, with the defaults of ``rl2 train``, and those of
+    :class:`sb3_contrib.TRPO`; see :class:`rl2_sb3.RL2PPO`, too. ``n_epochs``, ``clip_range``,
+    ``ent_coef``, ``vf_coef`` and ``max_grad_norm`` are of the first-order step.
+
+    :param target_kl: bound on the mean KL divergence between the old policy and the new, by
+        default 0.01
     :param step: ``"first-order"`` or ``"conjugate-gradient"``
-    :param line_search_shrinking_factor: of the step, each time that it is too long
-    :param line_search_max_iter: how many lengths are tried
-    :param cg_max_steps: iterations of the conjugate gradient
-    :param cg_damping: added to the Fisher matrix's diagonal
-    :param n_critic_updates: epochs of the value network, conjugate-gradient step
-    :param episodes: episodes per trial where ``env`` is plain (default 2)
-    :param threads: of the processor, in :meth:`learn` and imitation alone; by default
-        one for small networks and minibatches; with convolutions, or from 256 units and 64 columns
-        a minibatch on, as many as pay, at most 8
-    :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped, or
-        ``threads`` that are neither None nor a whole number from 1 on
+    :raises TypeError: an unknown option
+    :raises ValueError: a ``batch_size`` that cuts trials, an environment that cannot be wrapped,
+        options that the step cannot take, or ``threads`` that are neither None nor a whole number
+        from 1 on
     """
 
+    step: str
+    n_epochs: int
+    clip_range: float | Schedule
+
+    @takes(TRPO, LearningConfig, TRPOConfig)
     def __init__(
-        self,
-        policy: str | type[GRUPolicy],
-        env: GymEnv | str | None,
-        learning_rate: float | Schedule = 1e-3,
-        n_steps: int | None = None,
-        batch_size: int | None = None,
-        n_epochs: int = 5,
-        gamma: float = 0.99,
-        gae_lambda: float = 0.95,
-        value_lambda: float | None = None,
-        clip_range: float | Schedule = 0.1,
-        normalize_advantage: bool = True,
-        ent_coef: float | Schedule = 0.0,
-        vf_coef: float = 0.5,
-        max_grad_norm: float = 0.5,
-        target_kl: float = 0.01,
-        step: Literal["first-order", "conjugate-gradient"] = "first-order",
-        line_search_shrinking_factor: float = 0.5,
-        line_search_max_iter: int = 10,
-        cg_max_steps: int = 15,
-        cg_damping: float = 0.1,
-        n_critic_updates: int = 10,
-        episodes: int | None = None,
-        threads: int | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        policy_kwargs: dict[str, Any] | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
-        device: th.device | str = "auto",
-        _init_setup_model: bool = True,
-    ):
-        _check_step(step, policy_kwargs or {})
-        check_threads(threads)
-        trials = None if env is None else as_trials(env, episodes)
-        n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
-        self.episodes = episodes
-        self.value_lambda = value_lambda
-        self.threads = threads
-        self.step = step
-        self.n_epochs = n_epochs
-        self.clip_range = clip_range
-        super().__init__(
-            policy,
-            trials,
-            learning_rate=learning_rate,
-            n_steps=n_steps,
-            batch_size=batch_size,
-            gamma=gamma,
-            gae_lambda=gae_lambda,
-            normalize_advantage=normalize_advantage,
-            target_kl=target_kl,
-            line_search_shrinking_factor=line_search_shrinking_factor,
-            line_search_max_iter=line_search_max_iter,
-            cg_max_steps=cg_max_steps,
-            cg_damping=cg_damping,
-            n_critic_updates=n_critic_updates,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            policy_kwargs=policy_kwargs,
-            verbose=verbose,
-            seed=seed,
-            device=device,
-            _init_setup_model=False,
-        )
-        # Set after TRPO, which has no such terms and sets them to 0.
-        self.ent_coef = ent_coef  # type: ignore[assignment]
-        self.vf_coef, self.max_grad_norm = vf_coef, max_grad_norm
-        if _init_setup_model:
-            self._setup_model()
+        self, policy: str | type[GRUPolicy], env: GymEnv | str | None, **options: Any
+    ) -> None:
+        step = options.get("step", TRPOConfig.step)
+        _check_step(step, options.get("policy_kwargs") or {})
+        if options.get("target_kl") is None:
+            options["target_kl"] = TARGET_KL
+        super().__init__(policy, env, **options)
 
     def train(self) -> None:
         """Update the policy and the value network from the rollout."""
@@ -271,18 +203,16 @@ class RL2TRPO(TrialRollouts, TRPO):
         return 1 if one_kl else int(np.prod(self.action_space.shape or (1,)))
 
 
-def _check_step(step: str, policy_kwargs: dict[str, Any]) -> None:
-    """Refuse a step that there is not, or that does not go with the policy."""
+def _check_step(step: str, network: Mapping[str, Any]) -> None:
+    """Refuse a step that there is none of, or options of the network that it cannot take."""
     if step not in ("first-order", "conjugate-gradient"):
         raise ValueError(f"step={step!r}: use 'first-order' or 'conjugate-gradient'.")
-    if step == "first-order":
-        return
-    if policy_kwargs.get("precision") == "bf16":
+    if step == "conjugate-gradient" and network.get("precision") == "bf16":
         raise ValueError(
             "precision='bf16' is too coarse for the finite differences of "
             "step='conjugate-gradient': use precision='fp32', or step='first-order'."
         )
-    if policy_kwargs.get("prediction_coef"):
+    if step == "conjugate-gradient" and network.get("prediction_coef"):
         raise ValueError(
             "prediction_coef adds to the gradient of the first-order step: use "
             "step='first-order', or leave it out."

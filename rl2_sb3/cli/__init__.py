@@ -5,32 +5,27 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 
 from rl2_sb3 import registry
-from rl2_sb3.cli.checkpoints import checkpoints
-from rl2_sb3.cli.evaluate import evaluate
-from rl2_sb3.cli.imitate import imitate
-from rl2_sb3.cli.info import info
-from rl2_sb3.cli.plot import plot
-from rl2_sb3.cli.sweep import baseline, sweep
-from rl2_sb3.cli.tasks import tasks
-from rl2_sb3.cli.train import train
-from rl2_sb3.cli.watch import watch
 from rl2_sb3.registry import did_you_mean
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    "train": train,
-    "imitate": imitate,
-    "evaluate": evaluate,
-    "watch": watch,
-    "tasks": tasks,
-    "checkpoints": checkpoints,
-    "plot": plot,
-    "sweep": sweep,
-    "baseline": baseline,
-    "info": info,
+COMMANDS = {
+    "train": "train",
+    "imitate": "imitate",
+    "evaluate": "evaluate",
+    "watch": "watch",
+    "tasks": "tasks",
+    "agents": "agents",
+    "plot": "plot",
+    "sweep": "sweep",
+    "baseline": "sweep",
+    "info": "info",
 }
+"""Modules of this package by the command, a function there; each is imported when it is run."""
+RENAMED = {"checkpoints": "agents"}
+"""Commands' old names, functions beside the new ones."""
 
 HELP = """usage: rl2 COMMAND [OPTIONS]
 
@@ -41,7 +36,7 @@ RL²: learning to reinforcement-learn with a recurrent policy.
   rl2 evaluate RUN    an agent, beside others, on tasks that it has never seen
   rl2 watch RUN       a trial of an agent as an animation, where its environment draws pictures
   rl2 tasks [TASK]    list the task distributions, or check one against the contract
-  rl2 checkpoints     list the trained agents that are installed
+  rl2 agents          list the trained agents that are installed
   rl2 plot RUN ...    draw the learning curves of runs
   rl2 baseline NAME   let an agent play that is not trained
   rl2 sweep FILE ...  tune one by a sweep file, in W&B's format, on Optuna
@@ -56,14 +51,18 @@ def main(args: Sequence[str] | None = None) -> None:
     if command in ("-h", "--help"):
         print(_help())
         return
-    if command not in COMMANDS and command not in registry.COMMANDS:
+    modules = COMMANDS | RENAMED
+    if command not in modules and command not in registry.COMMANDS:
         known = [*COMMANDS, *registry.COMMANDS.names()]
         hint = did_you_mean(command, known) or registry.COMMANDS.hint(command)
         sys.exit(f"{_help()}\n\nrl2: no command {command!r}.{hint}")
     warnings.filterwarnings("ignore", module="stable_baselines3|sb3_contrib")
     warnings.filterwarnings("ignore", message="Could not resolve type parameter")
     try:
-        run = COMMANDS[command] if command in COMMANDS else registry.COMMANDS.load(command)
+        if command in modules:
+            run = getattr(import_module(f"rl2_sb3.cli.{modules[command]}"), command)
+        else:
+            run = registry.COMMANDS.load(command)
         run(rest)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         sys.exit(f"rl2 {command}: {error}")

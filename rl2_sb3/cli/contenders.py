@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecTransposeImage
 
 from rl2_sb3.agent import Agent, load_agent
 from rl2_sb3.baselines.base import make_baseline
-from rl2_sb3.cli.options import evaluation_tasks, trained_on
+from rl2_sb3.cli.played import evaluation_tasks, trained_on
 from rl2_sb3.registry import BASELINES, CHECKPOINTS, HOW_TO_INSTALL, did_you_mean
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.make import make_tasks
@@ -72,7 +72,7 @@ def trials_of(
     """What agents play: what the first trained one was trained for, or what is asked for.
 
     :param task: by default the first trained agent's
-    :param changed: options of the task, see :func:`~rl2_sb3.cli.options.evaluation_tasks`
+    :param changed: options of the task, see :func:`~rl2_sb3.cli.played.evaluation_tasks`
     :param episodes: per trial, by default as many as the first trained agent's
     :raises ValueError: nothing of the kind is given, an unknown task or a wrong option
     """

@@ -31,7 +31,8 @@ from rl2_sb3.cli.evaluation_tables import (
     summary_rows,
     write_adaptation,
 )
-from rl2_sb3.cli.options import played_folder
+from rl2_sb3.cli.played import played_folder
+from rl2_sb3.config import Workers
 from rl2_sb3.evaluation import evaluate_trials
 from rl2_sb3.plots import adaptation_curve
 from rl2_sb3.signals import Training, training
@@ -45,7 +46,6 @@ from rl2_sb3.successes import (
 )
 from rl2_sb3.tables import own_table
 from rl2_sb3.tasks.base import GymTasks
-from rl2_sb3.trials.make import Workers
 
 TRIALS = 10_000
 

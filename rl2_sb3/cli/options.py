@@ -1,4 +1,4 @@
-"""One parser for a command's options and the task's own, and presets that set both."""
+"""One parser for a command's options and the task's own; presets and files that set both."""
 
 from __future__ import annotations
 
@@ -7,27 +7,128 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import tyro
+import yaml
 
-from rl2_sb3.agent import Agent
-from rl2_sb3.agent_file import agent_file
+from rl2_sb3.options import flat_defaults, from_flat
 from rl2_sb3.presets import NONE, Command, how_to_get_presets, load, presets
-from rl2_sb3.registry import TASKS, did_you_mean, literal
-from rl2_sb3.tasks.base import BatchedTasks, GymTasks
-from rl2_sb3.trials.make import make_tasks
+from rl2_sb3.registry import TASKS, did_you_mean
 
 
-def preset_settings(command: Command, args: Sequence[str]) -> tuple[dict[str, Any], str | None]:
-    """What the preset that the arguments name sets, and the preset that it goes on from.
+class Parsed(NamedTuple):
+    """What the words of a command line say."""
 
-    It must be known before the options are parsed, since it sets their defaults.
+    config: Any
+    """Of the command."""
+    options: dict[str, Any]
+    """Of the task."""
+    after: str | None
+    """The preset whose agent this one goes on from."""
+
+
+def parse(
+    command: Command, kind: type[Any], args: Sequence[str], out: Path = Path("runs/latest")
+) -> Parsed:
+    """Parse a command's options and, in one parser with them, those of the task that it names.
+
+    A first pass finds the task and what else sets options; it leaves over what it does not know.
+    Options that are given win over those of ``--config``, and these over those of ``--preset``.
+
+    :param kind: of the command: a dataclass with a positional ``task``, ``preset`` and ``config``
+    :param out: the run's folder, unless something sets it
+    :raises ValueError: a preset or a file that is none, or of another task
     """
-    name = NONE
-    for i, arg in enumerate(args):
-        if arg == "--preset" or arg.startswith("--preset="):
-            name = arg.partition("=")[2] or next(iter(args[i + 1 :]), "")
+    first, unknown = _first_pass(command, kind, args)
+    file = {} if first.config is None else read_config(first.config, kind)
+    settings, after = preset_settings(command, file.pop("preset", first.preset))
+    task, options = settings.pop("task", None), settings.pop("options", {})
+    named = next(iter(first.task), None) or file.get("task") or task
+    if named is None and unknown and not {"-h", "--help"} & set(unknown):
+        raise ValueError(
+            f"{' '.join(unknown)}: name the task before options of its own, as in "
+            f"`rl2 {command} bandit --arms 3`."
+        )
+    if task not in (None, named):
+        raise ValueError(f"The preset {settings['preset']} is of {task}, not of {named}.")
+    own = file.pop("options", {})
+    if file.pop("task", named) == named:
+        file |= own
+    try:
+        default = from_flat(kind, {"task": named or tyro.MISSING, "out": out, **settings})
+    except ValueError as error:
+        raise ValueError(f"Preset {settings['preset']!r} of `rl2 {command}`: {error}") from error
+    if named is not None and (named in TASKS or TASKS.in_checkout(named)):
+        kind = _with_options(kind, named)
+        tasks = TASKS.load(named)(**options) if options else tyro.MISSING_NONPROP
+        default = kind(**vars(default), options=tasks)
+    config = tyro.cli(
+        kind,
+        args=[*_flags(file), f"--config={first.config}", *args],
+        prog=f"rl2 {command}",
+        description=inspect.getdoc(kind.__bases__[0] if "options" in vars(default) else kind),
+        default=default,
+    )
+    given = getattr(config, "options", None)
+    return Parsed(config, {} if given is None else _arguments(given), after)
+
+
+def _first_pass(command: Command, kind: type[Any], args: Sequence[str]) -> tuple[Any, list[str]]:
+    """What is known before the task is, whose ``task`` has the positional words; and the rest."""
+    task: Any = tyro.conf.Positional[tuple[str, ...]]
+    optional: Any = dataclasses.make_dataclass(
+        kind.__name__, [("task", task, ())], bases=(kind,), kw_only=True
+    )
+    first, unknown = tyro.cli(
+        optional,
+        args=list(args),
+        prog=f"rl2 {command}",
+        return_unknown_args=True,
+        add_help=False,
+    )
+    return first, unknown
+
+
+def read_config(path: Path, kind: type[Any]) -> dict[str, Any]:
+    """Options from a YAML file, such as a run's ``config.json``.
+
+    :param kind: whose they are; beside them, ``options`` are those of the task
+    :raises ValueError: no such file, or an option that there is not
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"--config {path}: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("options", {}), dict):
+        raise ValueError(f"--config {path}: write name: value, a line for each option.")
+    known = [*flat_defaults(kind).keys() - {"config"}, "options"]
+    for name in content:
+        if name not in known:
+            raise ValueError(
+                f"--config {path}: no option {name!r}.{did_you_mean(str(name), known)}"
+            )
+    return content
+
+
+def _flags(options: Mapping[str, Any]) -> list[str]:
+    """Options as the command line has them."""
+    flags = []
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, dict):
+            flags += [f"--{flag}", *(f"{key}={each!r}" for key, each in value.items())]
+        elif isinstance(value, list):
+            flags += [f"--{flag}", *map(str, value)]
+        else:
+            flags.append(f"--{flag}={value}")
+    return flags
+
+
+def preset_settings(command: Command, name: str) -> tuple[dict[str, Any], str | None]:
+    """What a preset sets, its name among it, and the preset that it goes on from."""
     if name == "list":
         print(_listed(command))
         sys.exit()
@@ -60,7 +161,7 @@ def beginning(
         same = [f"--{name}={getattr(config, name)}" for name in ("device", "threads")]
         if config.seed != load(config.preset).settings.get("seed", 0):
             same.append(f"--seed={config.seed}")  # asked for; else each preset has its own
-        same.append("--progress" if config.progress else "--no-progress")
+        same.append("--progress" if config.folder.progress else "--no-progress")
         assert first.command is not None
         commands[first.command](["--preset", preset, "--resume", *same])
     return folder
@@ -85,54 +186,13 @@ def _listed(command: Command) -> str:
     return f"{table}\n{how_to_get_presets()}".rstrip()
 
 
-def task_options(
-    command: str,
-    base: type[Any],
-    args: Sequence[str],
-    task: str | None = None,
-    options: dict[str, Any] | None = None,
-    **preset: Any,
-) -> tuple[Any, dict[str, Any]]:
-    """Parse a command's options and, in one parser with them, those of the task that it names.
-
-    :param task: where none is named
-    :param options: of that task, where they are not given
-    :param preset: the command's own, where they are not given
-    :return: the configuration, and the task's options
-    """
-    named = next((arg for arg in args if arg in TASKS or TASKS.in_checkout(arg)), task)
-    options = options if named == task else None
-    default: dict[str, Any] = {"task": task or tyro.MISSING, **preset}
-    if named is not None:
-        default["options"] = TASKS.load(named)(**options) if options else tyro.MISSING_NONPROP
-    kind = base if named is None else _with_options(base, named)
-    known = [field.name for field in dataclasses.fields(kind)]
-    for name in default:
-        if name not in known:
-            raise ValueError(
-                f"Preset {default['preset']!r} sets {name!r}, which `rl2 {command}` has not."
-                f"{did_you_mean(name, known)}"
-            )
-    config = tyro.cli(
-        kind,
-        args=list(args),
-        prog=f"rl2 {command}",
-        description=inspect.getdoc(base),
-        default=kind(**default),
-    )
-    if task is not None and config.task != task:
-        raise ValueError(f"The preset {config.preset} is of {task}, not of {config.task}.")
-    given = getattr(config, "options", None)
-    return config, {} if given is None else _arguments(given)
-
-
 def _with_options(base: type[Any], task: str) -> type[Any]:
     """A command's options with those of the task distribution.
 
     :raises ValueError: an option of the task has the name of one of the command's
     """
     tasks = TASKS.load(task)
-    common = {field.name for field in dataclasses.fields(base)}
+    common = set(flat_defaults(base))
     taken = sorted(common & set(inspect.signature(tasks).parameters))
     if taken:
         raise ValueError(
@@ -160,54 +220,3 @@ def _arguments(tasks: Any) -> dict[str, Any]:
                 "it a dataclass."
             )
     return {name: getattr(tasks, name) for name in names}
-
-
-def trained_on(agent: Agent, name: str) -> dict[str, Any]:
-    """What an agent's file says of its training: task, options and episodes among it.
-
-    :param name: of the agent, for the message
-    :raises ValueError: it does not say these
-    """
-    info = {"task": None, "options": {}, "episodes": None, **agent.info}
-    if info["task"] is None or info["episodes"] is None:
-        raise ValueError(
-            f"{name} does not say what it was trained on: save it with "
-            'model.save_agent(path, task="bandit", options={"arms": 5}).'
-        )
-    return info
-
-
-def played_folder(agent: str) -> Path:
-    """Where to write what an agent does: its run's folder; for an installed one, not beside it.
-
-    Nor where a run of the same name trains.
-    """
-    there = Path(agent).exists()
-    return agent_file(agent).parent if there else Path("runs", "checkpoints", agent)
-
-
-def evaluation_tasks(info: dict[str, Any], changed: Sequence[str]) -> tuple[Any, dict[str, Any]]:
-    """What a trained agent is evaluated on.
-
-    :param info: from :func:`trained_on`
-    :param changed: options of the task, such as "size=large", in place of those of training and of
-        what the distribution holds out for evaluation
-    :return: the tasks, and their options
-    :raises ValueError: an unknown, malformed or wrong option
-    """
-    options = dict(info["options"])
-    tasks = make_tasks(info["task"], **options)
-    if isinstance(tasks, (BatchedTasks, GymTasks)):
-        tasks = tasks.held_out()
-        options = {key: getattr(tasks, key, value) for key, value in options.items()}
-    if not changed:
-        return tasks, options
-    for pair in changed:
-        key, sign, text = pair.partition("=")
-        if not sign:
-            raise ValueError(f"--options {pair}: write name=value, such as split=train.")
-        options[key] = literal(text)
-    try:
-        return make_tasks(info["task"], **options), options
-    except TypeError as error:
-        raise ValueError(f"--options {' '.join(changed)}: {error}") from error

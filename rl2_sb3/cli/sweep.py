@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from rl2_sb3.registry import BASELINES, literal
+from rl2_sb3.registry import BASELINES, named_values
 from rl2_sb3.sweeps import (
     Sweep,
     best_points,
@@ -109,13 +109,24 @@ def baseline(args: Sequence[str]) -> None:
     if not args or args[0].startswith("-"):
         sys.exit(BASELINE_HELP)
     name, *rest = args
-    words = [part for arg in rest for part in arg.split("=", 1)]
-    if len(words) % 2 or not all(word.startswith("--") for word in words[::2]):
-        raise ValueError(f"Options come as --key value.\n\n{BASELINE_HELP}")
-    point = {
-        key[2:].replace("-", "_"): literal(value)
-        for key, value in zip(words[::2], words[1::2], strict=True)
-    }
+    point = _point(rest)
     check_point(name, point)
     result = score(name, point)
     print(f"mean {result.mean:.6g} standard_error {result.standard_error:.3g}")
+
+
+def _point(words: Sequence[str]) -> dict[str, Any]:
+    """Options that come as ``--key value`` or ``--key=value``, by name.
+
+    :raises ValueError: words of another form
+    """
+    pairs: list[str] = []
+    for word in words:
+        if pairs and "=" not in pairs[-1]:
+            pairs[-1] += f"={word}"
+        else:
+            pairs.append(word)
+    if not all(pair.startswith("--") and "=" in pair for pair in pairs):
+        raise ValueError(f"Options come as --key value.\n\n{BASELINE_HELP}")
+    values = named_values([pair[2:] for pair in pairs])
+    return {key.replace("-", "_"): value for key, value in values.items()}

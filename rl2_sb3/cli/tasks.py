@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl2_sb3.registry import TASKS
-from rl2_sb3.tasks import check_tasks
+from rl2_sb3.testing import check_tasks
 
 
 @dataclass(kw_only=True)

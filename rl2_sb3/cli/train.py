@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from rl2_sb3.cli.imitate import imitate
-from rl2_sb3.cli.options import beginning, preset_settings, task_options
-from rl2_sb3.runs import check_free, train_run
-from rl2_sb3.settings import Run
+from rl2_sb3.cli.options import beginning, parse
+from rl2_sb3.config import FolderConfig, TrainConfig
+from rl2_sb3.options import as_kind
 
 
 @dataclass(kw_only=True)
-class Train(Run):
+class Train(TrainConfig):
     """Train an agent.
 
     Ends with the agent in OUT/agent.safetensors and the learning curve in OUT/learning_curve.png;
@@ -25,33 +24,21 @@ class Train(Run):
     renewed every few minutes.
     """
 
-    out: Path = Path("runs/latest")
-    """Folder of the run."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "default"
     """Settings to begin with: a preset's name, as `--preset list` shows them, or a YAML file."""
-    resume: bool = False
-    """Go on from the last checkpoint in the folder, if there is one."""
-    overwrite: bool = False
-    """Begin anew in a folder that holds a run."""
-    minutes_between_checkpoints: float = 2.0
-    """A kill costs at most so much work."""
-    progress: bool = True
-    """Show a progress bar."""
+    config: Path | None = None
+    """YAML file of options by the names of their flags, or a run's config.json; flags that are
+    given win."""
+    folder: tyro.conf.OmitArgPrefixes[FolderConfig] = field(default_factory=FolderConfig)
 
 
 def train(args: Sequence[str]) -> None:
     """Parse the options, the task's own among them, and train."""
-    settings, after = preset_settings("train", args)
-    config, options = task_options("train", Train, args, **settings)
-    check_free(config.out, config.resume, config.overwrite)
+    config, options, after = parse("train", Train, args)
+    from rl2_sb3.runs.folder import check_free
+    from rl2_sb3.runs.training import train as train_run
+
+    check_free(config.folder.out, config.folder.resume, config.folder.overwrite)
     if after is not None and config.init is None:
         config.init = beginning(after, config, {"train": train, "imitate": imitate})
-    train_run(
-        Run(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Run)}),
-        options,
-        out=config.out,
-        resume=config.resume,
-        overwrite=config.overwrite,
-        minutes_between_checkpoints=config.minutes_between_checkpoints,
-        progress=config.progress,
-    )
+    train_run(as_kind(TrainConfig, config), options, config.folder)

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rl2_sb3.agent import Agent, load_agent
-from rl2_sb3.cli.options import evaluation_tasks, played_folder, trained_on
+from rl2_sb3.cli.played import evaluation_tasks, played_folder, trained_on
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.play import play
 from rl2_sb3.trials.wrapper import TrialWrapper

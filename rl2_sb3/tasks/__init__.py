@@ -2,7 +2,6 @@
 
 from rl2_sb3.tasks.bandits import BernoulliBandit
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
-from rl2_sb3.tasks.check import check_tasks
 from rl2_sb3.tasks.mdp_env import GymTabularMDP
 from rl2_sb3.tasks.mdps import MDPs, TabularMDP
 from rl2_sb3.tasks.step_info import StepInfo
@@ -15,5 +14,4 @@ __all__ = [
     "MDPs",
     "StepInfo",
     "TabularMDP",
-    "check_tasks",
 ]

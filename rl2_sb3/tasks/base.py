@@ -2,7 +2,7 @@
 
 A *task* is one MDP; a *distribution* draws tasks. A plugin implements one of the two classes
 below, names it in the entry-point group ``rl2_sb3.tasks``, and has it checked by
-:func:`rl2_sb3.tasks.check_tasks`. Its constructor's keyword arguments are the task's options.
+:func:`rl2_sb3.testing.check_tasks`. Its constructor's keyword arguments are the task's options.
 
 ``Params`` and ``State`` are arrays with axis 0 the task, or (named) tuples of such arrays.
 """

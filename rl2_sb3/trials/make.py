@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
+from rl2_sb3.config import RunConfig, Workers
 from rl2_sb3.registry import TASKS, did_you_mean
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials
@@ -19,8 +20,7 @@ from rl2_sb3.trials.spaces import is_trial_space
 from rl2_sb3.trials.threads import ThreadedVecEnv
 from rl2_sb3.trials.wrapper import TrialWrapper
 
-Workers = Literal["in-process", "threads", "subprocess"]
-EPISODES = 2
+EPISODES = RunConfig.episodes
 VEC_ENVS: dict[str, Callable[[list[Callable[[], gym.Env[Any, Any]]]], VecEnv]] = {
     "in-process": DummyVecEnv,
     "threads": ThreadedVecEnv,
@@ -157,7 +157,7 @@ def _make_trial(tasks: Any, episodes: int, privileged: bool = False) -> TrialWra
 def as_trials(env: GymEnv | EnvSource, episodes: int | None = None) -> VecEnv:
     """The environment that an algorithm was given, as trials: wrapped unless it is already.
 
-    :param episodes: episodes per trial of a plain environment, by default 2
+    :param episodes: episodes per trial of a plain environment, by default 10
     :raises ValueError: an environment that cannot be wrapped, with the way out
     """
     if isinstance(env, (VecEnv, gym.Env)) and is_trial_space(env.observation_space):

@@ -21,7 +21,9 @@ from tests.algorithms.collecting import Clockwork, Model, collect
 
 def privileged_model(algorithm: type[Model] = RL2PPO, **network: Any) -> Model:
     trials = make_trials("bandit", n_envs=6, episodes=4, seed=3, privileged=True, arms=3)
-    return algorithm("GRUPolicy", trials, seed=0, policy_kwargs={"hidden_size": 8, **network})
+    constant = {"learning_rate": 1e-3, "ent_coef": 0.0}  # however long the run is
+    network = {"hidden_size": 8, **network}
+    return algorithm("GRUPolicy", trials, seed=0, policy_kwargs=network, **constant)
 
 
 def test_trials_tell_the_means_and_how_much_of_the_trial_is_over() -> None:
@@ -133,7 +135,8 @@ def test_predictions_come_true() -> None:
     """
     trials = make_trials("bandit", n_envs=100, episodes=30, seed=3, privileged=True, arms=1)
     network = {"hidden_size": 16, "prediction_coef": 1.0, "shared": True}
-    model = RL2PPO("GRUPolicy", trials, seed=0, learning_rate=3e-3, policy_kwargs=network)
+    learning = {"learning_rate": 3e-3, "ent_coef": 0.0, "gae_lambda": 0.95}
+    model = RL2PPO("GRUPolicy", trials, seed=0, policy_kwargs=network, **learning)
     model.learn(100 * 30 * 12)
     assert model.policy.prediction_net.last < 0.02
 

@@ -9,12 +9,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
+from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.config import TrainConfig
 from rl2_sb3.trials import BatchedTrials, TrialWrapper, make_trials
 from tests.algorithms.collecting import Clockwork, Model, ReplayErrors, collect, replay_error
 from tests.envs import ENVS, FragileEnv, GoalTasks, RaggedEnv, RaggedTasks
@@ -232,13 +234,13 @@ def check_training(algorithm: type[Model], env: Any, source: str, **options: Any
             assert not th.equal(parameter, before[name]), name
 
 
-def test_learn_needs_no_argument(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = make_model(make_trials("bandit", 2, episodes=2), n_steps=2)
-    monkeypatch.setattr(model, "train", lambda: None)
+def test_learn_takes_as_many_steps_as_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, asked = make_model(make_trials("bandit", 2, episodes=2), n_steps=2), []
+    monkeypatch.setattr(PPO, "learn", lambda self, steps, *_: asked.append(steps))
 
     model.learn()
 
-    assert model.num_timesteps == 100 * 2 * 2
+    assert asked == [TrainConfig(task="bandit").steps]
 
 
 def test_any_batch_of_columns_is_taken_without_a_warning() -> None:
@@ -340,7 +342,12 @@ def test_the_entropys_weight_can_be_a_schedule_and_can_be_changed(
         env = make_trials("bandit", 32, 5, seed=0)
         network = {"hidden_size": 8}
         model: Any = algorithm(
-            "GRUPolicy", env, 0.03, ent_coef=weight, policy_kwargs=network, seed=0
+            "GRUPolicy",
+            env,
+            learning_rate=0.03,
+            ent_coef=weight,
+            policy_kwargs=network,
+            seed=0,
         )
         if changed is not None:
             model.ent_coef = changed

@@ -386,7 +386,9 @@ def test_resuming_under_a_monitor_around_the_trials(tmp_path: Path) -> None:
 
     def model() -> RL2PPO:
         env = make_vec_env(lambda: TrialWrapper(gym.make("CartPole-v1"), 2), 2)
-        return RL2PPO("GRUPolicy", env, seed=3, n_steps=30, policy_kwargs={"hidden_size": 8})
+        constant = {"learning_rate": 1e-3, "ent_coef": 0.0}  # however long the run is
+        network = {"hidden_size": 8}
+        return RL2PPO("GRUPolicy", env, seed=3, n_steps=30, policy_kwargs=network, **constant)
 
     whole, first = model().learn(240), model().learn(120)
     first.save(tmp_path / "first")

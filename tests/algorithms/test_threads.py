@@ -10,9 +10,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from rl2_sb3 import RL2PPO, RL2TRPO, make_trials
 from rl2_sb3.algorithms import threads
+from rl2_sb3.algorithms.imitation import Imitation
 from rl2_sb3.algorithms.threads import Threads, sensible_threads, threads_for
 from rl2_sb3.baselines import Greedy
-from rl2_sb3.imitation import imitate
+from rl2_sb3.config import ImitationConfig
 from rl2_sb3.memories import native
 from tests.algorithms.collecting import Model
 from tests.envs import image_env
@@ -184,15 +185,21 @@ def test_imitation_takes_them_and_gives_them_back(given: int | None, taken: int)
 
     model, teacher = make_model(threads=given), Watched(arms=2)
     model.learn(1)  # it has a logger then
-    imitate(model, teacher, batches=2, progress=False)
+    columns = model.n_envs
+    Imitation(model, teacher, ImitationConfig(batches=2, trials_per_batch=columns)).learn()
     assert teacher.seen == {(1, taken)}
     assert taken_now() == BEFORE
 
-    def fail() -> None:
-        teacher.seen = {taken_now()}
-        raise KeyError("of the callback")
+    class Failing(BaseCallback):
+        def _on_step(self) -> bool:
+            raise AssertionError("imitation tells of rounds alone")
 
+        def _on_rollout_start(self) -> None:
+            teacher.seen = {taken_now()}
+            raise KeyError("of the callback")
+
+    more = Imitation(model, teacher, ImitationConfig(batches=4, trials_per_batch=columns))
     with pytest.raises(KeyError, match="of the callback"):
-        imitate(model, teacher, batches=4, on_round=fail, progress=False)
+        more.learn(Failing())
     assert teacher.seen == {(1, taken)}
     assert taken_now() == BEFORE

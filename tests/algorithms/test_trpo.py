@@ -158,7 +158,7 @@ def test_without_advantages_only_the_value_learns(
 ) -> None:
     if shared and algorithm is RL2PPO:
         return  # nothing keeps a shared network where it is
-    model = make_model("bandit", algorithm, network={"shared": shared}, **options)
+    model = make_model("bandit", algorithm, network={"shared": shared}, ent_coef=0.0, **options)
     collect(model)
     model.rollout_buffer.advantages[:] = 0
     policy, value = weights(model, value=False), weights(model, value=True)

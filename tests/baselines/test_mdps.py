@@ -5,19 +5,18 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rl2_sb3.algorithms.demonstrations import Demonstrations
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.baselines.mdp_agent import CertainPlanner, MDPAgent
 from rl2_sb3.baselines.mdps import BEB, OPSRL, PSRL, UCRL2, EpsilonGreedyMDP, GreedyMDP
 from rl2_sb3.baselines.posterior import Prior
 from rl2_sb3.evaluation import evaluate_trials
-from rl2_sb3.imitation import Demonstrations
 from rl2_sb3.tasks.bandits import BernoulliBandit
 from rl2_sb3.tasks.mdp_env import GymTabularMDP
 from rl2_sb3.tasks.mdps import TabularMDP
@@ -25,6 +24,7 @@ from rl2_sb3.tasks.planning import backward_induction, extended_value_iteration
 from rl2_sb3.trials import make_trials
 
 Obs = dict[str, NDArray[Any]]
+RESULTS = Path(__file__).parents[2] / "plugins" / "rl2-paper" / "results"
 SMALL = TabularMDP(states=3, actions=2, horizon=4)
 KINDS: list[type[MDPAgent]] = [PSRL, OPSRL, GreedyMDP, EpsilonGreedyMDP, BEB, UCRL2]
 CERTAIN: list[type[CertainPlanner]] = [GreedyMDP, EpsilonGreedyMDP, BEB, UCRL2]
@@ -186,7 +186,7 @@ def test_ucrl2_plans_with_its_bounds() -> None:
 @pytest.mark.parametrize("kind", [BEB, UCRL2])
 def test_default_scalings_are_near_the_best_of_the_sweeps(kind: type[BEB | UCRL2]) -> None:
     """The nearest point of the paper's grid has within .5 % of the best in any setting."""
-    path = Path(__file__).parents[2] / "results" / "sweeps" / f"{kind.__name__.lower()}.csv"
+    path = RESULTS / "sweeps" / f"{kind.__name__.lower()}.csv"
     with path.open() as file:
         rows = list(csv.DictReader(file))
     for prior, default in kind.scalings.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from pathlib import Path
@@ -11,15 +10,17 @@ import pytest
 
 from rl2_sb3 import load_agent
 from rl2_sb3.cli import main
-from rl2_sb3.cli.imitate import Imitation
+from rl2_sb3.config import ImitationRunConfig, TrainConfig
+from rl2_sb3.options import flat_defaults
 from rl2_sb3.presets import Command, load, names, presets
-from rl2_sb3.settings import Run
 from rl2_sb3.signals import training
 
 
-@pytest.mark.parametrize(("kind", "command"), [(Run, "train"), (Imitation, "imitate")])
+@pytest.mark.parametrize(
+    ("kind", "command"), [(TrainConfig, "train"), (ImitationRunConfig, "imitate")]
+)
 def test_presets_set_what_there_is(kind: type, command: Command) -> None:
-    known = {field.name for field in dataclasses.fields(kind)}
+    known = set(flat_defaults(kind))
     assert len(presets(command)) > 10
     for preset in presets(command):
         assert set(preset.settings) <= known, preset.name

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from rl2_sb3.tasks import BernoulliBandit, check_tasks
+from rl2_sb3.tasks import BernoulliBandit
+from rl2_sb3.testing import check_tasks
 
 
 def test_keeps_the_contract() -> None:

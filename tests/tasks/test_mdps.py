@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl2_sb3.tasks import check_tasks
 from rl2_sb3.tasks.mdp_env import GymTabularMDP, TabularMDPEnv
 from rl2_sb3.tasks.mdps import MDPs, TabularMDP, Walks, dirichlet
+from rl2_sb3.testing import check_tasks
 from rl2_sb3.trials import BatchedTrials, make_trials
 
 

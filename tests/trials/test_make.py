@@ -82,7 +82,7 @@ def test_one_environment() -> None:
     trials = make_trials(ENV)
     assert trials.num_envs == 1
     assert trials.envs[0].env is ENV  # type: ignore[attr-defined]
-    assert env_episodes(trials) == 2
+    assert env_episodes(trials) == 10
 
     with pytest.raises(ValueError, match="One environment cannot be n_envs=2, nor move"):
         make_trials(ENV, n_envs=2)
@@ -224,16 +224,16 @@ def test_seed_trials_seeds_arrays_as_make_trials_does() -> None:
 @pytest.mark.parametrize(
     ("env", "n_envs", "episodes"),
     [
-        ("bandit", 500, 2),
-        ("CartPole-v1", 8, 2),
-        (GoalTasks(), 8, 2),
-        (BernoulliBandit(), 500, 2),
-        (GoalEnv(), 1, 2),
-        (Monitor(GoalEnv()), 1, 2),
+        ("bandit", 500, 10),
+        ("CartPole-v1", 8, 10),
+        (GoalTasks(), 8, 10),
+        (BernoulliBandit(), 500, 10),
+        (GoalEnv(), 1, 10),
+        (Monitor(GoalEnv()), 1, 10),
         (TrialWrapper(GoalEnv(), 5), 1, 5),
         (Monitor(TrialWrapper(GoalEnv(), 5)), 1, 5),
-        (DummyVecEnv([GoalEnv, GoalEnv]), 2, 2),
-        (make_vec_env(GoalEnv, 3), 3, 2),
+        (DummyVecEnv([GoalEnv, GoalEnv]), 2, 10),
+        (make_vec_env(GoalEnv, 3), 3, 10),
         (make_trials(GoalEnv, 4, 6), 4, 6),
         (make_trials("bandit", 4, 6), 4, 6),
         (VecNormalize(make_trials("bandit", 4, 6), norm_obs=False), 4, 6),

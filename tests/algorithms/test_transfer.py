@@ -9,8 +9,8 @@ from gymnasium import spaces
 
 from rl2_sb3.agent_file import is_acting
 from rl2_sb3.algorithms import RL2PPO
+from rl2_sb3.algorithms.transfer import more_actions, take_weights
 from rl2_sb3.policies import GRUPolicy
-from rl2_sb3.transfer import more_actions, take_weights
 from rl2_sb3.trials import make_trials, trial_space
 
 OLD, NEW = 3, 7

@@ -17,7 +17,7 @@ from gymnasium.vector.utils import batch_space
 from stable_baselines3.common import env_checker as sb3_checker
 
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks, take
-from rl2_sb3.tasks.watched import Watched, demand, same, unmoved
+from rl2_sb3.testing.watched import Watched, demand, same, unmoved
 
 if TYPE_CHECKING:
     from rl2_sb3.trials import BatchedTrials

@@ -10,7 +10,9 @@ import pytest
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rl2_sb3.tasks import BatchedTasks, check, check_tasks
+from rl2_sb3.tasks import BatchedTasks
+from rl2_sb3.testing import check_tasks
+from rl2_sb3.testing import tasks as check
 from tests.envs import GoalEnv, GoalTasks, RaggedTasks, SmallEnv, vector
 
 Floats = NDArray[np.float64]

@@ -9,9 +9,11 @@ from stable_baselines3.common.logger import Logger
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, load_agent, make_trials
 from rl2_sb3.agent_file import is_acting
+from rl2_sb3.algorithms.demonstrations import Demonstrations
+from rl2_sb3.algorithms.imitation import Imitation, returns_to_go
 from rl2_sb3.baselines import BEB, Greedy
 from rl2_sb3.cli import main
-from rl2_sb3.imitation import Demonstrations, imitate, returns_to_go
+from rl2_sb3.config import ImitationConfig
 from rl2_sb3.plots.logs import KL, read_progress
 from rl2_sb3.signals import learned_from
 from rl2_sb3.tasks import TabularMDP
@@ -104,7 +106,8 @@ def test_costs_weigh_against_the_cross_entropy() -> None:
     model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8}, seed=0)
     costs = _Kept()
     model.set_logger(costs)
-    imitate(model, Torn(), 300, learning_rate=3e-2, cost_weight=0.75, progress=False)
+    config = ImitationConfig(batches=300, trials_per_batch=16, learning_rate=3e-2, cost_weight=0.75)
+    Imitation(model, Torn(), config).learn()
     seen: Any = trials.reset()
     obs: Any = {key: th.as_tensor(value) for key, value in seen.items()}
     obs["memory"] = model.policy.initial_memory(16)
@@ -119,7 +122,7 @@ def test_a_policy_learns_its_teacher() -> None:
     network = {"hidden_size": 16}
     model = RL2PPO("GRUPolicy", trials, gamma=1.0, policy_kwargs=network, seed=0)
     model.set_logger(_silent())
-    imitate(model, Greedy(arms=2), batches=250, learning_rate=1e-2, progress=False)
+    Imitation(model, Greedy(arms=2), ImitationConfig(batches=250, learning_rate=1e-2)).learn()
     greedy = evaluate_trials(Greedy(arms=2), bandit, 4000, episodes=5)
     student = evaluate_trials(model, bandit, 4000, episodes=5)
     assert abs(student.mean - greedy.mean) < 0.07  # random has 2.5, greedy 2.9
@@ -206,7 +209,7 @@ def test_imitate_then_train(
 
 
 def test_imitation_resumes_as_if_uninterrupted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     common = ["imitate", "bandit", "--arms", "2", "--episodes", "4", "--hidden-size", "8"]
@@ -225,6 +228,8 @@ def test_imitation_resumes_as_if_uninterrupted(
     monkeypatch.setattr(Demonstrations, "play", interrupted)
     with pytest.raises(SystemExit):
         main([*common, "--out", "runs/parts", "--minutes-between-checkpoints", "0"])
+    hint = "Interrupted. Add --resume to go on from the last checkpoint, runs/parts/checkpoint.zip"
+    assert hint in capsys.readouterr().err
     monkeypatch.setattr(Demonstrations, "play", original)
     main([*common, "--out", "runs/parts", "--resume"])
     whole, parts = (
@@ -242,7 +247,7 @@ def test_a_model_goes_on_within_a_round() -> None:
     model.set_logger(_silent())
     teacher = Greedy(arms=2)
     model.num_timesteps = 6 * 16 * 4
-    imitate(model, teacher, batches=8, trials_per_batch=16, progress=False)
+    Imitation(model, teacher, ImitationConfig(batches=8, trials_per_batch=16)).learn()
     assert model.num_timesteps == 8 * 16 * 4
 
 

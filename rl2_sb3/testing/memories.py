@@ -1,4 +1,4 @@
-"""The contracts as tests that plugin authors run: check_tasks and check_memory."""
+"""check_memory: the contract of a memory, as a test that plugin authors run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 import torch as th
 
 from rl2_sb3.memories import Memory
-from rl2_sb3.tasks.check import check_tasks
-
-__all__ = ["check_memory", "check_tasks"]
 
 INPUTS, STEPS, COLUMNS = 5, 7, 3
 

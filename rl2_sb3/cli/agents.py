@@ -1,4 +1,4 @@
-"""``rl2 checkpoints``: list the trained agents that are installed."""
+"""``rl2 agents``: list the trained agents that are installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rl2_sb3.signals import learned_from
 
 
 @dataclass(kw_only=True)
-class Checkpoints:
+class Agents:
     """List the trained agents that are installed, by the names that `rl2 evaluate` takes.
 
     What each learned from: "reward" is what the agent itself is shown, states, actions, sampled
@@ -26,9 +26,9 @@ class Checkpoints:
     """
 
 
-def checkpoints(args: Sequence[str]) -> None:
+def agents(args: Sequence[str]) -> None:
     """Parse the options and list."""
-    tyro.cli(Checkpoints, args=list(args), prog="rl2 checkpoints")
+    tyro.cli(Agents, args=list(args), prog="rl2 agents")
     names = CHECKPOINTS.names()
     if not names:
         print(f"None are installed. In a checkout, `{HOW_TO_INSTALL}` adds some.")
@@ -47,10 +47,16 @@ def checkpoints(args: Sequence[str]) -> None:
         print("\n".join(broken))
 
 
+def checkpoints(args: Sequence[str]) -> None:
+    """The command's old name."""
+    print("`rl2 checkpoints` is `rl2 agents` now: a checkpoint is what --resume takes.")
+    agents(args)
+
+
 def _table(distribution: str) -> Table:
-    """For the checkpoints of a distribution; as narrow as a terminal is."""
+    """For the agents of a distribution; as narrow as a terminal is."""
     table = Table(title=distribution, box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("checkpoint", "task"):
+    for heading in ("agent", "task"):
         table.add_column(heading, no_wrap=True)
     for heading in ("episodes", "steps"):
         table.add_column(heading, justify="right", no_wrap=True)

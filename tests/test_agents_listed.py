@@ -42,13 +42,13 @@ def test_the_list_fits_into_80_columns(files: dict[str, Path], capsys: Any) -> N
     files |= {name: Path(f"{name}.safetensors") for name in ("b", "c", "lost")}
     files[LONG] = Path("a.safetensors")
 
-    main(["checkpoints"])
+    main(["agents"])
 
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0].strip() == "some-agents 1.0"
     shown = [line.split() for line in lines]
-    assert shown[1] == ["checkpoint", "task", "episodes", "steps", "learned", "from"]
+    assert shown[1] == ["agent", "task", "episodes", "steps", "learned", "from"]
     assert ["b", "bandit", "arms=50", "100", "34,535,000", "gittins"] in shown
     assert ["c", "bandit", "arms=50", "100", "34,535,000", "reward"] in shown
     start = shown.index([LONG, "bandit", "arms=50", "100", "34,535,000", "gittins,"])
@@ -59,7 +59,7 @@ def test_the_list_fits_into_80_columns(files: dict[str, Path], capsys: Any) -> N
 def test_where_there_are_none_it_is_said_how_to_get_some(
     files: dict[str, Path], capsys: Any
 ) -> None:
-    main(["checkpoints"])
+    main(["agents"])
     assert HOW_TO_INSTALL in capsys.readouterr().out
     with pytest.raises(ValueError, match=f"No checkpoint 'bandit-k5-n10'.*`{HOW_TO_INSTALL}`"):
         load_agent("bandit-k5-n10")

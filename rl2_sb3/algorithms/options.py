@@ -1,0 +1,94 @@
+"""The keyword options of RL2PPO and RL2TRPO: those of :mod:`rl2_sb3.config`, and SB3's own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.utils import LinearSchedule
+
+from rl2_sb3.config import PolicyConfig, check_discounts
+from rl2_sb3.options import flat_defaults
+from rl2_sb3.registry import did_you_mean
+
+OURS: dict[str, Any] = {"episodes": None, "threads": None, "batch_size": None}
+"""Beside those of the configurations."""
+REFUSED = (
+    *("use_sde", "sde_sample_freq", "rollout_buffer_class", "rollout_buffer_kwargs"),
+    "sub_sampling_factor",
+)
+"""What SB3 has and trials have no use for."""
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+def takes(sb3: type[OnPolicyAlgorithm], *configs: type[Any]) -> Callable[[Init], Init]:
+    """Let a constructor with ``**options`` tell them: for help, and to check what it is given.
+
+    :param sb3: whose own parameters it takes as well
+    :param configs: whose options it takes; their defaults go before SB3's
+    """
+    ours = dict(OURS)
+    for config in configs:
+        ours |= flat_defaults(config)
+    theirs = inspect.signature(sb3).parameters
+    defaults = {name: theirs[name].default for name in theirs if name not in ("policy", "env")}
+    defaults = {name: value for name, value in defaults.items() if name not in REFUSED} | ours
+
+    def mark(init: Init) -> Init:
+        *fixed, _ = inspect.signature(init).parameters.values()
+        keywords = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+            for name, default in defaults.items()
+        ]
+        init.__signature__ = inspect.Signature([*fixed, *keywords])  # type: ignore[attr-defined]
+        return init
+
+    return mark
+
+
+def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of an algorithm, checked; the learning rate and the entropy's weight decay.
+
+    What is given as a number stays, unless ``lr_decay`` or ``ent_decay`` say otherwise.
+
+    :param kind: a class whose constructor was marked by :func:`takes`
+    :raises TypeError: an unknown option
+    :raises ValueError: a discount that is none, or a schedule that is to decay
+    """
+    parameters = inspect.signature(kind).parameters
+    known = {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    for name in options:
+        if name not in known:
+            shown = [each for each in known if not each.startswith("_")]
+            raise TypeError(f"{kind.__name__} has no option {name!r}.{did_you_mean(name, shown)}")
+    values = known | dict(options)
+    check_discounts(values)
+    rate, entropy = values["learning_rate"], values["ent_coef"]
+    lr_decay, ent_decay = values.pop("lr_decay"), values.pop("ent_decay")
+    if _decays(options, "learning_rate", "lr_decay", lr_decay):
+        values["learning_rate"] = LinearSchedule(rate, rate / 100, 1.0)
+    if _decays(options, "ent_coef", "ent_decay", ent_decay):
+        values["ent_coef"] = LinearSchedule(entropy, 0.0, 1.0)
+    return values
+
+
+def _decays(options: Mapping[str, Any], name: str, switch: str, usual: bool) -> bool:
+    decays = bool(options[switch]) if switch in options else usual and name not in options
+    if decays and callable(options.get(name)):
+        raise ValueError(f"{name} is a schedule already: leave {switch} out.")
+    return decays
+
+
+def policy_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy's keyword arguments, with the defaults of :class:`PolicyConfig` all stated.
+
+    So a checkpoint tells them, whatever the defaults become.
+    """
+    return {**asdict(PolicyConfig()), **given}

@@ -1,0 +1,108 @@
+"""A training run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.config import FolderConfig, TrainConfig, TRPOConfig
+from rl2_sb3.plots import learning_curve
+from rl2_sb3.runs.run import Model, load_or_make, run
+from rl2_sb3.trials.make import make_tasks, make_trials
+
+ALGORITHMS: dict[str, type[Model]] = {"ppo": RL2PPO, "trpo": RL2TRPO}
+
+
+def train(config: TrainConfig, options: dict[str, Any], folder: FolderConfig) -> Path:
+    """Train in a folder, or go on there.
+
+    :param options: of the task distribution
+    :return: the agent's file
+    :raises ValueError: a folder in use, another run's checkpoint, settings that make no run
+    """
+    return run(Training, config, options, folder)
+
+
+class Training:
+    """Learns by reinforcement, to a number of steps in all."""
+
+    def __init__(self, config: TrainConfig, options: dict[str, Any], checkpoint: Path | None):
+        if config.steps < 1:
+            raise ValueError(f"steps={config.steps}: at least 1.")
+        self.steps = config.steps
+        learning = vars(config.learning)
+        if config.algorithm == "trpo":
+            learning = learning | vars(config.trpo)
+        else:
+            _check_ppo(config.trpo)
+        trials = make_trials(
+            config.task,
+            _columns(config, options),
+            config.episodes,
+            workers=config.workers,
+            privileged=config.privileged,
+            **options,
+        )
+        if config.policy == "GRUPolicy":
+            _remark_images(trials)
+        self.model = load_or_make(
+            ALGORITHMS[config.algorithm], trials, config, checkpoint, **learning
+        )
+
+    def learn(self, callback: BaseCallback, progress_bar: bool) -> None:
+        """Train for the steps that are left."""
+        done = self.model.num_timesteps
+        if done < self.steps:
+            self.model.learn(
+                self.steps - done,
+                callback=callback,
+                reset_num_timesteps=done == 0,
+                progress_bar=progress_bar,
+            )
+
+    def draw(self, out: Path) -> str:
+        """Draw the mean return of recent trials."""
+        return str(learning_curve([out], out / "learning_curve.png"))
+
+
+def _check_ppo(trpo: TRPOConfig) -> None:
+    """Refuse options of TRPO's own for PPO, which would have no effect.
+
+    :raises ValueError: one that is not the default
+    """
+    for name, default in vars(TRPOConfig()).items():
+        value = getattr(trpo, name)
+        if value != default:
+            raise ValueError(
+                f"{name}={value} is of algorithm='trpo': name it, or leave {name} out."
+            )
+
+
+def _columns(config: TrainConfig, options: dict[str, Any]) -> int | None:
+    """Trials that run at once, if that is said.
+
+    :raises ValueError: steps of a rollout, where trials differ in length
+    """
+    if config.steps_per_rollout is None or config.n_envs is not None:
+        return config.n_envs
+    horizon: int | None = getattr(make_tasks(config.task, **options), "horizon", None)
+    if horizon is None:
+        raise ValueError(f"The trials of {config.task} differ in length: give n_envs and n_steps.")
+    return max(1, config.steps_per_rollout // (horizon * config.episodes))
+
+
+def _remark_images(trials: VecEnv) -> None:
+    spaces: Any = trials.observation_space
+    images = [key for key, part in spaces.items() if is_image_space(part)]
+    if images:
+        print(
+            f"Note: GRUPolicy flattens images ({', '.join(images)}); CnnGRUPolicy has convolutions "
+            "(--policy CnnGRUPolicy).",
+            file=sys.stderr,
+        )
