@@ -1,6 +1,7 @@
 """Learn UCB1 from its choices, then go on by reinforcement learning."""
 
 import argparse
+from typing import Any
 
 from rl2_sb3 import RL2PPO, evaluate_trials, make_trials
 from rl2_sb3.algorithms.imitation import Imitation
@@ -14,7 +15,7 @@ def main(batches: int, steps: int) -> None:
     tasks, pulls = make_tasks("bandit", arms=5), 20
     trials = make_trials(tasks, 256, pulls, seed=0)
     model = RL2PPO("GRUPolicy", trials, learning_rate=5e-4, clip_range=0.1, ent_coef=0.0, seed=0)
-    teacher = make_baseline("ucb1(c=0.1)", tasks, pulls)
+    teacher: Any = make_baseline("ucb1(c=0.1)", tasks, pulls)
 
     def report(name: str) -> None:
         result = evaluate_trials(model, tasks, 2000, episodes=pulls)

@@ -3,7 +3,6 @@
 import argparse
 
 import torch as th
-from torch import nn
 
 from rl2_sb3 import RL2PPO, evaluate_trials, make_trials
 from rl2_sb3.memories import Memory
@@ -17,16 +16,16 @@ class Decay(Memory):
     def __init__(self, inputs: int, size: int):
         super().__init__()
         self.state_size = self.output_size = size
-        self.layer = nn.Linear(inputs, size)
-        self.speed = nn.Parameter(th.linspace(-3, 3, size))
+        self.layer = th.nn.Linear(inputs, size)
+        self.speed = th.nn.Parameter(th.linspace(-3, 3, size))
 
     def forward(
         self, x: th.Tensor, state: th.Tensor, keep: th.Tensor | None = None
     ) -> tuple[th.Tensor, th.Tensor]:
         outputs = []
         for t, seen in enumerate(self.layer(x).tanh()):
-            state = state if keep is None else state * keep[t]  # 0 where a new trial begins
-            outputs.append(state := th.lerp(state, seen, self.speed.sigmoid()))
+            state = th.lerp(state if keep is None else state * keep[t], seen, self.speed.sigmoid())
+            outputs.append(state)
         return th.stack(outputs), state
 
 
@@ -35,7 +34,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=1_000_000)
     check_memory(Decay)
     MEMORIES.register("decay", Decay)  # a package has an entry point
-    trials = make_trials("bandit", 500, episodes=10, seed=0, arms=5)
-    model = RL2PPO("GRUPolicy", trials, policy_kwargs={"memory": "decay"}, seed=0)
+    trials, network = make_trials("bandit", 500, 10, seed=0, arms=5), {"memory": "decay"}
+    model = RL2PPO("GRUPolicy", trials, policy_kwargs=network, seed=0)
     model.learn(parser.parse_args().steps, progress_bar=True)
     print(evaluate_trials(model, "bandit", 1000, episodes=10, arms=5).mean)
