@@ -16,11 +16,19 @@ from rl2_sb3.registry import did_you_mean
 
 OURS: dict[str, Any] = {"episodes": None, "threads": None, "batch_size": None}
 """Beside those of the configurations."""
-REFUSED = (
-    *("use_sde", "sde_sample_freq", "rollout_buffer_class", "rollout_buffer_kwargs"),
-    "sub_sampling_factor",
+_NO_SDE = (
+    "actions are drawn anew in each step; policy_kwargs={'log_std_init': ...} says how widely at "
+    "first, and the memory explores over a trial"
 )
-"""What SB3 has and trials have no use for."""
+_OWN_BUFFER = "rollouts of trials carry their memory in a buffer of their own, TrialRolloutBuffer"
+REFUSED = {
+    "use_sde": _NO_SDE,
+    "sde_sample_freq": _NO_SDE,
+    "rollout_buffer_class": _OWN_BUFFER,
+    "rollout_buffer_kwargs": _OWN_BUFFER,
+    "sub_sampling_factor": "trials_per_batch says how many columns a minibatch has",
+}
+"""What SB3 has and trials have no use for, and what there is instead."""
 Init = TypeVar("Init", bound=Callable[..., None])
 
 
@@ -35,7 +43,8 @@ def takes(sb3: type[OnPolicyAlgorithm], *configs: type[Any]) -> Callable[[Init],
         ours |= flat_defaults(config)
     theirs = inspect.signature(sb3).parameters
     defaults = {name: theirs[name].default for name in theirs if name not in ("policy", "env")}
-    defaults = {name: value for name, value in defaults.items() if name not in REFUSED} | ours
+    refused = {name: defaults.pop(name) for name in REFUSED if name in defaults}
+    defaults |= ours
 
     def mark(init: Init) -> Init:
         *fixed, _ = inspect.signature(init).parameters.values()
@@ -44,6 +53,7 @@ def takes(sb3: type[OnPolicyAlgorithm], *configs: type[Any]) -> Callable[[Init],
             for name, default in defaults.items()
         ]
         init.__signature__ = inspect.Signature([*fixed, *keywords])  # type: ignore[attr-defined]
+        init.refused = refused  # type: ignore[attr-defined]
         return init
 
     return mark
@@ -55,7 +65,7 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     What is given as a number stays, unless ``lr_decay`` or ``ent_decay`` say otherwise.
 
     :param kind: a class whose constructor was marked by :func:`takes`
-    :raises TypeError: an unknown option
+    :raises TypeError: an unknown option, or one of SB3's that trials have no use for
     :raises ValueError: a discount that is none, or a schedule that is to decay
     """
     parameters = inspect.signature(kind).parameters
@@ -64,7 +74,11 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
         for name, parameter in parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
+    usual: dict[str, Any] = kind.__init__.refused
+    options = {k: v for k, v in options.items() if k not in usual or v != usual[k]}
     for name in options:
+        if name in REFUSED:
+            raise TypeError(f"{kind.__name__} has no option {name!r}: {REFUSED[name]}.")
         if name not in known:
             shown = [each for each in known if not each.startswith("_")]
             raise TypeError(f"{kind.__name__} has no option {name!r}.{did_you_mean(name, shown)}")
@@ -90,5 +104,9 @@ def policy_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """A policy's keyword arguments, with the defaults of :class:`PolicyConfig` all stated.
 
     So a checkpoint tells them, whatever the defaults become.
+
+    :raises ValueError: ``use_sde``, which SB3's policies have
     """
+    if "use_sde" in given:
+        raise ValueError(f"No policy option 'use_sde': {REFUSED['use_sde']}.")
     return {**asdict(PolicyConfig()), **given}
