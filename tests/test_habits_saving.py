@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 
 from rl2_sb3 import RL2PPO, RL2TRPO, load_agent, make_trials
 from rl2_sb3.agent_file import describe_agent
+from rl2_sb3.runs.run import SaveEvery
 from tests.envs import RaggedEnv
 from tests.test_habits_evaluation import Paid, small, trial
 
@@ -253,6 +254,23 @@ def test_custom_objects(tmp_path: Path) -> None:
     assert loaded.logger.name_to_value["train/clip_range"] == 0.125
 
 
+class Mine(RL2PPO):
+    """A subclass with options of its own."""
+
+    def __init__(self, policy: Any, env: Any, bonus: float = 1.0, **options: Any):
+        super().__init__(policy, env, **options)
+        self.bonus = bonus
+
+
+def test_subclasses_with_options_of_their_own(tmp_path: Path) -> None:
+    model = Mine("GRUPolicy", trial(), bonus=2.0, n_steps=8, gamma=0.5).learn(8)
+    model.save(tmp_path / "model")
+    loaded = Mine.load(tmp_path / "model")
+    assert (loaded.bonus, loaded.gamma, loaded.n_steps) == (2.0, 0.5, 8)
+    with pytest.raises(TypeError, match="Mine has no option 'gama'"):
+        Mine("GRUPolicy", trial(), gama=0.5)
+
+
 def test_get_and_set_parameters() -> None:
     ours, theirs = small(trial()).learn(8), small(trial(), seed=1)
     assert not same(ours, theirs)
@@ -319,6 +337,15 @@ def test_saving_after_a_worker_died(column: int, tmp_path: Path) -> None:
     with pytest.raises((EOFError, OSError)):
         model.learn(16, reset_num_timesteps=False)
     check_saved(model, tmp_path / "model")
+    good = (tmp_path / "model.zip").read_bytes()
+    with pytest.raises((EOFError, OSError)):
+        model.save(tmp_path / "model", exact=True)
+    every = SaveEvery(tmp_path / "model.zip", 0)
+    every.init_callback(model)
+    every._begin = 0
+    with pytest.raises((EOFError, OSError)):  # nor does a run replace its last checkpoint
+        every.on_rollout_start()
+    assert (tmp_path / "model.zip").read_bytes() == good
     kill(env)
 
 

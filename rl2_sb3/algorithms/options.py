@@ -29,6 +29,8 @@ REFUSED = {
     "sub_sampling_factor": "trials_per_batch says how many columns a minibatch has",
 }
 """What SB3 has and trials have no use for, and what there is instead."""
+MARKED: dict[Callable[..., None], dict[str, Any]] = {}
+"""Constructors that tell their options, and SB3's defaults of what they refuse."""
 Init = TypeVar("Init", bound=Callable[..., None])
 
 
@@ -53,7 +55,7 @@ def takes(sb3: type[OnPolicyAlgorithm], *configs: type[Any]) -> Callable[[Init],
             for name, default in defaults.items()
         ]
         init.__signature__ = inspect.Signature([*fixed, *keywords])  # type: ignore[attr-defined]
-        init.refused = refused  # type: ignore[attr-defined]
+        MARKED[init] = refused
         return init
 
     return mark
@@ -64,17 +66,19 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
     What is given as a number stays, unless ``lr_decay`` or ``ent_decay`` say otherwise.
 
-    :param kind: a class whose constructor was marked by :func:`takes`
+    :param kind: a class whose constructor, or that of a base, was marked by :func:`takes`
     :raises TypeError: an unknown option, or one of SB3's that trials have no use for
     :raises ValueError: a discount that is none, or a schedule that is to decay
     """
-    parameters = inspect.signature(kind).parameters
+    constructors = [vars(each)["__init__"] for each in kind.__mro__ if "__init__" in vars(each)]
+    init = next(each for each in constructors if each in MARKED)
+    parameters = inspect.signature(init).parameters
     known = {
         name: parameter.default
         for name, parameter in parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    usual: dict[str, Any] = kind.__init__.refused
+    usual = MARKED[init]
     options = {k: v for k, v in options.items() if k not in usual or v != usual[k]}
     for name in options:
         if name in REFUSED:

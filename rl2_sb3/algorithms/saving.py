@@ -106,15 +106,20 @@ class SavedTraining(OnPolicyAlgorithm):
         path: str | pathlib.Path | io.BufferedIOBase,
         exclude: Iterable[str] | None = None,
         include: Iterable[str] | None = None,
+        exact: bool = False,
     ) -> None:
         """Save the model and all that training depends on; see :meth:`load`.
 
         A file is written beside its final place and moved there when it is whole, so that a kill
         at any moment leaves the last good one. Where the environment is closed or dead, a warning
         says that training cannot go on from the file exactly, but with new trials.
+
+        :param exact: raise there instead, and leave the file that was there
+        :raises OSError: see ``exact``; or the file cannot be written
+        :raises EOFError: see ``exact``
         """
         self._count_seconds()
-        self.resume_state = self._get_resume_state()
+        self.resume_state = self._get_resume_state(exact)
         if isinstance(path, io.IOBase):
             super().save(path, exclude, include)
             return
@@ -139,7 +144,7 @@ class SavedTraining(OnPolicyAlgorithm):
             known["history"] = self.history
         save_agent(self.policy, path, **{**known, **info})
 
-    def _get_resume_state(self) -> dict[str, Any]:
+    def _get_resume_state(self, exact: bool = False) -> dict[str, Any]:
         state: dict[str, Any] = {
             "format": FORMAT,
             "algorithm": type(self).__name__,
@@ -148,12 +153,12 @@ class SavedTraining(OnPolicyAlgorithm):
         }
         if self.device.type == "cuda":
             state["cuda_rng"] = th.cuda.get_rng_state(self.device).numpy()
-        trials = None if self.env is None else self._get_trials()
+        trials = None if self.env is None else self._get_trials(exact)
         if trials is not None:
             state["trials"] = trials
         return state
 
-    def _get_trials(self) -> list[Any] | None:
+    def _get_trials(self, exact: bool) -> list[Any] | None:
         """Where the trials stand; None where nobody can tell, or where others have moved them."""
         assert self.env is not None
         inner = self.env.unwrapped
@@ -164,6 +169,8 @@ class SavedTraining(OnPolicyAlgorithm):
                 return None
             trials: list[Any] = self.env.env_method("get_state")
         except (OSError, EOFError) as error:
+            if exact:
+                raise
             warnings.warn(
                 f"Saved without its trials, since the environment does not answer ({error}): load "
                 "it with force_reset=True, which begins new ones.",
