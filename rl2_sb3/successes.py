@@ -69,4 +69,4 @@ def keep_successes(
         dict(zip(KEPT, (*conditions, *row, played_by or version()), strict=True)) for row in rows
     ]
     key = (*CONDITIONS, "agent", "trials", "episode")
-    merge_table(successes_table(table), whole, key, order=lambda _: 0)
+    merge_table(successes_table(table), whole, key)

@@ -16,7 +16,7 @@ import torch as th
 
 from rl2_sb3 import RL2PPO, load_agent
 from rl2_sb3.cli import main
-from rl2_sb3.registry import CHECKPOINTS, TASKS
+from rl2_sb3.registry import AGENTS, TASKS
 from tests.envs import ListedGoals, image_env
 
 TINY = ["--hidden-size", "8", "--n-envs", "32", "--episodes", "5", "--no-progress"]
@@ -66,10 +66,10 @@ def test_train_evaluate_plot(out: Any, capsys: Any, monkeypatch: pytest.MonkeyPa
     lines = list(csv.DictReader(Path("rows.csv").read_text().splitlines()))
     assert [each["agent"] for each in lines] == ["mine", "random"]
     assert lines[0] == line
-    monkeypatch.setattr(CHECKPOINTS, "names", lambda: ["by-name"])
-    monkeypatch.setattr(CHECKPOINTS, "load", lambda name: out / "agent.safetensors")
+    monkeypatch.setattr(AGENTS, "names", lambda: ["by-name"])
+    monkeypatch.setattr(AGENTS, "load", lambda name: out / "agent.safetensors")
     rl2("evaluate", "by-name", "--trials", "20")  # not beside a file that is installed
-    assert Path("runs/checkpoints/by-name/evaluation.csv").exists()
+    assert Path("runs/agents/by-name/evaluation.csv").exists()
     message = r"bandit arms=2 .*: runs/x was trained with the action Discrete\(3\), not"
     with pytest.raises(SystemExit, match=message):
         rl2("evaluate", str(out), "--options", "arms=2")

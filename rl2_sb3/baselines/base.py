@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Self
 
 from rl2_sb3.registry import BASELINES
@@ -67,6 +68,14 @@ class SeededAgent:
     def rng(self) -> np.random.Generator:
         """The agent's randomness; every call of ``predict`` draws from it."""
         return np.random.default_rng((self.seed, STREAM))
+
+
+def started(
+    observation: Mapping[str, NDArray[Any]], episode_start: NDArray[Any] | None
+) -> NDArray[np.bool_]:
+    """Which trials start, ``(N,)``: by their observation, or by what SB3 says."""
+    start = np.asarray(observation["start"]).reshape(-1) > 0
+    return start if episode_start is None else start | (np.ravel(episode_start) > 0)
 
 
 def make_baseline(spec: str, tasks: Any, episodes: int) -> Baseline:

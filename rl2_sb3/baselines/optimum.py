@@ -16,7 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2_sb3.baselines.bandits import BanditAgent, Counts, Floats, random_choice, shared
+from rl2_sb3.baselines.bandits import (
+    BanditAgent,
+    Counts,
+    Floats,
+    random_choice,
+    shared,
+    too_many_pulls,
+)
 
 MAX_CELLS = 20_000_000
 """Beliefs times arms that we are willing to hold: about 1 GB and half a minute."""
@@ -90,11 +97,7 @@ class BayesOptimum(BanditAgent):
         """
         pulls = int((successes + failures).sum(axis=1).max(initial=0))
         if pulls >= self.episodes:
-            raise ValueError(
-                f"Pull {pulls + 1} of a trial of episodes={self.episodes}: make the agent with "
-                "the number of pulls that trials have, and see that observation['start'] is 1 "
-                "where one begins."
-            )
+            raise too_many_pulls(pulls + 1, self.episodes)
         codes = encode(successes, failures, self.episodes)
         keys = code_keys(self.episodes)[codes].sum(axis=1, dtype=np.uint64)
         best = self.policy.best[np.searchsorted(self.policy.keys, keys)]

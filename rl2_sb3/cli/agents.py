@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl2_sb3.agent_file import describe_agent
-from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL, TASKS
+from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL, TASKS
 from rl2_sb3.signals import learned_from
 
 
@@ -29,14 +29,14 @@ class Agents:
 def agents(args: Sequence[str]) -> None:
     """Parse the options and list."""
     tyro.cli(Agents, args=list(args), prog="rl2 agents")
-    names = CHECKPOINTS.names()
+    names = AGENTS.names()
     if not names:
         print(f"None are installed. In a checkout, `{HOW_TO_INSTALL}` adds some.")
     tables: dict[str, Table] = {}
     broken = []
     for name in names:
         try:
-            row, distribution = _row(name), CHECKPOINTS.distribution(name)
+            row, distribution = _row(name), AGENTS.distribution(name)
         except (ValueError, RuntimeError, FileNotFoundError) as error:  # of one plugin, not of all
             broken.append(f"{name}: {error}")
             continue

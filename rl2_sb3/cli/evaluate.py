@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,26 +11,26 @@ import torch as th
 import tyro
 
 from rl2_sb3.agent import Agent
-from rl2_sb3.cli.contenders import (
-    Contender,
+from rl2_sb3.cli.entries import (
+    Entry,
     Trials,
-    contenders,
+    entries,
     is_baseline,
     load_trained,
+    played_folder,
     trials_of,
 )
 from rl2_sb3.cli.evaluation_tables import (
+    COMPARED,
     SUMMARY,
     Results,
     Row,
-    add_columns,
     keep_rows,
     print_means,
     print_successes,
     summary_rows,
     write_adaptation,
 )
-from rl2_sb3.cli.played import played_folder
 from rl2_sb3.config import Workers
 from rl2_sb3.evaluation import evaluate_trials
 from rl2_sb3.plots import adaptation_curve
@@ -44,7 +43,7 @@ from rl2_sb3.successes import (
     success_rows,
     successes_table,
 )
-from rl2_sb3.tables import own_table
+from rl2_sb3.tables import own_table, write_table
 from rl2_sb3.tasks.base import GymTasks
 
 TRIALS = 10_000
@@ -86,7 +85,7 @@ class Evaluate:
     deterministic: bool = False
     """Take the likeliest action instead of sampling."""
     out: Path | None = None
-    """Folder for the tables and the picture; by default the agent's, or runs/checkpoints/NAME, or
+    """Folder for the tables and the picture; by default the agent's, or runs/agents/NAME, or
     runs/baselines/NAME."""
     overwrite: bool = False
     """Begin OUT/evaluation.csv anew: rows of other agents, trials and seeds do not stay."""
@@ -117,8 +116,7 @@ def evaluate(args: Sequence[str]) -> None:
     if config.append_to is not None:
         if config.name is None and config.agent in trained:
             raise ValueError("--append-to: name the agent with --name, which tells its rows.")
-        add_columns(config.append_to, SUMMARY)
-        own_table(config.append_to, SUMMARY)
+        own_table(config.append_to, [name for name in SUMMARY if name not in COMPARED])
         own_table(successes_table(config.append_to), KEPT)
     trials = trials_of(trained, config.task, config.options, config.episodes)
     for spec, agent in trained.items():
@@ -127,7 +125,7 @@ def evaluate(args: Sequence[str]) -> None:
                 f"Note: {spec} was trained on trials of {length} episodes, evaluated on "
                 f"{trials.episodes}."
             )
-    agents = contenders(_names(config, trained), trained, trials)
+    agents = entries(_names(config, trained), trained, trials)
     results = _play(config, agents, trials)
     rows = summary_rows(results, agents, trials, config.deterministic, config.seed)
     print_means(rows, results)
@@ -152,14 +150,14 @@ def _names(config: Evaluate, trained: Mapping[str, Agent]) -> dict[str, str]:
     return names
 
 
-def _play(config: Evaluate, agents: Mapping[str, Contender], trials: Trials) -> Results:
+def _play(config: Evaluate, agents: Mapping[str, Entry], trials: Trials) -> Results:
     n_trials = config.trials
     if n_trials is None:
         listed = trials.tasks.all_tasks() if isinstance(trials.tasks, GymTasks) else None
         n_trials = TRIALS if listed is None else len(listed)
     return {
         name: evaluate_trials(
-            contender.agent,
+            entry.agent,
             trials.tasks,
             n_trials,
             seed=config.seed,
@@ -168,7 +166,7 @@ def _play(config: Evaluate, agents: Mapping[str, Contender], trials: Trials) -> 
             progress=name,
             workers=config.workers,
         )
-        for name, contender in agents.items()
+        for name, entry in agents.items()
     }
 
 
@@ -190,8 +188,8 @@ def _write(
         keep_rows(config.append_to, rows)
     if successes:
         tables.append("successes.csv")
-        with (out / "successes.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([SUCCESSES, *successes])
+        kept = [dict(zip(SUCCESSES, row, strict=True)) for row in successes]
+        write_table(out / "successes.csv", SUCCESSES, kept)
         if config.append_to is not None:
             played = trials.task, in_words(trials.options), trials.episodes
             conditions = *played, config.deterministic, config.seed

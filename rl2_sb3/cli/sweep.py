@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 from collections.abc import Sequence
@@ -28,6 +27,10 @@ from rl2_sb3.sweeps import (
     work,
     write_points,
 )
+from rl2_sb3.tables import write_table
+
+NUMBERS = ("mean", "standard_error", "trials")
+"""Columns of the best points, beside those of the parameters."""
 
 BASELINE_HELP = """usage: rl2 baseline NAME [--task bandit] [--episodes N] [--trials N]
                          [--split test] [--<option of the task> VALUE]
@@ -89,14 +92,12 @@ def _run(plan: Sweep, config: Sweeps, pool: Executor) -> None:
     shown = tqdm(range(len(best)), f"{plan.name}, test split", leave=False)
     for i in shown:
         point, result = best[i], asked[i].result()
-        row = [str(point[name]) for name in names]
-        rows.append([*row, f"{result.mean:.6g}", f"{result.standard_error:.3g}"])
-        table.add_row(*row, f"{result.mean:.3f}", f"{result.standard_error:.3f}")
+        row = {name: str(point[name]) for name in names}
+        table.add_row(*row.values(), f"{result.mean:.3f}", f"{result.standard_error:.3f}")
+        numbers = f"{result.mean:.6g}", f"{result.standard_error:.3g}", config.test_trials
+        rows.append({"agent": plan.baseline, **row, **dict(zip(NUMBERS, numbers, strict=True))})
     path = config.out / f"{plan.name}-best.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["agent", *names, "mean", "standard_error", "trials"])
-        writer.writerows([plan.baseline, *row, config.test_trials] for row in rows)
+    write_table(path, ("agent", *names, *NUMBERS), rows)
     Console().print(table)
     print(f"All points: {points}, the best: {path}")
 

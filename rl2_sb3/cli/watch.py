@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rl2_sb3.agent import Agent, load_agent
-from rl2_sb3.cli.played import evaluation_tasks, played_folder, trained_on
+from rl2_sb3.cli.entries import evaluation_tasks, played_folder, trained_on
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.play import play
 from rl2_sb3.trials.wrapper import TrialWrapper
@@ -74,7 +74,7 @@ class Watch:
     """
 
     agent: Annotated[str, tyro.conf.Positional]
-    """A run's folder, an agent's file, or a checkpoint's name."""
+    """A run's folder, an agent's file, or an installed agent's name."""
     trial: int = 0
     """Number of the trial: of the task, where evaluation goes through a list of them."""
     episodes: int | None = None
@@ -90,7 +90,7 @@ class Watch:
     width: int = 480
     """Of the pictures, in pixels, at least; they are enlarged by whole factors."""
     out: Path | None = None
-    """The animation; by default watch.gif in the agent's folder, or in runs/checkpoints/NAME."""
+    """The animation; by default watch.gif in the agent's folder, or in runs/agents/NAME."""
 
 
 def watch(args: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -117,7 +117,7 @@ def adaptation_curve(evaluation: Path, out: Path, title: str = "Adaptation withi
         axes = _axes(figure, title, note)
         axes.set_xlabel("Episode within the trial")
         axes.set_ylabel("Mean return")
-        ends = []
+        ends, marker = [], "o" if last <= 20 else ""
         ours_first = sorted(curves, key=lambda name: not name.startswith("RL2"))
         for i, name in enumerate(ours_first):
             ours, colour = name.startswith("RL2"), PALETTE[i % len(PALETTE)]
@@ -127,25 +127,11 @@ def adaptation_curve(evaluation: Path, out: Path, title: str = "Adaptation withi
                 # Errors of neighbours are of the same tasks: averaging does not shrink them.
                 y, error = running_mean(y, reach), running_mean(error, reach)
             front = 4 if ours else 3
-            axes.fill_between(
-                x,
-                y - 2 * error,
-                y + 2 * error,
-                color=colour,
-                alpha=0.2 if ours else 0.1,
-                lw=0,
-                zorder=front - 1,
-            )
-            axes.plot(
-                x,
-                y,
-                _dashes(i),
-                color=colour,
-                lw=2.8 if ours else 1.4,
-                marker="o" if last <= 20 else "",
-                ms=6 if ours else 4,
-                zorder=front,
-            )
+            alpha, width, size = (0.2, 2.8, 6) if ours else (0.1, 1.4, 4)
+            band: Any = {"color": colour, "alpha": alpha, "lw": 0, "zorder": front - 1}
+            axes.fill_between(x, y - 2 * error, y + 2 * error, **band)
+            line: Any = {"lw": width, "marker": marker, "ms": size, "zorder": front}
+            axes.plot(x, y, _dashes(i), color=colour, **line)
             ends.append(End(x[-1], y[-1], name, colour, ours))
         _episode_axis(axes, int(last))
         _label_ends(figure, axes, ends)
@@ -155,15 +141,8 @@ def adaptation_curve(evaluation: Path, out: Path, title: str = "Adaptation withi
 def _axes(figure: Figure, title: str, note: str) -> Axes:
     axes = figure.add_subplot()
     axes.set_title(title, pad=22)
-    axes.annotate(
-        note,
-        (0, 1),
-        (0, 8),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        color=GREY,
-        size=9,
-    )
+    place: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(note, (0, 1), (0, 8), color=GREY, size=9, **place)
     return axes
 
 
@@ -215,28 +194,14 @@ def _label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
     """Name the lines to the right of the axes, none over another."""
     if not ends:
         return
-    labels = [
-        axes.annotate(
-            end.words,
-            (end.x, end.y),
-            (1.045, 0.5),
-            textcoords="axes fraction",
-            va="center",
-            size=9,
-            color=[0.75 * part for part in to_rgb(end.colour)],  # letters are thin: darker
-            weight="bold" if end.bold else "normal",
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": end.colour,
-                "lw": 1,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                "relpos": (0, 0.5),
-            },
-        )
-        for end in ends
-    ]
+    labels = []
+    for end in ends:
+        arrow = {"arrowstyle": "-", "color": end.colour, "lw": 1, "relpos": (0, 0.5)}
+        style: Any = {"textcoords": "axes fraction", "va": "center", "annotation_clip": False}
+        style |= {"size": 9, "weight": "bold" if end.bold else "normal"}
+        style |= {"arrowprops": {**arrow, "shrinkA": 0, "shrinkB": 0}}
+        style |= {"color": [0.75 * part for part in to_rgb(end.colour)]}  # letters are thin: darker
+        labels.append(axes.annotate(end.words, (end.x, end.y), (1.045, 0.5), **style))
     figure.draw_without_rendering()  # sets the layout, from which the axes' height follows
     gap = 1.35 * 9 / 72 * figure.dpi / axes.bbox.height  # a line of text is 9 points high
     points = axes.transData.transform([(end.x, end.y) for end in ends])

@@ -9,7 +9,6 @@ below, names it in the entry-point group ``rl2_sb3.tasks``, and has it checked b
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
@@ -21,8 +20,6 @@ from numpy.typing import NDArray
 
 Params = TypeVar("Params")
 State = TypeVar("State")
-RENAMED = {"privileged": "privileged_observation", "expected_reward": "training_reward"}
-"""Methods of batched distributions, which had other names until version 0.2."""
 Observation = Any  # what ``observation_space`` holds, with axis 0 the task: an array, or a dict
 
 
@@ -39,14 +36,6 @@ class BatchedTasks(ABC, Generic[Params, State]):
     observation_space: spaces.Space[Any]
     action_space: spaces.Space[Any]
     horizon: int | None = None
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        for old, new in RENAMED.items():
-            if old in vars(cls) and new not in vars(cls):
-                message = f"{cls.__name__}.{old} is called {new} now: rename it."
-                warnings.warn(message, DeprecationWarning, stacklevel=2)
-                setattr(cls, new, vars(cls)[old])
 
     @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> Params:

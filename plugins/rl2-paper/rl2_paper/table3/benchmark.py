@@ -105,4 +105,4 @@ def _write(path: Path, job: Job, played: Played) -> None:
         *(played.info.get(key, "") for key in TRAINING),
         played.version,
     )
-    merge_table(path, [dict(zip(COLUMNS, values, strict=True))], KEY, order=lambda _: 0)
+    merge_table(path, [dict(zip(COLUMNS, values, strict=True))], KEY)
