@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 def replace_whole(path: Path, write: Callable[[BinaryIO], Any], part: str = "part") -> Path:
@@ -29,3 +33,17 @@ def replace_whole(path: Path, write: Callable[[BinaryIO], Any], part: str = "par
 def cache_folder() -> Path:
     """``$XDG_CACHE_HOME/rl2-sb3``, by default ``~/.cache/rl2-sb3``; it may be deleted."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rl2-sb3"
+
+
+def kept_array(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """Read an array from the cache, or make it and write it there for the next time."""
+    path = cache_folder() / f"{name}.npy"
+    try:
+        return np.asarray(np.load(path, mmap_mode="r"))
+    except (OSError, ValueError, EOFError):  # not there, not ours to read, or not whole
+        array = make()
+    try:
+        replace_whole(path, lambda file: np.save(file, array), f"{os.getpid()}.part")
+    except OSError as error:
+        warnings.warn(f"{path} is not written ({error}): it will be made again.", stacklevel=2)
+    return array

@@ -184,8 +184,11 @@ def test_killed_in_training_then_resumed(out: Any) -> None:
         (["train", "bandit", "--preset", "papers"], "Did you mean 'paper'"),
         (["train", "bandit", "--arms", "0"], "at least one arm"),
         (["train", "bandit", "--episodes", "0"], "episodes=0"),
-        (["train", "bandit", "--gamma", "1.5"], "gamma=1.5: from 0 to 1"),
-        (["train", "bandit", "--value-lambda", "-1"], "value_lambda=-1.0: from 0 to 1"),
+        (["train", "bandit", "--gamma", "1.5"], "gamma=1.5: use a number from 0 to 1"),
+        (
+            ["train", "bandit", "--value-lambda", "-1"],
+            "value_lambda=-1.0: use a number",
+        ),
         (["evaluate", "runs/nothing"], "no run or agent's file"),
         (["tasks", "bandti"], "Did you mean 'bandit'"),
     ],

@@ -14,9 +14,7 @@ Sources: Gittins, Glazebrook & Weber 2011, chapters 7 and 8; Whittle 1988; Brezz
 from __future__ import annotations
 
 import math
-import os
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
@@ -25,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rl2_sb3.baselines.bandits import Counts, Floats, IndexAgent, too_many_pulls
-from rl2_sb3.files import cache_folder, replace_whole
+from rl2_sb3.files import kept_array
 
 Method = Literal["calibration", "whittle", "brezzi-lai", "finite-horizon"]
 
@@ -272,13 +270,13 @@ class Gittins(IndexAgent):
         """Indices by successes and failures, or in the order of :func:`place`."""
         n, prior = self.episodes, (self.prior_alpha, self.prior_beta)
         if self.method == "finite-horizon":
-            name = f"finite-horizon-{n}-{prior[0]}-{prior[1]}"
-            return on_disk(name, lambda: finite_horizon_gittins(n, *prior))
+            name = f"gittins-finite-horizon-{n}-{prior[0]}-{prior[1]}-v{VERSION}"
+            return kept_array(name, lambda: finite_horizon_gittins(n, *prior))
         if self.method == "calibration":
             # Far-seeing discounts take nearly as long for few pulls, so these share a table.
             size = max(n, round(0.5 / (1 - self.discount)))
-            name = f"calibration-{size}-{self.discount!r}-{prior[0]}-{prior[1]}"
-            return on_disk(name, lambda: gittins_table(size, self.discount, *prior))
+            name = f"gittins-calibration-{size}-{self.discount!r}-{prior[0]}-{prior[1]}-v{VERSION}"
+            return kept_array(name, lambda: gittins_table(size, self.discount, *prior))
         formula = {"whittle": whittle_index, "brezzi-lai": brezzi_lai_index}[self.method]
         pulls = np.arange(n)
         return formula(pulls[:, None] + prior[0], pulls + prior[1], self.discount)
@@ -290,17 +288,3 @@ class Gittins(IndexAgent):
         if self.method == "finite-horizon":
             return np.asarray(self.table[place(successes, failures, left, self.episodes)])
         return np.asarray(self.table[successes, failures])
-
-
-def on_disk(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """Read a table from the cache, or make it and write it there for the next time."""
-    path = cache_folder() / f"gittins-{name}-v{VERSION}.npy"
-    try:
-        return np.asarray(np.load(path, mmap_mode="r"))
-    except (OSError, ValueError, EOFError):  # not there, not ours to read, or not whole
-        table = make()
-    try:
-        replace_whole(path, lambda file: np.save(file, table), f"{os.getpid()}.part")
-    except OSError as error:
-        warnings.warn(f"{path} is not written ({error}): it will be made again.", stacklevel=2)
-    return table

@@ -20,9 +20,9 @@ from rl2_sb3.signals import learned_from
 class Agents:
     """List the trained agents that are installed, by the names that `rl2 evaluate` takes.
 
-    What each learned from: "reward" is what the agent itself is shown, states, actions, sampled
-    rewards and ends of episodes; "reward, privileged" what only a simulator knows, too, such as
-    expected rewards, in training alone; a baseline's name stands for its choices.
+    The column "learned from" has "reward" for RL on what the agent itself observes, "reward,
+    privileged" for RL with privileged information in training, such as expected rewards, and a
+    baseline's name for imitation of that baseline.
     """
 
 

@@ -51,52 +51,52 @@ TRIALS = 10_000
 
 @dataclass(kw_only=True)
 class Evaluate:
-    """Evaluate an agent, and others beside it, on the same tasks with the same noise.
+    """Evaluate an agent, and others for comparison, on the same tasks with the same noise.
 
-    An agent is a run's folder, an agent's file, the name of an installed agent, or a baseline with
-    its parameters if need be: bandit-k10-n10, random, "ucb1(c=0.1)". What the first trained agent
-    was trained for is played, or --task.
+    An agent is a run's folder, an agent's file, the name of an installed agent, or a baseline,
+    perhaps with parameters: runs/demo, bandit-k10-n10, random, "ucb1(c=0.1)". The task is that of
+    the first trained agent, unless --task names another.
 
-    Prints a table, with a paired t-test of each other agent against the first. Keeps the rows in
-    OUT/evaluation.csv, in place of those of the same agent, trials and seed, and writes
-    OUT/adaptation.csv and the picture OUT/adaptation.png anew: the mean return of a trial's first
-    episode, its second, and so on. Where episodes succeed or fail, OUT/successes.csv has how often,
-    and how long those take that succeed.
+    Prints a table, with a paired t-test of each other agent against the first. Adds the rows to
+    OUT/evaluation.csv, where they replace those of the same agent, trials and seed, and writes
+    OUT/adaptation.csv and OUT/adaptation.png: the mean return of a trial's first episode, its
+    second, and so on. Where episodes succeed or fail, OUT/successes.csv has the success rate, and
+    the length of successful episodes.
     """
 
     agent: Annotated[str, tyro.conf.Positional]
-    """The agent."""
+    """Agent to evaluate."""
     against: list[str] = field(default_factory=list)
-    """Others beside it: random "ucb1(c=0.1)" bandit-k10-n100-imitation runs/other."""
+    """Agents to compare it with: random "ucb1(c=0.1)" bandit-k10-n100-imitation runs/other."""
     name: str | None = None
-    """What the tables call the agent; by default RL2, and what it learned from if that was more
-    than the paper's information."""
+    """Name of the agent in the tables; by default RL2, with a note where it was trained by
+    imitation or with privileged information."""
     task: str | None = None
-    """The task, where no agent is trained or it is to be another than that of training."""
+    """Task; by default that of the first trained agent."""
     trials: int | None = None
-    """Trials of each agent; by default 10 000, or all tasks where they are a list."""
+    """Number of trials of each agent; by default 10 000, or the length of the list of tasks."""
     options: list[str] = field(default_factory=list)
-    """The task's options, such as size=large, in place of those of training, or of what the task
-    distribution holds out for evaluation."""
+    """Options of the task, such as size=large; by default those of training, on the tasks that are
+    held out for evaluation."""
     episodes: int | None = None
     """Episodes per trial; by default as many as the first trained agent was trained for."""
     seed: int = 0
-    """Of tasks and noise."""
+    """Seed of tasks and noise."""
     deterministic: bool = False
-    """Take the likeliest action instead of sampling."""
+    """Take the most likely action instead of sampling."""
     out: Path | None = None
-    """Folder for the tables and the picture; by default the agent's, or runs/agents/NAME, or
-    runs/baselines/NAME."""
+    """Folder for the tables and the figure; by default the run's, runs/agents/NAME for an installed
+    agent, runs/baselines/NAME for a baseline."""
     overwrite: bool = False
-    """Begin OUT/evaluation.csv anew: rows of other agents, trials and seeds do not stay."""
+    """Replace OUT/evaluation.csv instead of adding rows to it."""
     device: str = "cpu"
-    """cpu or cuda."""
+    """Device of the networks: cpu or cuda."""
     threads: int = 1
-    """Processor threads."""
+    """Number of CPU threads."""
     workers: Workers = "in-process"
     """Where Gymnasium environments run."""
     append_to: Path | None = None
-    """Table to keep the rows in as well, such as results/outer_loop.csv. Successes go into
+    """Another CSV file to add the rows to, such as results/outer_loop.csv; successes go to
     outer_loop-successes.csv beside it."""
 
 

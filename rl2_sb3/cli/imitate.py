@@ -1,4 +1,4 @@
-"""``rl2 imitate``: learn a baseline's algorithm by supervision."""
+"""``rl2 imitate``: learn to imitate a baseline."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from rl2_sb3.options import as_kind
 
 @dataclass(kw_only=True)
 class Imitate(RunOptions, ImitationRunConfig):
-    """Learn a baseline's algorithm by supervision, on fresh trials that the baseline plays.
+    """Learn to imitate a baseline, on new trials that the baseline plays.
 
-    Ends with the agent in OUT/agent.safetensors, the divergence from the teacher in
-    OUT/learning_curve.png, and OUT/checkpoint.zip, which `rl2 train --init OUT` goes on from with
+    Writes the agent to OUT/agent.safetensors, the KL divergence from the teacher to
+    OUT/learning_curve.png, and OUT/checkpoint.zip, from which `rl2 train --init OUT` continues with
     reinforcement learning.
     """
 

@@ -24,11 +24,11 @@ UNITS = 64, 256
 class Info:
     """Print what a bug report needs: versions, processor, CUDA, threads and plugins.
 
-    Every plugin is imported; one that is broken is listed with its error.
+    Every plugin is imported; a broken one is listed with its error.
     """
 
     json: bool = False
-    """Print it as JSON, for machines."""
+    """Print JSON."""
 
 
 def info(args: Sequence[str]) -> None:

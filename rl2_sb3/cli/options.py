@@ -20,13 +20,13 @@ from rl2_sb3.registry import TASKS, did_you_mean
 
 @dataclasses.dataclass(kw_only=True)
 class RunOptions:
-    """What commands that make runs take beside the run's own options."""
+    """Options of the commands that make runs, beside the run's own."""
 
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = NONE
-    """Settings to begin with: a preset's name, as `--preset list` shows them, or a YAML file."""
+    """Preset to start from: a name that `--preset list` shows, or a YAML file."""
     config: Path | None = None
-    """YAML file of options by the names of their flags, or a run's config.json; flags that are
-    given win."""
+    """YAML file of options by the names of their flags, or a run's config.json; flags on the
+    command line take precedence."""
     folder: tyro.conf.OmitArgPrefixes[FolderConfig] = dataclasses.field(
         default_factory=FolderConfig
     )

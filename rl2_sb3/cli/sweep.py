@@ -36,7 +36,7 @@ BASELINE_HELP = """usage: rl2 baseline NAME [--task bandit] [--episodes N] [--tr
                          [--split test] [--<option of the task> VALUE]
                          [--<parameter of the baseline> VALUE]
 
-Let a baseline play, and print the mean return of a trial and its standard error.
+Evaluate a baseline: print the mean return of a trial and its standard error.
 
   rl2 baseline ucb1 --arms 10 --episodes 100 --c 0.2"""
 
@@ -45,21 +45,20 @@ Let a baseline play, and print the mean return of a trial and its standard error
 class Sweeps:
     """Run sweeps: YAML files in the format of W&B's sweeps, on Optuna.
 
-    Points that are done are not done again: an interrupted sweep goes on where it stopped. Writes
-    OUT/NAME.csv with a row for each point, and OUT/NAME-best.csv with the best of each setting,
-    played anew on the test split.
+    An interrupted sweep resumes where it stopped. Writes OUT/NAME.csv with a row for each point,
+    and OUT/NAME-best.csv with the best point of each setting, evaluated on the test split.
     """
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """The sweeps, for example sweeps/ucb1.yaml, or sweeps/*.yaml."""
+    """Sweep files, such as sweeps/ucb1.yaml or sweeps/*.yaml."""
     workers: int = os.cpu_count() or 1
-    """Processes."""
+    """Number of processes."""
     points: int | None = None
-    """Points to try, for the methods random and bayes; by default 100."""
+    """Number of points for the methods random and bayes; by default 100."""
     test_trials: int = 1000
-    """Trials of the test split on which each of the best points is played."""
+    """Number of trials of the test split for each of the best points."""
     storage: str | None = None
-    """Optuna's, such as postgresql://...; by default a file, OUT/sweeps.db."""
+    """Optuna's storage, such as postgresql://...; by default the file OUT/sweeps.db."""
     out: Path = Path("results/sweeps")
     """Folder for the tables."""
 

@@ -15,9 +15,9 @@ from rl2_sb3.options import as_kind
 class Train(RunOptions, TrainConfig):
     """Train an agent.
 
-    Ends with the agent in OUT/agent.safetensors and the learning curve in OUT/learning_curve.png;
-    on the way there, OUT/progress.csv and TensorBoard's files grow, and OUT/checkpoint.zip is
-    renewed every few minutes.
+    Writes the agent to OUT/agent.safetensors and the learning curve to OUT/learning_curve.png;
+    during training, logs to OUT/progress.csv and TensorBoard, and saves OUT/checkpoint.zip every
+    few minutes.
     """
 
 
