@@ -10,7 +10,7 @@ import numpy as np
 
 from rl2_sb3.evaluation import Evaluation
 from rl2_sb3.provenance import version
-from rl2_sb3.tables import merge_table
+from rl2_sb3.tables import merge_table, own_table
 
 SUCCESSES = (
     *("agent", "episode", "success", "length", "standard_error"),
@@ -50,6 +50,14 @@ def in_words(options: Mapping[str, Any]) -> str:
 def successes_table(table: Path) -> Path:
     """Where the successes lie that belong to a table of returns."""
     return table.with_name(f"{table.stem}-successes.csv")
+
+
+def check_successes(table: Path) -> None:
+    """See, before all the work, that :func:`keep_successes` can write.
+
+    :raises ValueError: a table with other columns
+    """
+    own_table(successes_table(table), KEPT)
 
 
 def keep_successes(

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from rl2_sb3.registry import BASELINES
+from rl2_sb3.trials.play import Predictor
 
 # A task distribution seeded alike must not draw the very numbers that its agent draws: Thompson
 # sampling's first draws would then be the arms' true means.
 STREAM = 0x626173656C696E65
 
 
-class Baseline(Protocol):
+class Baseline(Predictor, Protocol):
     """An agent that is not trained; what the entry-point group ``rl2_sb3.baselines`` names."""
 
     @classmethod
@@ -28,15 +29,6 @@ class Baseline(Protocol):
 
         :raises ValueError: a distribution that it does not play, or an unknown parameter
         """
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[Any, Any]:
-        """SB3's interface, over observations of trials."""
 
     def expected_return(self) -> float | None:
         """The exact expected return of a trial, for agents that know it."""

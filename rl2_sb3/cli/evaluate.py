@@ -11,38 +11,14 @@ import torch as th
 import tyro
 
 from rl2_sb3.agent import Agent
-from rl2_sb3.cli.entries import (
-    Entry,
-    Trials,
-    entries,
-    is_baseline,
-    load_trained,
-    played_folder,
-    trials_of,
-)
-from rl2_sb3.cli.evaluation_tables import (
-    COMPARED,
-    SUMMARY,
-    Results,
-    Row,
-    keep_rows,
-    print_means,
-    print_successes,
-    summary_rows,
-    write_adaptation,
-)
+from rl2_sb3.cli import entries, evaluation_tables
+from rl2_sb3.cli.entries import Entry, Trials
+from rl2_sb3.cli.evaluation_tables import COMPARED, SUMMARY, Results, Row
 from rl2_sb3.config import Workers
 from rl2_sb3.evaluation import evaluate_trials
 from rl2_sb3.plots import adaptation_curve
 from rl2_sb3.signals import Training, training
-from rl2_sb3.successes import (
-    KEPT,
-    SUCCESSES,
-    in_words,
-    keep_successes,
-    success_rows,
-    successes_table,
-)
+from rl2_sb3.successes import CONDITIONS, SUCCESSES, check_successes, keep_successes, success_rows
 from rl2_sb3.tables import own_table, write_table
 from rl2_sb3.tasks.base import GymTasks
 
@@ -112,27 +88,28 @@ def evaluate(args: Sequence[str]) -> None:
     """Parse the options and evaluate."""
     config = tyro.cli(Evaluate, args=list(args), prog="rl2 evaluate")
     th.set_num_threads(config.threads)
-    trained = load_trained([config.agent, *config.against], config.device)
+    trained = entries.load_trained([config.agent, *config.against], config.device)
     if config.append_to is not None:
         if config.name is None and config.agent in trained:
             raise ValueError("--append-to: name the agent with --name, which tells its rows.")
         own_table(config.append_to, [name for name in SUMMARY if name not in COMPARED])
-        own_table(successes_table(config.append_to), KEPT)
-    trials = trials_of(trained, config.task, config.options, config.episodes)
+        check_successes(config.append_to)
+    trials = entries.trials_of(trained, config.task, config.options, config.episodes)
     for spec, agent in trained.items():
         if (length := agent.info.get("episodes", trials.episodes)) != trials.episodes:
             print(
                 f"Note: {spec} was trained on trials of {length} episodes, evaluated on "
                 f"{trials.episodes}."
             )
-    agents = entries(_names(config, trained), trained, trials)
+    agents = entries.entries(_names(config, trained), trained, trials)
     results = _play(config, agents, trials)
-    rows = summary_rows(results, agents, trials, config.deterministic, config.seed)
-    print_means(rows, results)
+    conditions = trials, config.deterministic, config.seed
+    rows = evaluation_tables.summary_rows(results, agents, *conditions)
+    evaluation_tables.print_means(rows, results)
     successes = success_rows(results)
     if successes:
-        print_successes(successes)
-    _write(config, trials, results, rows, successes)
+        evaluation_tables.print_successes(successes)
+    _write(config, results, rows, successes)
 
 
 def _names(config: Evaluate, trained: Mapping[str, Agent]) -> dict[str, str]:
@@ -171,28 +148,23 @@ def _play(config: Evaluate, agents: Mapping[str, Entry], trials: Trials) -> Resu
 
 
 def _write(
-    config: Evaluate,
-    trials: Trials,
-    results: Results,
-    rows: Sequence[Row],
-    successes: Sequence[Sequence[str]],
+    config: Evaluate, results: Results, rows: Sequence[Row], successes: Sequence[Sequence[str]]
 ) -> None:
     out = config.out or _folder(config.agent)
     out.mkdir(parents=True, exist_ok=True)
     if config.overwrite:
         (out / "evaluation.csv").unlink(missing_ok=True)
-    keep_rows(out / "evaluation.csv", rows)
-    write_adaptation(out / "adaptation.csv", results)
+    evaluation_tables.keep_rows(out / "evaluation.csv", rows)
+    evaluation_tables.write_adaptation(out / "adaptation.csv", results)
     tables = ["evaluation.csv", "adaptation.csv"]
     if config.append_to is not None:
-        keep_rows(config.append_to, rows)
+        evaluation_tables.keep_rows(config.append_to, rows)
     if successes:
         tables.append("successes.csv")
         kept = [dict(zip(SUCCESSES, row, strict=True)) for row in successes]
         write_table(out / "successes.csv", SUCCESSES, kept)
         if config.append_to is not None:
-            played = trials.task, in_words(trials.options), trials.episodes
-            conditions = *played, config.deterministic, config.seed
+            conditions = [rows[0][name] for name in CONDITIONS]
             keep_successes(config.append_to, successes, conditions)
     picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png")
     print(f"Tables: {', '.join(str(out / name) for name in tables)}. Picture: {picture}")
@@ -200,6 +172,6 @@ def _write(
 
 def _folder(agent: str) -> Path:
     """Where to write by default what an agent does."""
-    if is_baseline(agent):
+    if entries.is_baseline(agent):
         return Path("runs", "baselines", agent.partition("(")[0])
-    return played_folder(agent)
+    return entries.played_folder(agent)

@@ -11,19 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from rl2_sb3.plots.logs import (
-    KL,
-    Curve,
-    read_config,
-    read_evaluation,
-    read_progress,
-    reference_label,
-    run_labels,
-    running_mean,
-    spread,
-    step_unit,
-    task_title,
-)
+from rl2_sb3.plots import logs
+from rl2_sb3.plots.logs import KL, Curve, running_mean
 from rl2_sb3.plots.style import GREY, PALETTE, drawing
 
 THIN_AND_THICK = "Thin: each log entry; thick: running mean"
@@ -55,19 +44,20 @@ def learning_curve(
     """
     if not runs:
         raise ValueError("runs is empty: pass the folder of at least one run.")
-    configs, curves = [read_config(run) for run in runs], [read_progress(run) for run in runs]
-    size, unit = step_unit(last := max(curve.x[-1] for curve in curves))
+    configs, curves = list(map(logs.read_config, runs)), list(map(logs.read_progress, runs))
+    labels = logs.run_labels(configs, runs)
+    size, unit = logs.step_unit(last := max(curve.x[-1] for curve in curves))
     with drawing(out, 7.2, 4.2) as figure:
-        axes = _axes(figure, task_title(configs), THIN_AND_THICK)
+        axes = _axes(figure, logs.task_title(configs), THIN_AND_THICK)
         axes.set_xlabel(f"Environment steps{unit and f' ({unit})'}")
         axes.set_ylabel("Mean return of a trial (sum of rewards)")
         axes.set_xlim(0, last / size)
-        for i, (curve, words) in enumerate(zip(curves, run_labels(configs, runs), strict=True)):
+        for i, (curve, words) in enumerate(zip(curves, labels, strict=True)):
             _draw_run(axes, curve, size, i, words)
         ends = []
         for name, value in (references or {}).items():
             axes.axhline(value, color=GREY, lw=1, ls=(0, (4, 3)), zorder=2)
-            ends.append(End(last / size, value, reference_label(name, value), GREY))
+            ends.append(End(last / size, value, logs.reference_label(name, value), GREY))
         if len(runs) > 1:
             _legend_below(figure, axes)
         _label_ends(figure, axes, ends)
@@ -82,11 +72,11 @@ def imitation_curve(run: Path, out: Path) -> Path:
     :return: ``out``
     :raises ValueError: files that cannot be read
     """
-    config, curve = read_config(run), read_progress(run, KL)
-    size, unit = step_unit(curve.x[-1])
+    config, curve = logs.read_config(run), logs.read_progress(run, KL)
+    size, unit = logs.step_unit(curve.x[-1])
     with drawing(out, 7.2, 4.2) as figure:
         note = f"Teacher: {config['teacher']}. {THIN_AND_THICK}"
-        axes = _axes(figure, task_title([config]), note)
+        axes = _axes(figure, logs.task_title([config]), note)
         axes.set_xlabel(f"Environment steps{unit and f' ({unit})'}")
         axes.set_ylabel("KL divergence from the teacher (nats per step)")
         axes.set_xlim(0, curve.x[-1] / size)
@@ -107,7 +97,7 @@ def adaptation_curve(evaluation: Path, out: Path, title: str = "Adaptation withi
     :return: ``out``
     :raises ValueError: a file that cannot be read
     """
-    curves, fewest, most = read_evaluation(evaluation)
+    curves, fewest, most = logs.read_evaluation(evaluation)
     last = max(curve.x[-1] for curve in curves.values())
     trials = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
     note = f"Mean of {trials} trials, ± 2 standard errors"
@@ -206,5 +196,5 @@ def _label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
     gap = 1.35 * 9 / 72 * figure.dpi / axes.bbox.height  # a line of text is 9 points high
     points = axes.transData.transform([(end.x, end.y) for end in ends])
     wanted = axes.transAxes.inverted().transform(points)[:, 1]
-    for label, y in zip(labels, spread(wanted, gap, gap / 2, 1 - gap / 2), strict=True):
+    for label, y in zip(labels, logs.spread(wanted, gap, gap / 2, 1 - gap / 2), strict=True):
         label.xyann = (1.045, float(y))

@@ -63,7 +63,7 @@ class BatchedTasks(ABC, Generic[Params, State]):
         """
 
     def optimal_return(self, params: Params) -> NDArray[np.floating] | None:
-        """The highest expected return of an episode, ``(n,)``, for who knows the task.
+        """The highest expected return of an episode given the task, ``(n,)``.
 
         Regret is measured against it. By default None: not known.
         """
