@@ -44,8 +44,8 @@ Description = dict[str, Any]
 def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> None:
     """Write the acting part of a policy into a file that :func:`load_agent` reads.
 
-    :param info: what is worth knowing of the training, anything that JSON can hold; where trials
-        told of the task, ``privileged=True`` is added
+    :param info: description of the training, anything that JSON can hold; where trials have a
+        privileged observation, ``privileged=True`` is added
     :raises ValueError: a policy with parts that are not this package's: no file can describe them
     """
     names = [name for name, kind in POLICIES.items() if type(policy) is kind]

@@ -61,7 +61,7 @@ class Evaluation:
 
     @property
     def success_rates(self) -> NDArray[np.float64]:
-        """Share of the trials that succeeded in each episode, ``(episodes,)``; NaN if not told."""
+        """Share of the trials that succeeded in each episode, ``(episodes,)``; NaN if not known."""
         return np.asarray(self.successes.mean(axis=0))
 
     @property

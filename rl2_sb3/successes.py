@@ -18,12 +18,12 @@ SUCCESSES = (
 )
 """Of one evaluation: a row for each agent and episode."""
 CONDITIONS = ("task", "options", "episodes", "deterministic", "seed")
-"""What tells rows of different evaluations apart."""
+"""Key of an evaluation."""
 KEPT = (*CONDITIONS, *SUCCESSES, "version")
 
 
 def success_rows(results: Mapping[str, Evaluation]) -> list[list[str]]:
-    """Rows of the agents whose environments tell of successes."""
+    """Rows of the agents whose environments report successes."""
     return [
         [
             name,

@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
     agent: Predictor
     info: Mapping[str, Any] | None = None
-    """What a trained one's file tells of its training; ``None`` for a baseline."""
+    """Description of the training, of a trained agent; ``None`` for a baseline."""
     exact: float | None = None
     """Expected return of a trial, for agents that know it."""
 

@@ -91,7 +91,7 @@ def evaluate(args: Sequence[str]) -> None:
     trained = entries.load_trained([config.agent, *config.against], config.device)
     if config.append_to is not None:
         if config.name is None and config.agent in trained:
-            raise ValueError("--append-to: name the agent with --name, which tells its rows.")
+            raise ValueError("--append-to needs --name: the name tells the rows of agents apart.")
         own_table(config.append_to, [name for name in SUMMARY if name not in COMPARED])
         check_successes(config.append_to)
     trials = entries.trials_of(trained, config.task, config.options, config.episodes)

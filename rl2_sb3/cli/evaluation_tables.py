@@ -28,7 +28,7 @@ SUMMARY = (
     *(*COMPARED, "version"),
 )
 PLAYED = ("task", "options", "episodes", "agent", "trials", "deterministic", "seed")
-"""What tells rows apart: a later one takes the place of one that has the same."""
+"""Key of a row: a later row replaces one with the same key."""
 TRAINING = {"steps_trained": "steps", "seconds": "seconds"}
 TRAINING |= {"hardware": "hardware", "teacher": "teacher"}
 """Columns, and what an agent's file calls them."""

@@ -1,4 +1,4 @@
-"""``rl2 info``: what a bug report needs to tell of the machine and of what is installed."""
+"""``rl2 info``: the machine and what is installed, for a bug report."""
 
 from __future__ import annotations
 

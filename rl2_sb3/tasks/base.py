@@ -79,7 +79,7 @@ class BatchedTasks(ABC, Generic[Params, State]):
     def privileged_observation(self, params: Params, state: State) -> NDArray[np.floating] | None:
         """What only a simulator knows of the tasks, ``(n, features)``, for the value network.
 
-        The policy never sees it. By default None: nothing is told.
+        The policy never sees it. By default None: there is none.
         """
         return None
 
@@ -103,11 +103,11 @@ class GymTasks(ABC):
     episode, it starts another and ends the episode with ``truncated`` and ``lost``: the trial ends
     there, is not counted, and is played again.
 
-    What the environment tells beyond Gymnasium stands in ``info["rl2"]``, a dict with the entries
+    What the environment reports beyond Gymnasium is ``info["rl2"]``, a dict with the entries
     of :class:`StepInfo`: ``success`` and ``lost`` of episodes; and, where the reset asked for it
     (``options["privileged"]`` is true), in every step the ``training_reward``, which training
     learns from in the reward's place: its mean, or a reward that also pays what helps to find the
-    others. What the agent sees is the reward. It may then tell, in resets too, a
+    others. What the agent sees is the reward. It may then give, in resets too, a
     ``privileged_observation``, ``privileged_size`` numbers that only a simulator knows: see
     :meth:`BatchedTasks.privileged_observation`.
     """
