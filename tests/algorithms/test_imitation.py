@@ -189,7 +189,7 @@ def test_imitate_then_train(
     same = RL2PPO.load("runs/again/checkpoint.zip").policy.state_dict()
     assert all((same[name] == tensor).all() for name, tensor in taught.items() if is_acting(name))
     assert load_agent("runs/again").info["history"][0]["teacher"] == "ucb1(c=0.1)"
-    with pytest.raises(SystemExit, match="CnnGRUPolicy has no such products"):
+    with pytest.raises(SystemExit, match="TrialCNN has no such products"):
         main(["imitate", *teach[:-2], "--policy", "CnnGRUPolicy", "--state-action"])
 
     rest = [*rest[:-1], "runs/told", "--privileged"]  # another value network
