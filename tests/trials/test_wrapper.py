@@ -251,7 +251,7 @@ def test_what_to_learn_from_is_told_where_it_is_asked_for() -> None:
             assert set(np.unique(rewards) + shift) <= {0, 1}
             assert set(np.unique(model.rollout_buffer.observations["reward"])) <= {0, 1}
         else:
-            with pytest.raises(RuntimeError, match=r"GoalEnv.* tells nothing: let it put"):
+            with pytest.raises(RuntimeError, match=r"GoalEnv.* has no training reward: let it put"):
                 model.learn(16)
     scaled = VecNormalize(make_trials(ToldTasks(), 2, privileged=True), norm_obs=False)
     with pytest.raises(ValueError, match="Privileged trials in a VecNormalize"):
@@ -301,7 +301,7 @@ def test_what_only_a_simulator_knows_is_told_where_it_is_asked_for() -> None:
         assert obs["privileged"].tolist() == pytest.approx([goal, steps, episode / 2, reward - 7])
     assert "privileged" not in TrialWrapper(KnowingEnv(), 2, KnowingTasks()).reset()[0]
     silent = TrialWrapper(ToldEnv(), 2, SilentTasks(), privileged=True)
-    with pytest.raises(RuntimeError, match=r"shape \(0,\), not privileged_size=2 of them: let it"):
+    with pytest.raises(RuntimeError, match=r"shape \(0,\), not \(2,\): give that"):
         silent.reset()
 
 
