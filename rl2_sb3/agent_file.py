@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ import torch as th
 from gymnasium import spaces
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
+from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.policies.earlier import DEFAULTS, present_names
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
@@ -45,7 +46,8 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
 
     :param info: what is worth knowing of the training, anything that JSON can hold; where trials
         told of the task, ``privileged=True`` is added
-    :raises ValueError: a policy with parts that are not this package's: no file can describe them
+    :raises ValueError: a policy with parts that are not this package's: no file can describe them;
+        one whose weights are not finite
     """
     names = [name for name, kind in POLICIES.items() if type(policy) is kind]
     activation = policy.activation_fn.__name__
@@ -80,11 +82,22 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
         for key, value in policy.state_dict().items()
         if is_acting(key)
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    save_file(tensors, part, metadata={"rl2_sb3": json.dumps(description)})
-    part.replace(path)
+    check_finite(tensors)
+    content = save(tensors, metadata={"rl2_sb3": json.dumps(description)})
+    replace_whole(Path(path), lambda file: file.write(content))
+
+
+def check_finite(tensors: Mapping[str, th.Tensor]) -> None:
+    """Refuse a network that has diverged: what is good is not to be replaced by it.
+
+    :raises ValueError: a tensor with a NaN or an infinity
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(
+                f"{name} is not finite: learning has diverged, or rewards or observations were not "
+                "finite. Nothing is saved; a smaller learning_rate or max_grad_norm helps."
+            )
 
 
 def agent_file(name: str | os.PathLike[str]) -> Path:

@@ -2,18 +2,19 @@
 
 From these dataclasses come the command line, presets, a run's ``config.json`` and the defaults of
 the classes that take the options. A run's configuration nests them; in files and on the command
-line their options stand side by side, see :mod:`rl2_sb3.options`. None of this needs torch.
+line their options stand side by side, see :mod:`rl2_sb3.options`. The types state the ranges, which
+:mod:`rl2_sb3.ranges` checks before anything runs. None of this needs torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from rl2_sb3.ranges import Range
 from rl2_sb3.registry import named_values
 
 Candidate = Literal["tanh", "relu"]
@@ -31,6 +32,7 @@ def whole(text: str) -> int:
 
 Whole = Annotated[
     int,
+    Range(1, whole=True),
     tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar="INT",
@@ -40,6 +42,24 @@ Whole = Annotated[
     ),
 ]
 """For steps, which people write as 1e6."""
+Count = Annotated[int, Range(1, whole=True)]
+"""Of what there must be one of."""
+CountOrNone = Annotated[int, Range(0, whole=True)]
+"""Of what there may be none of."""
+Widths = Annotated[tuple[int, ...], Range(1, whole=True)]
+"""Of layers."""
+Seed = Annotated[int, Range(0, 2**32 - 1, whole=True)]
+"""What numpy takes."""
+Share = Annotated[float, Range(0, 1)]
+"""Of a whole; discounts, too."""
+Rate = Annotated[float, Range(0, 1, above=True)]
+"""A share that is not nothing."""
+Weight = Annotated[float, Range(0, 1e6)]
+"""Of a term among others."""
+Positive = Annotated[float, Range(0, above=True)]
+"""A bound that binds."""
+Bound = Annotated[float, Range(0, above=True, endless=True)]
+"""A bound that may be infinite, which is none."""
 Named = Annotated[
     dict[str, Any],
     tyro.constructors.PrimitiveConstructorSpec(
@@ -61,18 +81,18 @@ class PolicyConfig:
     """Name of the memory: gru, lstm, or one that a plugin brings."""
     memory_kwargs: Named = field(default_factory=dict)
     """Options of the memory's own, as name=value."""
-    hidden_size: int = 64
+    hidden_size: Count = 64
     """Units of the memory."""
     candidate: Candidate = "tanh"
     """Activation of the GRU's candidate state."""
-    memory_steps: int = 0
+    memory_steps: CountOrNone = 0
     """Begin with units that remember over 2 to this many steps, such as a trial's length; by
     default all forget half of their state at each step."""
-    episode_units: int = 0
+    episode_units: CountOrNone = 0
     """Units that are also reset at each episode's start."""
-    layers_before: tuple[int, ...] = ()
+    layers_before: Widths = ()
     """Widths of the dense layers between the features and the memory."""
-    layers_after: tuple[int, ...] = ()
+    layers_after: Widths = ()
     """Widths of the dense layers between the memory and the heads."""
     skip: bool = False
     """Feed the features to the layers after the memory as well, so that the present step can choose
@@ -92,7 +112,7 @@ class PolicyConfig:
     state_action: bool = False
     """Remember the last observation, and also feed its product with the last action, alone and
     times the reward: for small MDPs."""
-    prediction_coef: float = 0.0
+    prediction_coef: Weight = 0.0
     """Weight of an auxiliary loss: the memory predicts the privileged observation."""
 
 
@@ -100,37 +120,37 @@ class PolicyConfig:
 class LearningConfig:
     """How PPO and TRPO learn."""
 
-    learning_rate: float = 3e-3
+    learning_rate: Rate = 3e-3
     """Learning rate of Adam."""
     lr_decay: bool = True
     """Let the learning rate fall linearly to a hundredth over the run."""
-    gamma: float = 1.0
+    gamma: Share = 1.0
     """Discount factor."""
-    gae_lambda: float = 0.5
+    gae_lambda: Share = 0.5
     """Lambda of generalised advantage estimation."""
-    value_lambda: float | None = None
+    value_lambda: Share | None = None
     """Lambda of the returns that the value network learns from, by default that of the advantages.
     With 1, whole returns, it need not learn from its own estimates."""
-    ent_coef: float = 0.01
+    ent_coef: Weight = 0.01
     """Coefficient of the entropy bonus."""
     ent_decay: bool = True
     """Let the entropy coefficient fall linearly to zero over the run."""
-    clip_range: float = 0.2
+    clip_range: Positive = 0.2
     """Clip range of the surrogate's probability ratio."""
-    n_epochs: int = 5
+    n_epochs: Count = 5
     """Passes over each rollout."""
-    n_steps: int | None = None
+    n_steps: Count | None = None
     """Length of a rollout in steps; by default a whole trial where all have one length."""
-    trials_per_batch: int | None = None
+    trials_per_batch: Count | None = None
     """Columns of a rollout in a minibatch; by default a quarter of them."""
-    target_kl: float | None = None
+    target_kl: Positive | None = None
     """Bound on an update's mean KL divergence: for trpo 0.01 by default; for ppo SB3's early stop,
     by default none."""
     normalize_advantage: bool = True
     """Standardise advantages."""
-    vf_coef: float = 0.5
+    vf_coef: Weight = 0.5
     """Coefficient of the value loss."""
-    max_grad_norm: float = 0.5
+    max_grad_norm: Bound = 0.5
     """Bound on the gradient's norm."""
 
 
@@ -141,15 +161,15 @@ class TRPOConfig:
     step: Literal["first-order", "conjugate-gradient"] = "first-order"
     """first-order: epochs of Adam on the clipped surrogate, then a line search back toward the old
     parameters, as in the paper. conjugate-gradient: the natural step."""
-    line_search_shrinking_factor: float = 0.5
+    line_search_shrinking_factor: Rate = 0.5
     """Factor on a step that is too long."""
-    line_search_max_iter: int = 10
+    line_search_max_iter: Count = 10
     """Number of step lengths that are tried."""
-    cg_max_steps: int = 15
+    cg_max_steps: Count = 15
     """Iterations of the conjugate gradient."""
-    cg_damping: float = 0.1
+    cg_damping: Weight = 0.1
     """Number added to the Fisher matrix's diagonal."""
-    n_critic_updates: int = 10
+    n_critic_updates: Count = 10
     """Epochs of the value network with the conjugate-gradient step."""
 
 
@@ -157,16 +177,16 @@ class TRPOConfig:
 class ImitationConfig:
     """How a policy learns from a baseline's choices."""
 
-    batches: int = 3000
+    batches: Count = 3000
     """Number of minibatches, each of new trials."""
-    trials_per_batch: int = 128
+    trials_per_batch: Count = 128
     """Trials in a minibatch."""
-    learning_rate: float = 2e-3
+    learning_rate: Rate = 2e-3
     """Initial learning rate of Adam, falling to zero along a cosine."""
-    student_share: float = 0.0
+    student_share: Share = 0.0
     """Share of the trials that the student plays itself while the teacher says what it would do
     (DAgger): it learns what to do where its own mistakes lead."""
-    cost_weight: float = 0.0
+    cost_weight: Share = 0.0
     """Weight, 0 to 1, of what the student's choices cost in the teacher's plan, in units of reward,
     against one minus it of the cross-entropy, in nats, to which all mistakes are alike. For
     teachers that plan."""
@@ -178,13 +198,13 @@ class RunConfig:
 
     task: tyro.conf.Positional[str]
     """Name of a task distribution, or a Gymnasium id."""
-    episodes: int = 10
+    episodes: Count = 10
     """Episodes per trial."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of tasks, noise, initial weights and actions."""
     device: str = "auto"
     """Device of the network: cpu, cuda, or auto."""
-    threads: int | None = None
+    threads: Count | None = None
     """Processor threads; by default one for small networks and minibatches; with convolutions, or
     from 256 units and 64 columns a minibatch on, as many as pay, at most 8."""
     init: Path | None = None
@@ -201,9 +221,12 @@ class TrainConfig(RunConfig):
 
     steps: Whole = 1_000_000
     """Environment steps to train for, over all trials."""
-    n_envs: int | None = None
+    decay_steps: Whole | None = None
+    """Steps over which learning rate and entropy coefficient fall; they stay at their last values
+    afterwards. By default all of the run's; a resumed run keeps those that it began with."""
+    n_envs: Count | None = None
     """Trials that run at once, the columns of a rollout; by default 500 for arrays, else 8."""
-    steps_per_rollout: int | None = None
+    steps_per_rollout: Count | None = None
     """Choose n_envs so that a rollout has about this many steps, where trials have one length."""
     workers: Workers = "in-process"
     """Where Gymnasium environments run: in one thread, in threads (for simulators that release
@@ -224,10 +247,10 @@ class ImitationRunConfig(RunConfig):
 
     teacher: str = "greedy"
     """Baseline to learn from, with its parameters if need be: "ucb1(c=0.2)"."""
-    n_envs: int | None = None
+    n_envs: Count | None = None
     """Trials that the teacher plays at once, by default those of a minibatch; a slow teacher is
     faster with more."""
-    gamma: float = 1.0
+    gamma: Share = 1.0
     """Discount factor of the value network's returns."""
     learning: tyro.conf.OmitArgPrefixes[ImitationConfig] = field(default_factory=ImitationConfig)
 
@@ -240,19 +263,12 @@ class FolderConfig:
     """Folder of the run."""
     resume: bool = False
     """Go on from the last checkpoint in the folder, if there is one."""
+    trust: bool = False
+    """Go on from a checkpoint that runs code of its own when it is loaded."""
     overwrite: bool = False
     """Begin anew in a folder that holds a run."""
-    minutes_between_checkpoints: float = 2.0
-    """Minutes between checkpoints; at most this much work is lost."""
+    minutes_between_checkpoints: Weight = 2.0
+    """Minutes between checkpoints; at most this much work is lost where a run cannot save itself
+    (SIGKILL), and the rollout in progress where it can (SIGTERM, SIGINT)."""
     progress: bool = True
-    """Show a progress bar."""
-
-
-def check_discounts(options: Mapping[str, Any]) -> None:
-    """Refuse a discount factor or a lambda that is none.
-
-    :raises ValueError: not from 0 to 1
-    """
-    for name in ("gamma", "gae_lambda", "value_lambda"):
-        if not 0 <= (options.get(name) or 0) <= 1:
-            raise ValueError(f"{name}={options[name]}: from 0 to 1.")
+    """Show a progress bar, or plain lines where the output is no terminal."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rl2_sb3.files import whole_table
+
 Row = Mapping[str, Any]
 
 
@@ -71,8 +73,7 @@ def merge_table(
         )
     new = {tuple(str(row[name]) for name in key) for row in rows}
     kept = [row for row in old if tuple(row[name] for name in key) not in new]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_table(path) as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(sorted([*kept, *rows], key=order))

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 
-from rl2_sb3.config import PolicyConfig, check_discounts
+from rl2_sb3.config import LearningConfig, PolicyConfig, TRPOConfig
 from rl2_sb3.options import flat_defaults
+from rl2_sb3.ranges import check_options
 from rl2_sb3.registry import did_you_mean
 
 OURS: dict[str, Any] = {"episodes": None, "threads": None, "batch_size": None}
@@ -56,7 +57,7 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
     :param kind: a class whose constructor was marked by :func:`takes`
     :raises TypeError: an unknown option
-    :raises ValueError: a discount that is none, or a schedule that is to decay
+    :raises ValueError: out of range, or a schedule that is to decay
     """
     parameters = inspect.signature(kind).parameters
     known = {
@@ -69,7 +70,8 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
             shown = [each for each in known if not each.startswith("_")]
             raise TypeError(f"{kind.__name__} has no option {name!r}.{did_you_mean(name, shown)}")
     values = known | dict(options)
-    check_discounts(values)
+    for config in (LearningConfig, TRPOConfig):
+        check_options(config, values)
     rate, entropy = values["learning_rate"], values["ent_coef"]
     lr_decay, ent_decay = values.pop("lr_decay"), values.pop("ent_decay")
     if _decays(options, "learning_rate", "lr_decay", lr_decay):
@@ -90,5 +92,8 @@ def policy_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """A policy's keyword arguments, with the defaults of :class:`PolicyConfig` all stated.
 
     So a checkpoint tells them, whatever the defaults become.
+
+    :raises ValueError: out of range
     """
+    check_options(PolicyConfig, given)
     return {**asdict(PolicyConfig()), **given}

@@ -45,6 +45,8 @@ class TrialRollouts(SavedTraining):
 
     rollout_buffer: TrialRolloutBuffer
     value_lambda: float | None
+    decay_steps: int | None = None
+    """Steps over which schedules run, by default all that are learned for."""
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "GRUPolicy": GRUPolicy,
         "CnnGRUPolicy": CnnGRUPolicy,
@@ -103,6 +105,12 @@ class TrialRollouts(SavedTraining):
         given = callback if isinstance(callback, list) else [callback]
         bar = [TrialProgressBar(trials)] if progress_bar else []
         return super()._init_callback([trials, *given, *bar])
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        """Over ``decay_steps``, if that is given: more steps in all do not bend the schedules."""
+        super()._update_current_progress_remaining(
+            num_timesteps, self.decay_steps or total_timesteps
+        )
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
         """Go on in another environment; a plain one is wrapped as the last one was."""

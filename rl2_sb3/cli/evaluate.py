@@ -34,6 +34,7 @@ from rl2_sb3.cli.evaluation_tables import (
 from rl2_sb3.cli.played import played_folder
 from rl2_sb3.config import Workers
 from rl2_sb3.evaluation import evaluate_trials
+from rl2_sb3.files import whole_table
 from rl2_sb3.plots import adaptation_curve
 from rl2_sb3.signals import Training, training
 from rl2_sb3.successes import (
@@ -190,7 +191,7 @@ def _write(
         keep_rows(config.append_to, rows)
     if successes:
         tables.append("successes.csv")
-        with (out / "successes.csv").open("w", newline="") as file:
+        with whole_table(out / "successes.csv") as file:
             csv.writer(file).writerows([SUCCESSES, *successes])
         if config.append_to is not None:
             played = trials.task, in_words(trials.options), trials.episodes

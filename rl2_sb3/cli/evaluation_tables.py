@@ -13,6 +13,7 @@ from rich.table import Table
 
 from rl2_sb3.cli.contenders import Contender, Trials
 from rl2_sb3.evaluation import Evaluation
+from rl2_sb3.files import whole_table
 from rl2_sb3.provenance import version
 from rl2_sb3.signals import training
 from rl2_sb3.significance import paired_p_value, standard_error
@@ -87,7 +88,7 @@ def add_columns(table: Path, columns: Sequence[str]) -> None:
     new = [column for column in columns if column not in found]
     if not found or not new or set(new) - set(COMPARED):
         return
-    with table.open("w", newline="", encoding="utf-8") as file:
+    with whole_table(table) as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
@@ -101,7 +102,7 @@ def keep_rows(table: Path, rows: Sequence[Row]) -> None:
 
 def write_adaptation(path: Path, results: Results) -> None:
     """Write the mean return of each episode of a trial."""
-    with path.open("w", newline="") as file:
+    with whole_table(path) as file:
         writer = csv.writer(file)
         writer.writerow(["agent", "episode", "mean", "standard_error", "trials"])
         for name, result in results.items():

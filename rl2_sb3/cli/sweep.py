@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from rl2_sb3.files import whole_table
 from rl2_sb3.registry import BASELINES, named_values
 from rl2_sb3.sweeps import (
     Sweep,
@@ -93,7 +94,7 @@ def _run(plan: Sweep, config: Sweeps, pool: Executor) -> None:
         rows.append([*row, f"{result.mean:.6g}", f"{result.standard_error:.3g}"])
         table.add_row(*row, f"{result.mean:.3f}", f"{result.standard_error:.3f}")
     path = config.out / f"{plan.name}-best.csv"
-    with path.open("w", newline="") as file:
+    with whole_table(path) as file:
         writer = csv.writer(file)
         writer.writerow(["agent", *names, "mean", "standard_error", "trials"])
         writer.writerows([plan.baseline, *row, config.test_trials] for row in rows)

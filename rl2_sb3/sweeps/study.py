@@ -22,6 +22,8 @@ from optuna.trial import Trial as Run
 from optuna.trial import TrialState as RunState
 from tqdm import tqdm
 
+from rl2_sb3.files import whole_table
+from rl2_sb3.processes import follow_parent
 from rl2_sb3.sweeps.file import Sweep
 from rl2_sb3.sweeps.objective import Score, score, setting
 
@@ -118,7 +120,8 @@ def processes(workers: int) -> Executor:
     """What plays points: so many processes, or this one; a context manager."""
     if workers == 1:
         return InProcess()
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    context = get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent)
 
 
 def _ask(sweep: Sweep, study: Study, ours: Collection[Run], total: int) -> Run | None:
@@ -170,14 +173,13 @@ def _results(sweep: Sweep, study: Study) -> list[tuple[dict[str, Any], FinishedR
 
 def write_points(sweep: Sweep, study: Study, path: Path) -> None:
     """Write a CSV with a row for each point that was run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     names = [*sweep.fixed, *sweep.varied]
     rows = []
     for point, run in _results(sweep, study):
         error = run.user_attrs["standard_error"]
         row = [sweep.baseline, *(point[name] for name in names)]
         rows.append([*row, f"{run.value:.6g}", f"{error:.3g}"])
-    with path.open("w", newline="") as file:
+    with whole_table(path) as file:
         writer = csv.writer(file)
         writer.writerow(["agent", *names, "mean", "standard_error"])
         writer.writerows(rows)
