@@ -120,7 +120,7 @@ class PolicyConfig:
 class LearningConfig:
     """How PPO and TRPO learn."""
 
-    learning_rate: Rate = 3e-3
+    learning_rate: Share = 3e-3
     """Learning rate of Adam."""
     lr_decay: bool = True
     """Let the learning rate fall linearly to a hundredth over the run."""
@@ -181,7 +181,7 @@ class ImitationConfig:
     """Number of minibatches, each of new trials."""
     trials_per_batch: Count = 128
     """Trials in a minibatch."""
-    learning_rate: Rate = 2e-3
+    learning_rate: Share = 2e-3
     """Initial learning rate of Adam, falling to zero along a cosine."""
     student_share: Share = 0.0
     """Share of the trials that the student plays itself while the teacher says what it would do

@@ -16,6 +16,7 @@ import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 
 from rl2_sb3.agent_file import check_finite
+from rl2_sb3.algorithms.saving import SavedTraining
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 1.0
@@ -40,12 +41,14 @@ class Keeper(BaseCallback):
     rollout is collected, else after the update in progress. A second signal ends the process. A
     signal that was ignored before stays so (``nohup``).
 
+    :param model: what is saved
     :param path: of the checkpoint
     :param seconds: between two
     """
 
-    def __init__(self, path: Path, seconds: float):
+    def __init__(self, model: SavedTraining, path: Path, seconds: float):
         super().__init__()
+        self.model = model
         self.path = path
         self.seconds = seconds
         self.signal: int | None = None

@@ -102,7 +102,7 @@ def _learn(learner: Learner, told: dict[str, Any], kind: type[Any], folder: Fold
     model.set_logger(make_logger(out, steps))
     if steps:
         model.take_up_log()
-    keeper = Keeper(out / CHECKPOINT, 60 * folder.minutes_between_checkpoints)
+    keeper = Keeper(model, out / CHECKPOINT, 60 * folder.minutes_between_checkpoints)
     bar = folder.progress and sys.stdout.isatty()
     callbacks: list[BaseCallback] = [keeper]
     if folder.progress:
