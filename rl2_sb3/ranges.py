@@ -55,7 +55,7 @@ def check_options(kind: type[Any], values: Mapping[str, Any]) -> None:
         each = value if isinstance(value, (list, tuple)) else [value]
         for number in each:
             if not allowed.holds(number):
-                raise ValueError(f"{name}={value}: {allowed}.")
+                raise ValueError(f"{name}={value}: use {allowed}.")
 
 
 def check_config(config: Any) -> None:

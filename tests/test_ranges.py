@@ -10,7 +10,7 @@ import pytest
 from rl2_sb3 import RL2PPO, RL2TRPO
 from rl2_sb3.cli import main
 from rl2_sb3.config import FolderConfig, ImitationRunConfig, TrainConfig
-from rl2_sb3.options import flat_defaults
+from rl2_sb3.options import flat_defaults, from_flat
 from rl2_sb3.ranges import Range, check_config, check_options
 
 REFUSED = {
@@ -42,7 +42,7 @@ def test_the_command_line_refuses(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     name = words.split()[0][2:].replace("-", "_")
-    with pytest.raises(SystemExit, match=rf"^rl2 \w+: {name}=.*: a (whole )?number "):
+    with pytest.raises(SystemExit, match=rf"^rl2 \w+: {name}=.*: use a (whole )?number "):
         main([*command.split(), *words.split()])
     assert not list(tmp_path.iterdir())
 
@@ -60,7 +60,7 @@ def test_python_refuses_the_same(algorithm: Any, option: dict[str, Any]) -> None
     ((name, value),) = option.items()
     if isinstance(value, dict):
         ((name, value),) = value.items()
-    with pytest.raises(ValueError, match=rf"^{name}=.*: a (whole )?number "):
+    with pytest.raises(ValueError, match=rf"^{name}=.*: use a (whole )?number "):
         algorithm("GRUPolicy", "bandit", **option)
 
 
@@ -78,7 +78,9 @@ def test_all_numbers_have_ranges() -> None:
             for name, value in flat_defaults(kind).items()
             if isinstance(value, (int, float)) and not isinstance(value, bool)
         }
-        config = kind() if kind is FolderConfig else kind(task="bandit")
+        config: Any = (
+            FolderConfig() if kind is FolderConfig else from_flat(kind, {"task": "bandit"})
+        )
         for part in [config, *vars(config).values()]:
             for name in numbers.keys() & getattr(part, "__dict__", {}).keys():
                 with pytest.raises(ValueError, match=f"^{name}=-1: "):

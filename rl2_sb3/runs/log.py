@@ -19,8 +19,8 @@ from stable_baselines3.common.logger import (
 )
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from rl2_sb3.files import whole_table
 from rl2_sb3.plots.logs import STEPS
+from rl2_sb3.tables import write_table
 
 Row = dict[str, str]
 PART = re.compile(r"progress(?:-(\d+))?\.csv$")
@@ -54,22 +54,16 @@ class ProgressFile(KVWriter):
         if new:
             self._file.close()
             self.columns += new
-            write_rows(self.path, self.columns, read_rows(self.path))
+            write_table(self.path, self.columns, read_rows(self.path))
             self._open()
-        csv.writer(self._file).writerow([values.get(column, "") for column in self.columns])
+        csv.writer(self._file, lineterminator="\n").writerow(
+            [values.get(column, "") for column in self.columns]
+        )
         self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def write_rows(path: Path, columns: list[str], rows: list[Row]) -> None:
-    """Write a log's rows; cells that a row has not are empty."""
-    with whole_table(path) as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -106,7 +100,7 @@ def make_logger(out: Path, steps: int) -> Logger:
     rows = rows_until(out, steps)
     path = out / "progress.csv"
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    write_rows(path, columns, rows)
+    write_table(path, columns, rows)
     for part in out.glob("progress-*.csv"):
         if PART.match(part.name):
             part.unlink()

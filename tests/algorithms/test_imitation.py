@@ -70,7 +70,7 @@ def test_the_student_plays_and_the_teacher_says_what_it_would_do() -> None:
     np.testing.assert_allclose(chances[1, paid], [[0, 0, 1]] * paid.sum())
     assert failed.any()
     assert paid.any()
-    with pytest.raises(ValueError, match=r"student_share=1\.5: a number from 0 to 1"):
+    with pytest.raises(ValueError, match=r"student_share=1\.5: use one from 0 to 1"):
         Demonstrations(trials, Greedy(arms=3), 0, model.policy, student_share=1.5)
     with pytest.raises(ValueError, match="of 40 columns one at least"):
         Demonstrations(trials, Greedy(arms=3), 0, model.policy, student_share=0.01)
@@ -189,7 +189,7 @@ def test_imitate_then_train(
     same = RL2PPO.load("runs/again/checkpoint.zip").policy.state_dict()
     assert all((same[name] == tensor).all() for name, tensor in taught.items() if is_acting(name))
     assert load_agent("runs/again").info["history"][0]["teacher"] == "ucb1(c=0.1)"
-    with pytest.raises(SystemExit, match="CnnGRUPolicy has no such products"):
+    with pytest.raises(SystemExit, match="TrialCNN has no such products"):
         main(["imitate", *teach[:-2], "--policy", "CnnGRUPolicy", "--state-action"])
 
     rest = [*rest[:-1], "runs/told", "--privileged"]  # another value network
@@ -290,10 +290,10 @@ def test_a_bad_share_is_refused_before_anything_is_removed(
     main(["imitate", "bandit", *small])
     before = sorted(Path("runs/imitation").iterdir())
     for given, error in (
-        (["--student-share", "1.5"], r"student_share=1\.5: a number from 0 to 1"),
-        (["--cost-weight", "1.5"], r"cost_weight=1\.5: a number from 0 to 1"),
-        (["--cost-weight", "0.5"], "does not tell what actions cost"),
-        (["--teacher", "random"], "does not tell its action probabilities"),
+        (["--student-share", "1.5"], r"student_share=1\.5: use a number from 0 to 1"),
+        (["--cost-weight", "1.5"], r"cost_weight=1\.5: use a number from 0 to 1"),
+        (["--cost-weight", "0.5"], "has no action costs"),
+        (["--teacher", "random"], "has no action probabilities"),
     ):
         with pytest.raises(SystemExit, match=error):
             main(["imitate", "bandit", *small, *given, "--overwrite"])
@@ -305,9 +305,9 @@ def test_what_cannot_be_imitated() -> None:
         pass
 
     bandit = make_trials("bandit", 2, 3)
-    with pytest.raises(ValueError, match="does not tell"):
+    with pytest.raises(ValueError, match="has no action probabilities"):
         Demonstrations(bandit, Silent(), seed=0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="one length"):
         Demonstrations(make_trials("CartPole-v1", 2), Greedy(arms=2), seed=0)
-    with pytest.raises(ValueError, match="does not tell what actions cost"):
+    with pytest.raises(ValueError, match="has no action costs"):
         Demonstrations(bandit, Greedy(arms=2), seed=0, costs=True)

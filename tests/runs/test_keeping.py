@@ -115,10 +115,10 @@ def test_a_second_signal_ends_the_process() -> None:
     if child == 0:
         update = PPO.log_update
 
-        def twice(model: PPO, *args: Any) -> None:
+        def twice(*args: Any) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)
-            update(model, *args)
+            update(*args)
 
         PPO.log_update = twice  # type: ignore[method-assign]
         try:
