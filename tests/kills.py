@@ -160,6 +160,7 @@ class Chain:
         size = (self.folder / self.kind / "checkpoint.zip").stat().st_size
         while self.kills < kills and len(self.faults) < 5:
             limit = rng.randrange(500, 2 * size) if self.way == "disk full" else None
+            (out / "checkpoint.zip.part").unlink(missing_ok=True)
             process = begin(self._command(out), out, limit)
             status = kill(process, out, self.way, rng.uniform(0, self.seconds))
             if status == 0:

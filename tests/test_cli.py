@@ -222,7 +222,7 @@ def test_baselines_with_wrong_parameters(out: Any) -> None:
     ]:
         with pytest.raises(SystemExit, match=message):
             rl2("evaluate", str(out), "--trials", "10", "--against", spec)
-    with pytest.raises(SystemExit, match="episodes=0: at least one"):
+    with pytest.raises(SystemExit, match="episodes=0: use a whole number from 1 on"):
         rl2("evaluate", str(out), "--episodes", "0")
 
 

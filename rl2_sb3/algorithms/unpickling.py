@@ -46,13 +46,17 @@ NUMPY = {
 made."""
 
 
+class _RefusedError(Exception):
+    """The name of what a pickle would call."""
+
+
 class _Data(pickle.Unpickler):
     """Makes data, and refuses the rest."""
 
     def find_class(self, module: str, name: str) -> Any:
         """A class or a function that makes nothing but data.
 
-        :raises pickle.UnpicklingError: another one
+        :raises _RefusedError: another one
         """
         known = (module, name) in NAMES
         of_numpy = module.partition(".")[0] == "numpy" and (
@@ -63,7 +67,7 @@ class _Data(pickle.Unpickler):
         found = getattr(sys.modules.get(module), name, None)
         if isinstance(found, type) and (issubclass(found, KINDS) or _is_record(found)):
             return found
-        raise pickle.UnpicklingError(f"{module}.{name}")
+        raise _RefusedError(f"{module}.{name}")
 
 
 def _is_record(kind: type[Any]) -> bool:
@@ -80,7 +84,7 @@ def check_harmless(checkpoint: Path) -> None:
             continue
         try:
             _Data(io.BytesIO(base64.b64decode(value[PICKLED]))).load()
-        except pickle.UnpicklingError as error:
+        except _RefusedError as error:
             raise ValueError(
                 f"{checkpoint} would run code of its own when it is loaded ({error}, for {name}): "
                 "add --trust if you trust whoever wrote it."

@@ -120,7 +120,7 @@ def test_a_second_signal_ends_the_process() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             update(*args)
 
-        PPO.log_update = twice  # type: ignore[method-assign]
+        setattr(PPO, "log_update", twice)  # noqa: B010
         try:
             main([*TRAIN, "--out", "run"])
         finally:
