@@ -254,6 +254,8 @@ def main(config: Kills) -> None:
     th.set_num_threads(1)
     native.load()
     rng, folder = random.Random(config.seed), Path(tempfile.mkdtemp(prefix="kills-"))
+    # Here, so that the processes that are forked from this one have imported all that it takes.
+    rl2(["train", "bandit", "--steps", "50", "--no-progress", "--out", str(folder / "first")])
     kinds = [kind for kind in KINDS if not config.only or kind in config.only]
     total, faults = 0, 0
     share = max(1, round(config.kills / (len(kinds) * len(WAYS) + 1)))
