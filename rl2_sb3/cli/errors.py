@@ -20,6 +20,10 @@ LIBRARIES = (
 """Packages that pass an error on, but have not made it: whoever called them has."""
 MENDED = (ValueError, RuntimeError, OSError, MemoryError)
 """What we raise where a user can do something about it; another error of ours is a fault."""
+PLAYING = ("trials", "tasks", "testing", "baselines", "memories", "policies", "evaluation.py")
+"""Parts of ours that call the code of users; what the others call are libraries."""
+COMMANDS = "cli"
+"""What calls the commands of plugins."""
 CONSTRUCTORS = ("__init__", "__post_init__", "for_tasks")
 OURS = Path(__file__).parents[1]
 STANDARD = Path(sysconfig.get_paths()["stdlib"])
@@ -78,19 +82,19 @@ def origin(error: Exception) -> tuple[Whose, TracebackType | None]:
     The last one who is no library has raised it. In whosever code it stands, a ValueError out of a
     constructor refuses an option, and a command's own errors are for its user.
     """
-    trace, maker, entry, caller = error.__traceback__, None, None, OURS
+    trace, maker, entry, caller = error.__traceback__, None, None, COMMANDS
     while trace is not None:
         file = Path(trace.tb_frame.f_code.co_filename)
         if OURS in file.parents:
-            maker, entry, caller = trace, None, file
-        elif not _is_library(file):
+            maker, entry, caller = trace, None, file.relative_to(OURS).parts[0]
+        elif caller in (*PLAYING, COMMANDS) and not _is_library(file):
             maker, entry = trace, entry or trace
         trace = trace.tb_next
     if entry is None or maker is None:
         return "ours", None
     function = maker.tb_frame.f_code.co_name
     refused = isinstance(error, ValueError) and function in CONSTRUCTORS
-    if refused or (isinstance(error, MENDED) and caller == OURS / "cli" / "__init__.py"):
+    if refused or (isinstance(error, MENDED) and caller == COMMANDS):
         return "refusal", None
     return "user", entry
 

@@ -66,6 +66,18 @@ class ProgressFile(KVWriter):
         self._file.close()
 
 
+class Board(TensorBoardOutputFormat):
+    """TensorBoard's files.
+
+    :param folder: of the run
+    :param steps: what was logged after them is not shown any more
+    """
+
+    def __init__(self, folder: Path, steps: int):
+        self.writer = SummaryWriter(str(folder), purge_step=steps + 1 if steps else None)
+        self._is_closed = False
+
+
 def read_rows(path: Path) -> list[Row]:
     """The rows of a log that are whole: a kill or a full disk may have cut one short."""
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
@@ -104,8 +116,4 @@ def make_logger(out: Path, steps: int) -> Logger:
     for part in out.glob("progress-*.csv"):
         if PART.match(part.name):
             part.unlink()
-    board = TensorBoardOutputFormat(str(out))
-    if steps:
-        board.writer.close()
-        board.writer = SummaryWriter(str(out), purge_step=steps + 1)
-    return Logger(str(out), [ProgressFile(path), board])
+    return Logger(str(out), [ProgressFile(path), Board(out, steps)])
