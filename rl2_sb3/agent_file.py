@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
-from rl2_sb3.policies.earlier import DEFAULTS, present_names
+from rl2_sb3.policies.earlier import ABSENT, DEFAULTS, present_names
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
 from rl2_sb3.policies.options import products
 from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL
@@ -45,7 +45,8 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
 
     :param info: what is worth knowing of the training, anything that JSON can hold; where trials
         told of the task, ``privileged=True`` is added
-    :raises ValueError: a policy with parts that are not this package's: no file can describe them
+    :raises ValueError: a policy with parts that are not this package's: no file can describe them;
+        or one with numbers that are none
     """
     names = [name for name, kind in POLICIES.items() if type(policy) is kind]
     activation = policy.activation_fn.__name__
@@ -80,6 +81,9 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
         for key, value in policy.state_dict().items()
         if is_acting(key)
     }
+    spoiled = [key for key, value in tensors.items() if not value.isfinite().all()]
+    if spoiled:
+        raise ValueError(f"{spoiled[0]} is not finite, so {path} is not written: it cannot act.")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
@@ -127,6 +131,7 @@ def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:
         )
     while description["format"] < FORMAT:
         description = MIGRATIONS[description["format"]](description)
+    description["network"] = {**ABSENT, **description["network"]}
     return description
 
 

@@ -92,6 +92,9 @@ class PolicyConfig:
     state_action: bool = False
     """Remember the last observation, and also feed its product with the last action, alone and
     times the reward: for small MDPs."""
+    normalize_observations: bool | None = None
+    """Normalise the continuous parts of the task's own observation, images apart, by their running
+    mean and deviation, which the agent keeps; by default where they have no bounds."""
     prediction_coef: float = 0.0
     """Weight of an auxiliary loss: the memory predicts the privileged observation."""
 

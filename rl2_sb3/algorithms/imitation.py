@@ -98,6 +98,8 @@ class Imitation:
                 if part == 0 or number == begin:
                     hooks.on_rollout_start()
                     played, model._last_obs = self.demonstrations.play(turn, model._last_obs)
+                    if model.policy.statistics is not None:
+                        model.policy.statistics.follow(played.observations)
                 batch = played.columns(slice(part * size, (part + 1) * size))
                 figures = self._update(batch, number)
                 model.num_timesteps += steps

@@ -20,10 +20,12 @@ from stable_baselines3.common.utils import check_for_correct_spaces
 
 from rl2_sb3.agent_file import save_agent
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
+from rl2_sb3.algorithms.finite import not_finite
 from rl2_sb3.algorithms.threads import Threads, check_threads, sensible_threads
 from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import GRUPolicy, earlier
 from rl2_sb3.trials.make import env_episodes, trials_like
+from rl2_sb3.trials.steps import normalised
 
 Self = TypeVar("Self", bound="SavedTraining")
 
@@ -105,7 +107,16 @@ class SavedTraining(OnPolicyAlgorithm):
 
         A file is written beside its final place and moved there when it is whole, so that a kill
         at any moment leaves the last good one.
+
+        :raises ValueError: learning has left a number that is none; a file that is there stays
         """
+        spoiled = not_finite(self.policy, self.policy.optimizer)
+        if spoiled is not None:
+            raise ValueError(
+                f"{spoiled} is not finite, so the model is not saved, and what was saved before "
+                "is as it was: rewards or observations are too large, or learning diverged (a "
+                "smaller learning_rate or max_grad_norm helps)."
+            )
         self._count_seconds()
         self.resume_state = self._get_resume_state()
         if isinstance(path, io.IOBase):
@@ -143,6 +154,9 @@ class SavedTraining(OnPolicyAlgorithm):
             state["cuda_rng"] = th.cuda.get_rng_state(self.device).numpy()
         if self.env is not None:
             state["trials"] = self.env.env_method("get_state")
+        scaled = normalised(self.env)
+        if scaled is not None:
+            state["reward_scale"] = {"returns": scaled.returns, **vars(scaled.ret_rms)}
         return state
 
     def _set_resume_state(self, state: dict[str, Any]) -> None:
@@ -152,6 +166,11 @@ class SavedTraining(OnPolicyAlgorithm):
         self.env.env_method("reset")  # a Monitor around the trials steps no other ones
         for column, trials in enumerate(state["trials"]):
             self.env.env_method("set_state", trials, indices=[column])
+        scaled = normalised(self.env)
+        if scaled is not None and "reward_scale" in state:
+            statistics = dict(state["reward_scale"])
+            scaled.returns = statistics.pop("returns")
+            vars(scaled.ret_rms).update(statistics)
         self._memory = th.as_tensor(state["memory"], device=self.device)
         th.set_rng_state(th.as_tensor(state["torch_rng"]))
         if self.device.type == "cuda" and "cuda_rng" in state:
@@ -178,8 +197,10 @@ class SavedTraining(OnPolicyAlgorithm):
             environments with ``force_reset=False``, or ``threads`` that are none
         """
         data = _read(path, cls.__name__, custom_objects)
+        policy_kwargs = {**earlier.ABSENT, **data["policy_kwargs"]}
         if data["resume_state"].get("format", 1) < FORMAT:
-            policy_kwargs = {**earlier.DEFAULTS, **data["policy_kwargs"]}
+            policy_kwargs = {**earlier.DEFAULTS, **policy_kwargs}
+        if policy_kwargs != data["policy_kwargs"]:
             custom_objects = {"policy_kwargs": policy_kwargs, **(custom_objects or {})}
         trials = None
         if env is not None:

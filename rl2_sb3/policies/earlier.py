@@ -9,6 +9,9 @@ Part = TypeVar("Part")
 
 DEFAULTS = {"hidden_size": 256, "action_reward": False}
 """Options of the policy whose defaults have changed."""
+ABSENT = {"normalize_observations": False}
+"""Options of the policy that it has not always had, with what it did without them; since then each
+file states them."""
 CORES = ("mlp_extractor.policy.", "mlp_extractor.value.")
 
 

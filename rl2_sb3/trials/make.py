@@ -10,13 +10,20 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.type_aliases import GymEnv
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    SubprocVecEnv,
+    VecEnv,
+    VecEnvWrapper,
+    VecTransposeImage,
+)
 
 from rl2_sb3.config import RunConfig, Workers
 from rl2_sb3.registry import TASKS, did_you_mean
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials
 from rl2_sb3.trials.spaces import is_trial_space
+from rl2_sb3.trials.steps import normalised
 from rl2_sb3.trials.threads import ThreadedVecEnv
 from rl2_sb3.trials.wrapper import TrialWrapper
 
@@ -74,8 +81,8 @@ def make_trials(
                 "function that makes it."
             )
         n_envs = 1
-    make: Callable[[], gym.Env[Any, Any]] = partial(_make_trial, tasks, episodes, privileged)
-    envs = VEC_ENVS[workers]([make] * (n_envs or GYM_ENVS))
+    make = partial(_make_trial, tasks, episodes, privileged)
+    envs = VEC_ENVS[workers]([partial(make, number) for number in range(n_envs or GYM_ENVS)])
     if seed is not None:
         seed_trials(envs, seed)
     return envs
@@ -145,13 +152,18 @@ def _make_registered(name: str, options: dict[str, Any]) -> BatchedTasks[Any, An
     return tasks
 
 
-def _make_trial(tasks: Any, episodes: int, privileged: bool = False) -> TrialWrapper:
+def _make_trial(
+    tasks: Any, episodes: int, privileged: bool = False, number: int = 0
+) -> TrialWrapper:
     if isinstance(tasks, GymTasks):
-        return TrialWrapper(tasks.make_env(), episodes, tasks, privileged=privileged)
-    env = tasks if isinstance(tasks, gym.Env) else tasks()
-    if not isinstance(env, gym.Env):
-        raise ValueError(f"{tasks!r} gave {env!r}: it must make a Gymnasium environment.")
-    return TrialWrapper(env, episodes)
+        trial = TrialWrapper(tasks.make_env(), episodes, tasks, privileged=privileged)
+    else:
+        env = tasks if isinstance(tasks, gym.Env) else tasks()
+        if not isinstance(env, gym.Env):
+            raise ValueError(f"{tasks!r} gave {env!r}: it must make a Gymnasium environment.")
+        trial = TrialWrapper(env, episodes)
+    trial.number = number
+    return trial
 
 
 def as_trials(env: GymEnv | EnvSource, episodes: int | None = None) -> VecEnv:
@@ -169,13 +181,21 @@ def as_trials(env: GymEnv | EnvSource, episodes: int | None = None) -> VecEnv:
         return env if isinstance(env, VecEnv) else DummyVecEnv([lambda: env])
     episodes = EPISODES if episodes is None else episodes
     if isinstance(env, VecEnv):
+        if normalised(env) is not None:
+            raise ValueError(
+                "A VecNormalize of plain environments cannot be wrapped from outside: put it "
+                "around trials, VecNormalize(rl2_sb3.make_trials(...), norm_obs=False), and let "
+                "the policy normalise: policy_kwargs={'normalize_observations': True}."
+            )
         if type(env) is not DummyVecEnv:
             raise ValueError(
                 f"A {type(env).__name__} of plain environments cannot be wrapped from outside: "
                 "make trials with rl2_sb3.make_trials(..., workers='subprocess') and put other "
                 "wrappers around them, or put each environment into a rl2_sb3.TrialWrapper before."
             )
-        trials = DummyVecEnv([partial(_make_trial, e, episodes) for e in env.envs])
+        trials = DummyVecEnv(
+            [partial(_make_trial, e, episodes, False, i) for i, e in enumerate(env.envs)]
+        )
         trials._seeds = env._seeds  # given, but not used before the first reset
         return trials
     if isinstance(env, (str, gym.Env, BatchedTasks, GymTasks)):
@@ -184,6 +204,24 @@ def as_trials(env: GymEnv | EnvSource, episodes: int | None = None) -> VecEnv:
         f"{env!r} is no environment: pass a Gymnasium environment, its id, a task distribution or "
         "its name, or a VecEnv."
     )
+
+
+def check_wrappers(trials: VecEnv) -> None:
+    """Raise a ValueError where a wrapper would change what is learned from, or seen."""
+    scaled = normalised(trials)
+    if scaled is not None and scaled.norm_obs:
+        raise ValueError(
+            "VecNormalize(norm_obs=True) around trials: agents' files would lack its statistics, "
+            "and the agent would see other observations than it was trained on. Use VecNormalize("
+            "..., norm_obs=False), and policy_kwargs={'normalize_observations': True}."
+        )
+    inner = trials.venv if isinstance(trials, VecTransposeImage) else trials  # SB3 puts that one on
+    if isinstance(inner, VecEnvWrapper) and any(trials.get_attr("privileged")):
+        raise ValueError(
+            f"Privileged trials in a {type(inner).__name__}: what is learned from, the training "
+            "rewards, would be lost or go past that wrapper. Pass what make_trials(..., "
+            "privileged=True) gave, or make the trials without privileged."
+        )
 
 
 def trials_like(env: GymEnv | str, episodes: int | None) -> VecEnv:

@@ -67,7 +67,7 @@ def play(
         actions, state = agent.predict(
             obs, state=state, episode_start=start, deterministic=deterministic
         )
-        came = read_step(*trials.step(actions))
+        came = read_step(*trials.step(actions), trials=trials)
         busy = np.ones(n, np.bool_) if n_trials is None else trial < n_trials
         yield PlayedStep(trial, episode, busy, obs, actions, came)
         obs, start = came.observation, came.trial_ended
