@@ -6,8 +6,10 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from numpy.typing import ArrayLike, NDArray
 
 LOOKED_AT = 100
@@ -29,6 +31,28 @@ class FlawError(Exception):
 
 class Warned(UserWarning):
     """Something odd that can be learned from all the same."""
+
+
+def check_wrappers(env: gym.Env[Any, Any]) -> None:
+    """Refuse wrappers that change what is seen as training goes on, and are lost with its end.
+
+    :raises ValueError: a wrapper with running statistics, with the way out
+    """
+    while isinstance(env, gym.Wrapper):
+        kind, running = type(env).__name__, getattr(env, "update_running_mean", True)
+        if isinstance(env, NormalizeObservation) and running:
+            raise ValueError(
+                f"{kind} changes under the agent, and neither checkpoints nor agents' files have "
+                "its statistics. Leave it out, and let the policy normalise: "
+                "policy_kwargs={'normalize_observations': True}, --normalize-observations."
+            )
+        if isinstance(env, NormalizeReward) and running:
+            raise ValueError(
+                f"{kind} changes under the agent, and returns would be in units of its own. Leave "
+                "it out: the value network normalises returns; or put VecNormalize("
+                "..., norm_obs=False) around the trials."
+            )
+        env = env.env
 
 
 def check_observation(

@@ -70,6 +70,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             raise ValueError(f"episodes={episodes}: a trial has at least one.")
         if is_trial_space(env.observation_space):
             raise ValueError("The environment is a trial already: wrap it once.")
+        checks.check_wrappers(env)
         self.episodes = episodes
         self.tasks = tasks
         self.order = order
