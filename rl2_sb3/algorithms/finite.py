@@ -1,4 +1,4 @@
-"""Numbers that are none, found before anything is learned from them or saved, and named."""
+"""Non-finite numbers, found and named before anything is learned from them or saved."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Block(NamedTuple):
         """:param first: number of the step that the first row came from."""
         if values.dtype.kind != "f" or not values.size:
             return
-        if values.max() <= GREATEST and values.min() >= -GREATEST:  # neither holds for NaN
+        if values.max() <= GREATEST and values.min() >= -GREATEST:  # both are false for NaN
             return
         at = np.argwhere(~(np.abs(values) <= GREATEST))[0]
         step, column = first + int(at[0]), int(at[1])
@@ -52,7 +52,7 @@ class Block(NamedTuple):
 
 
 def not_finite(policy: nn.Module, optimizer: th.optim.Optimizer | None = None) -> str | None:
-    """The name of a tensor of a policy or its optimiser that has a number that is none."""
+    """The name of a tensor of a policy or its optimiser that is not finite, if there is one."""
     for name, tensor in _tensors(policy, optimizer):
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             return name

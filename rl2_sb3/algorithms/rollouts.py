@@ -94,12 +94,13 @@ class TrialRollouts(SavedTraining):
             native.load()  # may take half a minute, once, which is not learning's
 
     def _settle_normalisation(self) -> None:
-        """Say it where observations are normalised by default, and state it from now on."""
+        """Print a note where observations are normalised by default, and state the option."""
         settled = self.policy.config.normalize_observations
         if settled and self.policy_kwargs.get("normalize_observations") is None:
             print(
-                "Note: the observation has no bounds, so it is normalised by its running mean and "
-                "deviation (normalize_observations=False, --no-normalize-observations: as it is).",
+                "Note: the observation is unbounded, so it is normalised by its running mean and "
+                "standard deviation (normalize_observations=False, --no-normalize-observations "
+                "turn this off).",
                 file=sys.stderr,
             )
         self.policy_kwargs["normalize_observations"] = settled
@@ -209,7 +210,7 @@ class TrialRollouts(SavedTraining):
                     )
                 new_obs, rewards, dones, infos = env.step(clipped_actions)
             except Exception:
-                self._block().check()  # what is no number is why, and not what came of it
+                self._block().check()  # a NaN is the cause; the error is its effect
                 raise
             self._last_obs, self._memory = new_obs, acted.memory  # type: ignore[assignment]
             self.num_timesteps += env.num_envs

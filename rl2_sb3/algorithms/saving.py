@@ -108,7 +108,7 @@ class SavedTraining(OnPolicyAlgorithm):
         A file is written beside its final place and moved there when it is whole, so that a kill
         at any moment leaves the last good one.
 
-        :raises ValueError: learning has left a number that is none; a file that is there stays
+        :raises ValueError: a parameter is not finite; an earlier file stays as it is
         """
         spoiled = not_finite(self.policy, self.policy.optimizer)
         if spoiled is not None:

@@ -10,8 +10,7 @@ Part = TypeVar("Part")
 DEFAULTS = {"hidden_size": 256, "action_reward": False}
 """Options of the policy whose defaults have changed."""
 ABSENT = {"normalize_observations": False}
-"""Options of the policy that it has not always had, with what it did without them; since then each
-file states them."""
+"""Options of the policy that earlier files do not have, with their values there."""
 CORES = ("mlp_extractor.policy.", "mlp_extractor.value.")
 
 

@@ -16,13 +16,13 @@ from rl2_sb3.trials.checks import GREATEST
 from rl2_sb3.trials.spaces import FEEDBACK, PRIVILEGED
 
 CLIP = 10.0
-"""Bound on what is fed, in deviations: so too before there are statistics."""
+"""Bound on normalised observations, in standard deviations."""
 UNSEEN = (*FEEDBACK, PRIVILEGED)
 """Parts of a trial's observation that are not the task's own."""
 
 
 class Moments(NamedTuple):
-    """Of one part of the observation; mean and deviation have its shape."""
+    """Of one part of the observation; mean and standard deviation have its shape."""
 
     seen: int
     """Values."""
@@ -41,7 +41,7 @@ class Moments(NamedTuple):
 
 
 class ObservationStatistics(nn.Module):
-    """Mean and deviation of the continuous parts of the task's own observation, over training.
+    """Running mean and standard deviation of the continuous parts of the task's own observation.
 
     They are buffers of the policy: saved with it, and in an agent's file. They change where
     :meth:`follow` is called alone, which is between two rollouts: what learning sees is what acting
@@ -59,7 +59,7 @@ class ObservationStatistics(nn.Module):
         for key in self.keys:
             shape = observation_space[key].shape or ()
             self.register_buffer(f"{key}_mean", th.zeros(shape))
-            self.register_buffer(f"{key}_deviation", th.zeros(shape))  # 0: none is known
+            self.register_buffer(f"{key}_deviation", th.zeros(shape))  # 0: not known
 
     def forward(self, parts: dict[str, th.Tensor]) -> dict[str, th.Tensor]:
         """Preprocessed observations, with their continuous parts normalised and clipped.
@@ -79,7 +79,7 @@ class ObservationStatistics(nn.Module):
     def follow(self, observations: Mapping[str, NDArray[Any]]) -> None:
         """Take in a rollout's observations, of all steps and environments.
 
-        What has not varied is shifted and keeps its units.
+        Numbers that have been constant so far are shifted, not scaled.
 
         :param observations: each part with any leading axes
         """
@@ -88,7 +88,7 @@ class ObservationStatistics(nn.Module):
             mean, deviation = self._statistics(key)
             old = Moments(count, mean.double().cpu().numpy(), deviation.double().cpu().numpy())
             new = old.with_rows(observations[key].reshape(-1, *mean.shape))
-            varied = new.deviation > 1e-6 * np.abs(new.mean)  # else it is the rounding's
+            varied = new.deviation > 1e-6 * np.abs(new.mean)  # else it is rounding
             mean.copy_(th.as_tensor(new.mean))
             deviation.copy_(th.as_tensor(np.where(varied, new.deviation, 0.0)))
             self.count.fill_(new.seen)
@@ -104,7 +104,7 @@ def continuous(observation_space: spaces.Dict) -> list[str]:
 
 
 def unbounded(observation_space: spaces.Dict) -> list[str]:
-    """Those of them with numbers that may be as large as networks can take."""
+    """Those of them that are unbounded, in part at least."""
     return [key for key in continuous(observation_space) if _is_unbounded(observation_space[key])]
 
 

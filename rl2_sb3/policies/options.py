@@ -54,7 +54,7 @@ def read_options(options: dict[str, Any], observation_space: spaces.Dict) -> Pol
     ):
         raise ValueError(
             f"prediction_coef={config.prediction_coef}: 0 or more; above 0 the memory predicts "
-            "what privileged trials tell, so it needs --privileged, make_trials(..., "
+            "the privileged observation, so it needs --privileged, make_trials(..., "
             "privileged=True)."
         )
     _check_memories(config)
@@ -67,8 +67,8 @@ def _normalises(wanted: bool | None, observation_space: spaces.Dict) -> bool:
         return bool(unbounded(observation_space))
     if wanted and not continuous(observation_space):
         raise ValueError(
-            "normalize_observations=True is for Boxes that are no images, and the observation "
-            "has none: leave it out."
+            "normalize_observations=True is for Boxes other than images, and the observation has "
+            "none: leave it out."
         )
     return wanted
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 LOOKED_AT = 100
 """Steps of an environment in which values are looked at; later a rollout's are, all at once."""
 GREATEST = float(np.finfo(np.float32).max)
-"""Numbers beyond are infinite to networks."""
+"""Larger numbers are infinite in single precision."""
 ROUNDING = 1e-4
 """How far a number may lie outside of its bounds, relative to them."""
 WAY_OUT = "Mend the environment, or its space."
@@ -30,13 +30,13 @@ class FlawError(Exception):
 
 
 class Warned(UserWarning):
-    """Something odd that can be learned from all the same."""
+    """An observation outside of its space that can be learned from all the same."""
 
 
 def check_wrappers(env: gym.Env[Any, Any]) -> None:
-    """Refuse wrappers that change what is seen as training goes on, and are lost with its end.
+    """Refuse wrappers with running statistics, which are neither saved nor resumed.
 
-    :raises ValueError: a wrapper with running statistics, with the way out
+    :raises ValueError: one of them
     """
     while isinstance(env, gym.Wrapper):
         kind, running = type(env).__name__, getattr(env, "update_running_mean", True)
@@ -58,13 +58,13 @@ def check_wrappers(env: gym.Env[Any, Any]) -> None:
 def check_observation(
     parts: Mapping[str, Any], space: Mapping[str, spaces.Space[Any]], n: int, values: bool
 ) -> str | None:
-    """Look at the parts of an observation.
+    """Check the parts of an observation.
 
     :param parts: axis 0 the environment
     :param space: of each part that should be there, and of others
     :param n: number of environments
-    :param values: look at every number; else at those alone that would be cast to another
-    :return: what is odd, but can be learned from: numbers out of their bounds
+    :param values: check all values; else only those that a cast could change
+    :return: what is outside of the space, but can be learned from: numbers out of bounds
     :raises FlawError: a wrong shape or type, values that are not finite or would be cast to others
     """
     odd = None
@@ -94,7 +94,7 @@ def check_own(
 ) -> str | None:
     """The same of one environment's observation, without an axis of environments."""
     if not values and all(_is_kin(part, space.get(key)) for key, part in parts.items()):
-        return None  # in a hurry: this is done in every step
+        return None  # the fast path: this is done in every step
     return check_observation(
         {key: np.asarray(part)[None] for key, part in parts.items()}, space, 1, values
     )
@@ -204,7 +204,7 @@ def refusal(flaw: FlawError, environment: str, trial: int, step: int) -> Runtime
 
 
 def warn(odd: str, environment: str, trial: int, step: int) -> None:
-    """Tell of something odd."""
+    """Warn of an observation outside of its space."""
     where = place(environment, trial, step)
     warnings.warn(f"{where} hands in {odd}. It is taken as it is.", Warned, stacklevel=2)
 

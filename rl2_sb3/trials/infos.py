@@ -22,7 +22,7 @@ class TrialInfos(Sequence[dict[str, Any]]):
         training_reward: NDArray[np.float32] | None = None,
     ):
         self.training_reward = training_reward
-        """What is learned from, ``(n,)``, where trials are privileged and tasks tell it."""
+        """What is learned from, ``(n,)``, where trials are privileged and tasks have one."""
         self._n = n
         self._done = done
         self._terminal = terminal
