@@ -38,7 +38,7 @@ N_STEPS = 128
 MINIBATCH = 2
 """Columns."""
 EPISODES = 20
-"""Of the evaluation, with the likeliest actions, as sb3-contrib's test has it."""
+"""Of the evaluation, with deterministic actions, as in sb3-contrib's test."""
 
 
 def without(env: gym.Env[Any, Any], steps: int, kept: list[int]) -> gym.Env[Any, Any]:
@@ -59,22 +59,30 @@ def pendulum() -> gym.Env[Any, Any]:
 
 
 class Task(NamedTuple):
-    """What is learned, and what both algorithms learn it with."""
+    """What is learned, and with which options."""
 
     make: Callable[[], gym.Env[Any, Any]]
     steps: int
-    learning: dict[str, Any]
+    recurrent_ppo: dict[str, Any]
+    rl2: dict[str, Any]
+    network: dict[str, Any]
+    """Options of RL2PPO's policy."""
 
 
-# RecurrentPPO's are those of sb3-contrib's test; for Pendulum with the discount that it wants.
-COMMON = {"n_epochs": 10, "max_grad_norm": 1.0, "ent_coef": 0.0}
+# RecurrentPPO's are those of sb3-contrib's test; for Pendulum with a discount that suits it.
+COMMON = {"n_epochs": 10, "max_grad_norm": 1.0}
+CARTPOLE = {"learning_rate": 7e-4, "gamma": 0.99, "gae_lambda": 0.98, **COMMON}
+PENDULUM = {"learning_rate": 1e-3, "gamma": 0.9, "gae_lambda": 0.95, "ent_coef": 0.0, **COMMON}
 TASKS = {
     "CartPole without velocities": Task(
-        cartpole, 50_000, {"learning_rate": 7e-4, "gamma": 0.99, "gae_lambda": 0.98, **COMMON}
+        *(cartpole, 50_000, CARTPOLE),
+        {
+            **{"learning_rate": 1.5e-3, "lr_decay": True, "gamma": 0.98, "gae_lambda": 0.95},
+            **COMMON,
+        },
+        {"layers_after": (64,)},
     ),
-    "Pendulum without velocity": Task(
-        pendulum, 100_000, {"learning_rate": 1e-3, "gamma": 0.9, "gae_lambda": 0.95, **COMMON}
-    ),
+    "Pendulum without velocity": Task(pendulum, 100_000, PENDULUM, PENDULUM, {}),
 }
 
 
@@ -114,8 +122,8 @@ def rl2(task: Task, seed: int) -> tuple[float, float]:
         seed=seed,
         device="cpu",
         threads=1,
-        policy_kwargs={"normalize_observations": True},
-        **task.learning,
+        policy_kwargs={"normalize_observations": True, **task.network},
+        **task.rl2,
     )
     begin = time.process_time()
     model.learn(task.steps)
@@ -127,7 +135,7 @@ def rl2(task: Task, seed: int) -> tuple[float, float]:
 def recurrent_ppo(task: Task, seed: int) -> tuple[float, float]:
     """The same of RecurrentPPO."""
     envs = VecNormalize(
-        DummyVecEnv([lambda: Monitor(task.make())] * COLUMNS), gamma=task.learning["gamma"]
+        DummyVecEnv([lambda: Monitor(task.make())] * COLUMNS), gamma=task.recurrent_ppo["gamma"]
     )
     network = {"net_arch": {"vf": [64], "pi": []}, "lstm_hidden_size": 64, "ortho_init": False}
     model = RecurrentPPO(
@@ -138,7 +146,7 @@ def recurrent_ppo(task: Task, seed: int) -> tuple[float, float]:
         seed=seed,
         device="cpu",
         policy_kwargs={**network, "enable_critic_lstm": True},
-        **task.learning,
+        **task.recurrent_ppo,
     )
     begin = time.process_time()
     model.learn(task.steps)

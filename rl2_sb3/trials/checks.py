@@ -12,6 +12,8 @@ from gymnasium import spaces
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from numpy.typing import ArrayLike, NDArray
 
+from rl2_sb3.trials.spaces import FEEDBACK, PRIVILEGED
+
 LOOKED_AT = 100
 """Steps of an environment in which values are looked at; later a rollout's are, all at once."""
 GREATEST = float(np.finfo(np.float32).max)
@@ -68,6 +70,9 @@ def check_observation(
     :raises FlawError: a wrong shape or type, values that are not finite or would be cast to others
     """
     odd = None
+    missing = [key for key in space if key not in parts and key not in (*FEEDBACK, PRIVILEGED)]
+    if missing:
+        raise FlawError(f"an observation without {missing[0]!r}")
     for key, part in parts.items():
         if key not in space:
             raise FlawError(f"an observation with {key!r}, which the observation space has not")
@@ -131,9 +136,8 @@ def _check_whole_numbers(key: str, values: NDArray[Any], space: Any) -> str | No
         low, high = bounds.min, bounds.max
     else:
         low, high = 0, 1 if isinstance(space, spaces.MultiBinary) else _classes(space) - 1
-    wrong = np.argwhere((values < low) | (values > high))
-    if len(wrong):
-        at = tuple(wrong[0])
+    if values.size and (np.any(values.min(axis=0) < low) or np.any(values.max(axis=0) > high)):
+        at = tuple(np.argwhere((values < low) | (values > high))[0])
         raise FlawError(f"{key} {values[at]}, which is not in {space}", int(at[0]))
     return _out_of_bounds(key, values, space) if isinstance(space, spaces.Box) else None
 
@@ -143,6 +147,8 @@ def _classes(space: Any) -> Any:
 
 
 def _out_of_bounds(key: str, values: NDArray[Any], box: spaces.Box) -> str | None:
+    if not values.size or (values.min() >= box.low.max() and values.max() <= box.high.min()):
+        return None
     low, high = box.low.astype(np.float64), box.high.astype(np.float64)
     with np.errstate(invalid="ignore"):
         slack = ROUNDING * np.maximum(1, np.maximum(np.abs(low), np.abs(high)))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rl2_sb3 import RL2PPO, BatchedTasks, make_trials
 from rl2_sb3.tasks.step_info import read_step_info
 from rl2_sb3.trials import BatchedTrials, TrialWrapper
-from rl2_sb3.trials.checks import LOOKED_AT, Warned
+from rl2_sb3.trials.checks import LOOKED_AT, FlawError, Warned, check_observation
 from tests.envs import SmallEnv, vector
 
 
@@ -244,6 +244,17 @@ def test_flaws_of_environments(make: Callable[[], HandedEnv], message: str) -> N
     trial.reset(seed=0)
     with pytest.raises(RuntimeError, match=re.escape(message)):
         many_steps(trial, 0)
+
+
+def test_parts_that_are_missing_or_too_many() -> None:
+    space = {"observation_x": vector(1), "observation_y": vector(1), "action": spaces.Discrete(2)}
+    x = np.zeros((3, 1), np.float32)
+    check_observation({"observation_x": x, "observation_y": x}, space, 3, values=True)
+    with pytest.raises(FlawError, match="an observation without 'observation_y'"):
+        check_observation({"observation_x": x}, space, 3, values=False)
+    more = {"observation_x": x, "observation_y": x, "observation_z": x}
+    with pytest.raises(FlawError, match="an observation with 'observation_z'"):
+        check_observation(more, space, 3, values=False)
 
 
 def test_environments_are_numbered() -> None:
