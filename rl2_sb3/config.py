@@ -93,7 +93,8 @@ class PolicyConfig:
     reward: for small MDPs."""
     normalize_observations: bool | None = None
     """Normalise the continuous parts of the task's own observation, except images, by their running
-    mean and standard deviation; by default where they are unbounded."""
+    mean and standard deviation, and the last reward by its root mean square; by default where the
+    observation is unbounded."""
     prediction_coef: float = 0.0
     """Coefficient of an auxiliary loss: predict the privileged observation from the memory."""
 

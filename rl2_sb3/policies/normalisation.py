@@ -17,6 +17,7 @@ from rl2_sb3.trials.spaces import FEEDBACK, PRIVILEGED
 
 CLIP = 10.0
 """Bound on normalised observations, in standard deviations."""
+REWARD = "reward"
 UNSEEN = (*FEEDBACK, PRIVILEGED)
 """Parts of a trial's observation that are not the task's own."""
 
@@ -29,10 +30,17 @@ class Moments(NamedTuple):
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
 
-    def with_rows(self, rows: NDArray[Any]) -> Moments:
-        """The moments of these and some more values, axis 0 the value (Chan et al. 1979)."""
+    def with_rows(self, rows: NDArray[Any], centred: bool = True) -> Moments:
+        """The moments of these and some more values, axis 0 the value (Chan et al. 1979).
+
+        :param centred: False: the mean stays 0, and the deviation is from it
+        """
         old, new = self.seen, len(rows)
         count = old + new
+        if not centred:
+            mean_square = np.square(rows, dtype=np.float64).mean(axis=0)
+            squares = (old * self.deviation**2 + new * mean_square) / count
+            return Moments(count, self.mean, np.sqrt(squares))
         mean = rows.mean(axis=0, dtype=np.float64)
         apart = mean - self.mean
         squares = old * self.deviation**2 + new * rows.var(axis=0, dtype=np.float64)
@@ -42,6 +50,8 @@ class Moments(NamedTuple):
 
 class ObservationStatistics(nn.Module):
     """Running mean and standard deviation of the continuous parts of the task's own observation.
+
+    Of the last reward it is the root mean square, since 0 says that there was none.
 
     They are buffers of the policy: saved with it, and in an agent's file. They change where
     :meth:`follow` is called alone, which is between two rollouts: what learning sees is what acting
@@ -54,7 +64,7 @@ class ObservationStatistics(nn.Module):
 
     def __init__(self, observation_space: spaces.Dict):
         super().__init__()
-        self.keys = continuous(observation_space)
+        self.keys = [*continuous(observation_space), REWARD]
         self.register_buffer("count", th.zeros((), dtype=th.int64))
         for key in self.keys:
             shape = observation_space[key].shape or ()
@@ -87,7 +97,8 @@ class ObservationStatistics(nn.Module):
         for key in self.keys:
             mean, deviation = self._statistics(key)
             old = Moments(count, mean.double().cpu().numpy(), deviation.double().cpu().numpy())
-            new = old.with_rows(observations[key].reshape(-1, *mean.shape))
+            rows = observations[key].reshape(-1, *mean.shape)
+            new = old.with_rows(rows, centred=key != REWARD)
             varied = new.deviation > 1e-6 * np.abs(new.mean)  # else it is rounding
             mean.copy_(th.as_tensor(new.mean))
             deviation.copy_(th.as_tensor(np.where(varied, new.deviation, 0.0)))

@@ -82,6 +82,14 @@ def test_moments_are_those_of_all_values_together() -> None:
     np.testing.assert_allclose(deviation, np.sqrt((9 + 1 + 16) / 3))
 
 
+def test_moments_about_zero() -> None:
+    first, then = np.array([[1.0], [3.0]]), np.array([[8.0]])
+    moments = Moments(0, np.zeros(1), np.zeros(1)).with_rows(first, centred=False)
+    seen, mean, root_mean_square = moments.with_rows(then, centred=False)
+    assert (seen, *mean) == (3, 0.0)
+    np.testing.assert_allclose(root_mean_square, np.sqrt((1 + 9 + 64) / 3))
+
+
 def test_normalised_by_what_was_seen() -> None:
     space = trial_space(ALL, spaces.Discrete(2))
     normaliser = ObservationStatistics(space)
@@ -92,10 +100,12 @@ def test_normalised_by_what_was_seen() -> None:
 
     rows = {key: parts[key].numpy() for key in normaliser.keys}
     rows["observation_place"] = np.array([[[1.0, 5.0]], [[3.0, 5.0]]], np.float32)
+    rows["reward"], parts["reward"] = np.array([[[30.0]], [[40.0]]]), th.tensor([[0.0], [-50.0]])
     normaliser.follow(rows)
     after = normaliser(parts)
     th.testing.assert_close(after["observation_place"][:2], th.tensor([[-1.0, 0.0], [1.0, 0.0]]))
-    for key in ("observation_room", "observation_image", "action", "reward", "done", "start"):
+    th.testing.assert_close(after["reward"], th.tensor([[0.0], [-50 / 1250**0.5]]))
+    for key in ("observation_room", "observation_image", "action", "done", "start"):
         assert after[key] is parts[key]
     parts["observation_place"] = th.tensor([[1e30, -1e30]])
     assert normaliser(parts)["observation_place"].tolist() == [[CLIP, -CLIP]]
@@ -118,7 +128,7 @@ def test_what_learning_sees_is_what_acting_did(kind: type[Model]) -> None:
     mean = model.get_parameters()["policy"]["statistics.observation_mean"]
     np.testing.assert_allclose(mean, [1e6, 7], rtol=1e-3)
     seen = model.policy.statistics(
-        {"observation": th.as_tensor(np.concatenate(steps)), "start": th.zeros(1)}
+        {"observation": th.as_tensor(np.concatenate(steps)), "reward": th.zeros(1, 1)}
     )["observation"]  # type: ignore[misc]
     assert seen[:, 0].std().item() == pytest.approx(1, abs=0.2)
     assert th.equal(seen[:, 1], th.zeros(len(seen)))
