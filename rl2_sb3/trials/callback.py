@@ -1,4 +1,4 @@
-"""The trial's book: returns per trial and per episode, logged under ``trial/``."""
+"""Statistics of trials: returns per trial and per episode, logged under ``trial/``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
 
 
 class TrialCallback(BaseCallback):
-    """Keeps the trial's book and checks that memory lives and dies where it should.
+    """Logs statistics of trials and checks that memory is carried and reset where it should be.
 
     ``learn()`` always attaches one. It logs, over the trials that ended in a rollout,
     ``trial/return``, ``trial/length``, ``trial/gain`` (return of the last episode minus that of

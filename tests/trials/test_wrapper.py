@@ -300,7 +300,7 @@ def test_what_only_a_simulator_knows_is_told_where_it_is_asked_for() -> None:
         assert obs["privileged"].tolist() == pytest.approx([goal, steps, episode / 2, reward - 7])
     assert "privileged" not in TrialWrapper(KnowingEnv(), 2, KnowingTasks()).reset()[0]
     silent = TrialWrapper(ToldEnv(), 2, SilentTasks(), privileged=True)
-    with pytest.raises(RuntimeError, match=r"shape \(0,\), not privileged_size=2 of them: let it"):
+    with pytest.raises(RuntimeError, match=r"shape \(0,\), not \(2,\): give that"):
         silent.reset()
 
 
