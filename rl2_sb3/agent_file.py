@@ -25,7 +25,7 @@ from torch import nn
 
 from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
-from rl2_sb3.policies.earlier import DEFAULTS, present_names
+from rl2_sb3.policies.earlier import ABSENT, DEFAULTS, present_names
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
 from rl2_sb3.policies.named import from_name, name_of
 from rl2_sb3.policies.options import products
@@ -142,6 +142,7 @@ def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:
         )
     while description["format"] < FORMAT:
         description = MIGRATIONS[description["format"]](description)
+    description["network"] = {**ABSENT, **description["network"]}
     return description
 
 

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3.config import LearningConfig, PolicyConfig, TRPOConfig
 from rl2_sb3.options import flat_defaults
 from rl2_sb3.ranges import check_options
 from rl2_sb3.registry import did_you_mean
+from rl2_sb3.trials.make import rollout_size
 
 OURS: dict[str, Any] = {"episodes": None, "threads": None, "batch_size": None}
 """Beside those of the configurations."""
@@ -117,3 +119,24 @@ def policy_options(given: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"No policy option 'use_sde': {REFUSED['use_sde']}.")
     check_options(PolicyConfig, given)
     return {**asdict(PolicyConfig()), **given}
+
+
+def size_of_rollouts(trials: VecEnv | None, options: dict[str, Any]) -> tuple[int, int]:
+    """Length of a rollout and steps of a minibatch; takes the latter's columns out of the options.
+
+    :raises ValueError: a minibatch of both so many steps and so many columns
+    """
+    n_steps, columns, batch_size = (
+        options.get("n_steps"),
+        options.pop("trials_per_batch"),
+        options.pop("batch_size"),
+    )
+    if columns is not None and batch_size is not None:
+        raise ValueError(
+            f"trials_per_batch={columns}, batch_size={batch_size}: they are the same thing in "
+            "columns and in steps. Give one."
+        )
+    if columns is not None:
+        n_steps, _ = rollout_size(trials, n_steps, None)
+        batch_size = columns * n_steps
+    return rollout_size(trials, n_steps, batch_size)

@@ -26,10 +26,12 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 from rl2_sb3.agent_file import save_agent
 from rl2_sb3.algorithms.alone import Clock, clock
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
+from rl2_sb3.algorithms.finite import not_finite
 from rl2_sb3.algorithms.threads import Threads, check_threads, sensible_threads
 from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import GRUPolicy, earlier
 from rl2_sb3.trials.make import env_episodes, trials_like
+from rl2_sb3.trials.steps import normalised
 
 Self = TypeVar("Self", bound="SavedTraining")
 
@@ -136,6 +138,7 @@ class SavedTraining(OnPolicyAlgorithm):
         :param exact: raise there instead, and leave the file that was there
         :raises OSError: see ``exact``; or the file cannot be written
         :raises EOFError: see ``exact``
+        :raises ValueError: a parameter is not finite; an earlier file stays as it is
         """
         self.resume_state = self._get_resume_state(exact=exact)
         self._write(path, exclude, include)
@@ -146,6 +149,13 @@ class SavedTraining(OnPolicyAlgorithm):
         exclude: Iterable[str] | None,
         include: Iterable[str] | None,
     ) -> None:
+        spoiled = not_finite(self.policy, self.policy.optimizer)
+        if spoiled is not None:
+            raise ValueError(
+                f"{spoiled} is not finite, so the model is not saved, and what was saved before "
+                "is as it was: rewards or observations are too large, or learning diverged (a "
+                "smaller learning_rate or max_grad_norm helps)."
+            )
         self._count_seconds()
         if isinstance(path, io.IOBase):
             super().save(path, exclude, include)
@@ -222,6 +232,9 @@ class SavedTraining(OnPolicyAlgorithm):
             trials = self._get_trials(exact)
         if trials is not None:
             state["trials"] = trials
+        scaled = normalised(self.env)
+        if scaled is not None:
+            state["reward_scale"] = {"returns": scaled.returns, **vars(scaled.ret_rms)}
         return state
 
     def _get_trials(self, exact: bool) -> list[Any] | None:
@@ -266,6 +279,11 @@ class SavedTraining(OnPolicyAlgorithm):
                 stacklevel=3,
             )
             self._last_obs = None
+        scaled = normalised(self.env)
+        if scaled is not None and "reward_scale" in state:
+            statistics = dict(state["reward_scale"])
+            scaled.returns = statistics.pop("returns")
+            vars(scaled.ret_rms).update(statistics)
         self._memory = th.as_tensor(state["memory"], device=self.device)
         th.set_rng_state(th.as_tensor(state["torch_rng"]))
         if self.device.type == "cuda" and "cuda_rng" in state:
@@ -293,8 +311,10 @@ class SavedTraining(OnPolicyAlgorithm):
             environments with ``force_reset=False``, or ``threads`` that are none
         """
         data = _read(path, cls.__name__, custom_objects)
+        policy_kwargs = {**earlier.ABSENT, **data["policy_kwargs"]}
         if data["resume_state"].get("format", 1) < FORMAT:
-            policy_kwargs = {**earlier.DEFAULTS, **data["policy_kwargs"]}
+            policy_kwargs = {**earlier.DEFAULTS, **policy_kwargs}
+        if policy_kwargs != data["policy_kwargs"]:
             custom_objects = {"policy_kwargs": policy_kwargs, **(custom_objects or {})}
         trials = None
         if env is not None:

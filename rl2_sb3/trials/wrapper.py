@@ -15,6 +15,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.tasks.step_info import KEY, NOTHING, StepInfo, read_step_info
+from rl2_sb3.trials import checks
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, is_trial_space, no_action, trial_space
 
 EPISODE = "episode"
@@ -73,6 +74,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         if episodes < 1:
             raise ValueError(f"episodes={episodes}: a trial has at least one.")
         check_plain(env)
+        checks.check_wrappers(env)
         self.episodes = episodes
         self.tasks = tasks
         self.order = order
@@ -91,6 +93,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self._options: dict[str, Any] = {}
         self._options_again: dict[str, Any] = {}
         self._monitored = is_wrapped(self.env, Monitor)
+        self.number = 0
+        """Among the environments of a VecEnv, for errors to name."""
+        self._looked = 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -140,7 +145,35 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         else:
             options["task"] = self._task
             own, info = self.env.reset(seed=int(self._rng.integers(2**31)), options=options)
+        self._look(own)
         return own, info, self._read(info)
+
+    def _look(
+        self, own: Any, reward: Any = 0.0, terminated: Any = False, truncated: Any = False
+    ) -> float:
+        """Look at what the environment hands in.
+
+        :return: the reward
+        :raises RuntimeError: an observation that is none of its space's, a reward that is no
+            finite number, or an end that is neither true nor false
+        """
+        space: Any = self.observation_space  # a Dict, whose own `in` asks for values
+        looks = self._looked < checks.LOOKED_AT
+        self._looked += 1
+        try:
+            odd = checks.check_own(flatten(own, space), space.spaces, looks)
+            if odd is not None:
+                self._looked = checks.LOOKED_AT  # one warning is enough
+                checks.warn(odd, *self._place())
+            for flag in (terminated, truncated):
+                if not isinstance(flag, bool):
+                    checks.read_ends([flag], 1)
+            return checks.read_number(reward)
+        except checks.FlawError as flaw:
+            raise checks.refusal(flaw, *self._place()) from None
+
+    def _place(self) -> tuple[str, int, int]:
+        return f"{self.number} ({self.env.unwrapped})", self._trial, len(self._actions)
 
     def _read(self, info: dict[str, Any]) -> StepInfo:
         return read_step_info(info, declared=self.tasks is not None)
@@ -156,7 +189,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         own, reward, terminated, truncated, info = self.env.step(deepcopy(action))
         self._actions.append(deepcopy(action))
         self._clock += 1
-        reward = float(reward)
+        reward = self._look(own, reward, terminated, truncated)
         self._total += reward
         step_info = self._read(info)
         ended, lost = bool(terminated or truncated), bool(step_info.lost)
