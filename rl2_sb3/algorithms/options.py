@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 
-from rl2_sb3.config import PolicyConfig, check_discounts
+from rl2_sb3.config import LearningConfig, PolicyConfig, TRPOConfig
 from rl2_sb3.options import flat_defaults
+from rl2_sb3.ranges import check_options
 from rl2_sb3.registry import did_you_mean
 
 OURS: dict[str, Any] = {"episodes": None, "threads": None, "batch_size": None}
@@ -68,7 +69,7 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
     :param kind: a class whose constructor, or that of a base, was marked by :func:`takes`
     :raises TypeError: an unknown option, or one of SB3's that trials have no use for
-    :raises ValueError: a discount that is none, or a schedule that is to decay
+    :raises ValueError: out of range, or a schedule that is to decay
     """
     constructors = [vars(each)["__init__"] for each in kind.__mro__ if "__init__" in vars(each)]
     init = next(each for each in constructors if each in MARKED)
@@ -87,7 +88,8 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
             shown = [each for each in known if not each.startswith("_")]
             raise TypeError(f"{kind.__name__} has no option {name!r}.{did_you_mean(name, shown)}")
     values = known | dict(options)
-    check_discounts(values)
+    for config in (LearningConfig, TRPOConfig):
+        check_options(config, values)
     rate, entropy = values["learning_rate"], values["ent_coef"]
     lr_decay, ent_decay = values.pop("lr_decay"), values.pop("ent_decay")
     if _decays(options, "learning_rate", "lr_decay", lr_decay):
@@ -109,8 +111,9 @@ def policy_options(given: Mapping[str, Any]) -> dict[str, Any]:
 
     So a checkpoint has them, whatever the defaults become.
 
-    :raises ValueError: ``use_sde``, which SB3's policies have
+    :raises ValueError: ``use_sde``, which SB3's policies have, or an option out of range
     """
     if "use_sde" in given:
         raise ValueError(f"No policy option 'use_sde': {REFUSED['use_sde']}.")
+    check_options(PolicyConfig, given)
     return {**asdict(PolicyConfig()), **given}

@@ -47,6 +47,8 @@ class TrialRollouts(SavedTraining):
 
     rollout_buffer: TrialRolloutBuffer
     value_lambda: float | None
+    decay_steps: int | None = None
+    """Steps over which schedules run, by default all that are learned for."""
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "GRUPolicy": GRUPolicy,
         "CnnGRUPolicy": CnnGRUPolicy,
@@ -120,6 +122,12 @@ class TrialRollouts(SavedTraining):
         total, callback = super()._setup_learn(*args, **kwargs)
         self._clock = clock(self.env)
         return total, callback
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        """Over ``decay_steps``, if that is given: more steps in all do not bend the schedules."""
+        super()._update_current_progress_remaining(
+            num_timesteps, self.decay_steps or total_timesteps
+        )
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
         """Go on in another environment; a plain one is wrapped as the last one was."""

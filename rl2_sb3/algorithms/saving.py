@@ -11,10 +11,12 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch as th
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv
@@ -33,6 +35,11 @@ Self = TypeVar("Self", bound="SavedTraining")
 
 FORMAT = 2
 """Of checkpoints; 1: the policy's options had other defaults."""
+IN_A_ROLLOUT = (
+    *("num_timesteps", "_last_obs", "_last_episode_starts", "ep_info_buffer"),
+    "ep_success_buffer",
+)
+"""Attributes that change while a rollout is collected; the others change at its end."""
 _DAMAGED = (
     ValueError,
     KeyError,
@@ -56,6 +63,7 @@ class SavedTraining(OnPolicyAlgorithm):
     """Wall-clock seconds of training, those before a resumption among them."""
     history: tuple[dict[str, Any], ...] = ()
     """Runs that the weights come from: steps, seconds and episodes per trial of each."""
+    resume_state: dict[str, Any]
     _since: float | None = None
     _memory: th.Tensor
     _clock: Clock | None = None
@@ -98,6 +106,17 @@ class SavedTraining(OnPolicyAlgorithm):
             now = time.monotonic()
             self.seconds, self._since = self.seconds + now - self._since, now
 
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        """SB3's; the time that is logged goes on from that of before."""
+        total, callback = super()._setup_learn(*args, **kwargs)
+        self.start_time -= int(self.seconds * 1e9)
+        self._num_timesteps_at_start = 0
+        return total, callback
+
+    def dump_logs(self, iteration: int = 0) -> None:
+        """Write the log, with the number of rollouts in all."""
+        super().dump_logs(iteration and self.num_timesteps // (self.n_steps * self.n_envs))
+
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_memory", "_since", "_clock"]
 
@@ -118,11 +137,20 @@ class SavedTraining(OnPolicyAlgorithm):
         :raises OSError: see ``exact``; or the file cannot be written
         :raises EOFError: see ``exact``
         """
+        self.resume_state = self._get_resume_state(exact=exact)
+        self._write(path, exclude, include)
+
+    def _write(
+        self,
+        path: str | pathlib.Path | io.BufferedIOBase,
+        exclude: Iterable[str] | None,
+        include: Iterable[str] | None,
+    ) -> None:
         self._count_seconds()
-        self.resume_state = self._get_resume_state(exact)
         if isinstance(path, io.IOBase):
             super().save(path, exclude, include)
             return
+        assert not isinstance(path, io.BufferedIOBase)
         final = pathlib.Path(path)
         final = final if final.suffix else final.with_suffix(".zip")
         save = super().save
@@ -144,16 +172,54 @@ class SavedTraining(OnPolicyAlgorithm):
             known["history"] = self.history
         save_agent(self.policy, path, **{**known, **info})
 
-    def _get_resume_state(self, exact: bool = False) -> dict[str, Any]:
+    def mark(self, trials: list[Any] | None = None) -> dict[str, Any]:
+        """Where training stands between two rollouts, for :meth:`save_marked`.
+
+        :param trials: the states of the environments, which are asked where this is not given
+        :raises OSError: the environments do not answer
+        :raises EOFError: the same
+        """
+        marked = {name: copy(getattr(self, name)) for name in IN_A_ROLLOUT}
+        return {**marked, "resume_state": self._get_resume_state(trials, exact=True)}
+
+    def save_marked(self, path: str | pathlib.Path, mark: dict[str, Any]) -> None:
+        """Save the model as it was at the beginning of the rollout in progress.
+
+        That rollout is lost, and so is this model for further training. The environments, which may
+        be dead, are not asked.
+
+        :param mark: what :meth:`mark` gave; there must have been no update since
+        """
+        for name, value in mark.items():
+            setattr(self, name, value)
+        self._write(path, None, None)
+
+    def take_up_log(self) -> None:
+        """Tell the logger what it had been told, but had not written, when the model was saved."""
+        values, counts, excluded = self.resume_state.get("log", ({}, {}, {}))
+        self.logger.name_to_value.update(values)
+        self.logger.name_to_count.update(counts)
+        self.logger.name_to_excluded.update(excluded)
+
+    def _get_resume_state(
+        self, trials: list[Any] | None = None, exact: bool = False
+    ) -> dict[str, Any]:
         state: dict[str, Any] = {
             "format": FORMAT,
             "algorithm": type(self).__name__,
             "torch_rng": th.get_rng_state().numpy(),
-            "memory": self.current_memory().cpu().numpy(),
+            "memory": self.current_memory().cpu().numpy().copy(),
         }
+        if hasattr(self, "_logger"):
+            log = self.logger
+            state["log"] = (
+                *(dict(log.name_to_value), dict(log.name_to_count)),
+                dict(log.name_to_excluded),
+            )
         if self.device.type == "cuda":
             state["cuda_rng"] = th.cuda.get_rng_state(self.device).numpy()
-        trials = None if self.env is None else self._get_trials(exact)
+        if trials is None and self.env is not None:
+            trials = self._get_trials(exact)
         if trials is not None:
             state["trials"] = trials
         return state
@@ -188,8 +254,18 @@ class SavedTraining(OnPolicyAlgorithm):
                 "new ones."
             )
         self.env.env_method("reset")  # a Monitor around the trials steps no other ones
-        for column, trials in enumerate(state["trials"]):
-            self.env.env_method("set_state", trials, indices=[column])
+        same = [
+            all(self.env.env_method("set_state", trials, indices=[column]))
+            for column, trials in enumerate(state["trials"])
+        ]
+        if not all(same):
+            warnings.warn(
+                f"{same.count(False)} of {len(same)} environments do not do the same again with "
+                "the same seed and actions: all trials begin anew, and the run is not exactly the "
+                "one that was interrupted.",
+                stacklevel=3,
+            )
+            self._last_obs = None
         self._memory = th.as_tensor(state["memory"], device=self.device)
         th.set_rng_state(th.as_tensor(state["torch_rng"]))
         if self.device.type == "cuda" and "cuda_rng" in state:

@@ -220,8 +220,8 @@ class BatchedTrials(VecEnv):
             state |= {"params": self._params, "state": self._state, "episode": self._episode}
         return deepcopy(state)
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`get_state` gave.
+    def set_state(self, state: dict[str, Any]) -> bool:
+        """Go on from what :meth:`get_state` gave, and say that all is as it was.
 
         :raises ValueError: the state of another number of columns
         """
@@ -237,6 +237,7 @@ class BatchedTrials(VecEnv):
         if self._ready:
             self._params, self._state = state["params"], state["state"]
             self._episode = state["episode"]
+        return True
 
     def close(self) -> None:
         """Nothing to close."""

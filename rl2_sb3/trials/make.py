@@ -17,6 +17,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from rl2_sb3.config import RunConfig, Workers
+from rl2_sb3.processes import follow_parent
 from rl2_sb3.registry import TASKS, did_you_mean
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials
@@ -26,17 +27,28 @@ from rl2_sb3.trials.vectors import as_trial_columns, as_trials_of_gymnasium
 from rl2_sb3.trials.wrapper import TrialWrapper
 
 EPISODES = RunConfig.episodes
-VEC_ENVS: dict[str, Callable[[list[Callable[[], gym.Env[Any, Any]]]], VecEnv]] = {
+MakeEnv = Callable[[], gym.Env[Any, Any]]
+
+
+def _in_processes(env_fns: list[MakeEnv]) -> VecEnv:
+    """Each environment in a process, which ends with this one."""
+    return SubprocVecEnv([partial(_in_worker, make) for make in env_fns])
+
+
+def _in_worker(make: MakeEnv) -> gym.Env[Any, Any]:
+    follow_parent()
+    return make()
+
+
+VEC_ENVS: dict[str, Callable[[list[MakeEnv]], VecEnv]] = {
     "in-process": DummyVecEnv,
     "threads": ThreadedVecEnv,
-    "subprocess": SubprocVecEnv,
+    "subprocess": _in_processes,
 }
 BATCHED_ENVS = 500
 GYM_ENVS = 8
 
-EnvSource = (
-    str | gym.Env[Any, Any] | Callable[[], gym.Env[Any, Any]] | BatchedTasks[Any, Any] | GymTasks
-)
+EnvSource = str | gym.Env[Any, Any] | MakeEnv | BatchedTasks[Any, Any] | GymTasks
 
 
 def make_trials(
@@ -79,7 +91,7 @@ def make_trials(
                 "function that makes it."
             )
         n_envs = 1
-    make: Callable[[], gym.Env[Any, Any]] = partial(_make_trial, tasks, episodes, privileged)
+    make: MakeEnv = partial(_make_trial, tasks, episodes, privileged)
     envs = VEC_ENVS[workers]([make] * (n_envs or GYM_ENVS))
     if seed is not None:
         seed_trials(envs, seed)

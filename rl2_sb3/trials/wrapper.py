@@ -202,7 +202,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self, own: Any, action: Any, reward: float, ended: bool, start: bool, step_info: StepInfo
     ) -> dict[str, Any]:
         known = {PRIVILEGED: self._known(step_info)} if self._privileged_size else {}
-        return {
+        self._last_obs = {
             **flatten(own, self.observation_space),
             "action": _copy(action, self.action_space),
             "reward": np.array([reward], np.float32),
@@ -210,6 +210,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             "start": np.array([start], np.int8),
             **known,
         }
+        return self._last_obs
 
     def _known(self, step_info: StepInfo) -> NDArray[np.float32]:
         """The privileged observation; of a lost simulator, the last one."""
@@ -232,20 +233,27 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             "trial": self._trial,
             "options": deepcopy(self._options),
             "actions": deepcopy(self._actions) if self._started else None,
+            "observation": deepcopy(self._last_obs) if self._started else None,
         }
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: dict[str, Any]) -> bool:
         """Go on from what :meth:`get_state` gave, by taking the trial's actions again.
 
-        The environment must be deterministic given the seed that it is reset with.
+        :return: whether the environment, which must be deterministic given the seed that it is
+            reset with, came to the same observation as before
         """
         self._seed, self._trial, self._started = state["seed"], state["trial"], False
         self._options = state.get("options", {})  # not in checkpoints of before
         if state["actions"] is not None:
             self._begin()
             for action in state["actions"]:
+                if not self._started:
+                    return False  # its trial was over sooner
                 if self.step(action)[3]:
                     raise RuntimeError("The simulator died while a trial was taken up: try again.")
+            before = state.get("observation")  # states of before have none
+            return self._started and (before is None or _same(before, self._last_obs))
+        return True
 
 
 def _with_ours(info: dict[str, Any], step_info: StepInfo) -> dict[str, Any]:
@@ -273,6 +281,14 @@ def changed_trials(wrapper: Any) -> ValueError:
     return ValueError(
         f"{name} lies around trials and changes their observation, so that they are none any more. "
         f"Put such a wrapper inside: TrialWrapper({name}(env), episodes)."
+    )
+
+
+def _same(before: TrialObs, now: TrialObs) -> bool:
+    """Whether two observations are equal, all their parts."""
+    return before.keys() == now.keys() and all(
+        np.array_equal(part, now[key], equal_nan=np.asarray(part).dtype.kind == "f")
+        for key, part in before.items()
     )
 
 
