@@ -100,12 +100,15 @@ def test_a_monitor_further_inside_of_a_plain_environment() -> None:
     assert evaluate_policy(model, env, 6) == (12.0, 0.0)
 
 
-def test_a_monitors_file_has_a_line_for_each_trial(tmp_path: Path) -> None:
-    model = small(make_vec_env(Paid, 2, monitor_dir=str(tmp_path)), episodes=EPISODES)
-    model.learn(4 * TRIAL)
+@pytest.mark.parametrize("vector", [False, True])
+def test_a_monitors_file_has_a_line_for_each_trial(vector: bool, tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    env: VecEnv = make_vec_env(Paid, 2, monitor_dir=None if vector else folder)
+    env = VecMonitor(env, folder) if vector else env
+    small(env, episodes=EPISODES).learn(4 * TRIAL)
     rows = [
         line.split(",")[:2]
-        for file in sorted(tmp_path.glob("*.monitor.csv"))
+        for file in sorted(tmp_path.glob("*monitor.csv"))
         for line in file.read_text().splitlines()[2:]  # below a comment and the names
     ]
     assert rows == [["12.0", str(TRIAL)]] * 4
@@ -275,8 +278,11 @@ def test_functions_are_callbacks() -> None:
     assert seen == [1] * 8
 
 
-def test_a_time_limit_around_a_trial_cuts_it_and_its_return_counts() -> None:
-    model, logged = small(TimeLimit(trial(), 10), n_steps=20), {}
+@pytest.mark.parametrize(("limit", "episodes"), [(10, [4, 4, 2]), (6, [4, 2])])
+def test_a_time_limit_around_a_trial_cuts_it_and_its_return_counts(
+    limit: int, episodes: list[int]
+) -> None:
+    model, logged = small(TimeLimit(trial(), limit), n_steps=2 * limit), {}
 
     class Logged(BaseCallback):
         def _on_rollout_end(self) -> None:
@@ -285,11 +291,13 @@ def test_a_time_limit_around_a_trial_cuts_it_and_its_return_counts() -> None:
         def _on_step(self) -> bool:
             return True
 
-    model.learn(20, Logged())
-    assert logged["trial/return"] == 10
-    assert logged["trial/length"] == 10
-    assert [logged[f"trial/return_episode_{i}"] for i in (1, 2, 3)] == [4, 4, 2]
-    assert [each["r"] for each in model.ep_info_buffer or ()] == [10, 10]
+    model.learn(2 * limit, Logged())
+    assert logged["trial/return"] == limit
+    assert logged["trial/length"] == limit
+    found = [logged.get(f"trial/return_episode_{i}") for i in (1, 2, 3)]
+    assert [each for each in found if each is not None] == episodes
+    assert ("trial/gain" in logged) == (len(episodes) == EPISODES)
+    assert [each["r"] for each in model.ep_info_buffer or ()] == [limit, limit]
     assert "trial/lost" not in logged
 
 

@@ -238,11 +238,15 @@ def test_loading_without_an_environment(tmp_path: Path) -> None:
     assert loaded.num_timesteps == 16
 
 
-def test_set_env_begins_new_trials() -> None:
+def test_set_env_begins_new_trials(tmp_path: Path) -> None:
     model = small(make_trials(RaggedEnv, 2, 3, seed=0)).learn(16)
     model.set_env(make_trials(RaggedEnv, 2, 3, seed=1))
     model.learn(16, reset_num_timesteps=False)
     assert model.rollout_buffer.observations["start"][0].tolist() == [[1], [1]]
+
+    model.set_env(make_trials(RaggedEnv, 2, 3, seed=1))
+    model.save(tmp_path / "model")  # whose new trials have not begun
+    RL2PPO.load(tmp_path / "model", make_trials(RaggedEnv, 2, 3), force_reset=False).learn(16)
 
 
 def test_custom_objects(tmp_path: Path) -> None:
@@ -371,6 +375,15 @@ def test_what_others_did_with_the_trials_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="was stepped by others"):
         RL2PPO.load(tmp_path / "model", make_trials(RaggedEnv, 2, 3), force_reset=False)
     RL2PPO.load(tmp_path / "model", make_trials(RaggedEnv, 2, 3)).learn(16)
+
+
+def test_what_others_do_with_trials_that_were_taken_up_is_noticed(tmp_path: Path) -> None:
+    small(make_trials(RaggedEnv, 2, 3, seed=0)).learn(16).save(tmp_path / "model")
+    env = make_trials(RaggedEnv, 2, 3)
+    model = RL2PPO.load(tmp_path / "model", env, force_reset=False)
+    env.step(np.zeros(2, np.int64))
+    model.learn(16, reset_num_timesteps=False)
+    assert model.rollout_buffer.observations["start"][0].tolist() == [[1], [1]]
 
 
 def test_registered_environments_are_closed_once() -> None:

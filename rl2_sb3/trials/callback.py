@@ -104,11 +104,13 @@ class TrialCallback(BaseCallback):
                 per_episode = np.nansum(returns, axis=0) / (~left_out).sum(axis=0)
             self._log("return", np.nansum(returns, axis=1).mean())
             self._log("length", np.concatenate(self._ended_lengths).mean())
-            self._log("gain", per_episode[-1] - per_episode[0])
+            if not left_out[:, -1].all():
+                self._log("gain", per_episode[-1] - per_episode[0])
             shown = np.linspace(0, self.episodes - 1, min(self.episodes, POSITIONS_SHOWN))
             width = len(str(self.episodes))
             for i in shown.round().astype(int):
-                self._log(f"return_episode_{i + 1:0{width}}", per_episode[i])
+                if not left_out[:, i].all():
+                    self._log(f"return_episode_{i + 1:0{width}}", per_episode[i])
             successes = np.concatenate(self._successes)
             if len(successes):
                 self._log("success", successes.mean())
