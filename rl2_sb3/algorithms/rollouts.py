@@ -23,6 +23,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl2_sb3.algorithms.alone import check_alone, clock, prepare_evaluations
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.finite import Block
 from rl2_sb3.algorithms.heap import reused_memory
@@ -33,12 +34,13 @@ from rl2_sb3.algorithms.updates import Figures
 from rl2_sb3.config import TrainConfig
 from rl2_sb3.memories import native
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, popart
+from rl2_sb3.policies.named import check_describable
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, check_wrappers, env_episodes, seed_trials, trials_like
 from rl2_sb3.trials.steps import read_step
 
 Lost = tuple[int, int, dict[str, NDArray[Any]]]
-"""Of a trial that its simulator's death cut: step, column, the observation that came last."""
+"""Of a trial that was cut: step, column, the observation that came last."""
 Self = TypeVar("Self", bound="TrialRollouts")
 
 
@@ -47,6 +49,8 @@ class TrialRollouts(SavedTraining):
 
     rollout_buffer: TrialRolloutBuffer
     value_lambda: float | None
+    decay_steps: int | None = None
+    """Steps over which schedules run, by default all that are learned for."""
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "GRUPolicy": GRUPolicy,
         "CnnGRUPolicy": CnnGRUPolicy,
@@ -60,6 +64,7 @@ class TrialRollouts(SavedTraining):
             raise ValueError(f"policy={policy!r}: use one of {names}, or a subclass of GRUPolicy.")
         values = complete(type(self), options)
         check_threads(values["threads"])
+        check_describable(values["policy_kwargs"] or {})
         trials = None if env is None else as_trials(env, values["episodes"])
         values["n_steps"], values["batch_size"] = size_of_rollouts(trials, values)
         values["policy_kwargs"] = policy_options(values["policy_kwargs"] or {})
@@ -116,13 +121,34 @@ class TrialRollouts(SavedTraining):
         if not isinstance(callback, (list, BaseCallback)):
             callback = ConvertCallback(callback)
         given = callback if isinstance(callback, list) else [callback]
+        assert self.env is not None
+        prepare_evaluations(given, self.env, self.episodes)
         bar = [TrialProgressBar(trials)] if progress_bar else []
         return super()._init_callback([trials, *given, *bar])
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        if self.env is None:
+            raise ValueError(
+                "The model has no environment to learn in: call set_env(env) first, or load it "
+                "with load(path, env=env)."
+            )
+        if self._clock is not None and not np.array_equal(clock(self.env), self._clock):
+            self._last_obs = None  # somebody else went on with these trials: begin new ones
+        total, callback = super()._setup_learn(*args, **kwargs)
+        self._clock = clock(self.env)
+        return total, callback
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        """Over ``decay_steps``, if that is given: more steps in all do not bend the schedules."""
+        super()._update_current_progress_remaining(
+            num_timesteps, self.decay_steps or total_timesteps
+        )
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
         """Go on in another environment; a plain one is wrapped as the last one was."""
         super().set_env(trials_like(env, self.episodes), force_reset)
         assert self.env is not None
+        self._clock = None
         self.episodes = env_episodes(self.env)
 
     def learn(
@@ -179,6 +205,8 @@ class TrialRollouts(SavedTraining):
                 self._memory = self.current_memory()
         if lost is None:
             return False
+        assert self._clock is not None
+        check_alone(env, self._clock)
         self._block().check()
         self._fill_values(lost)
         assert isinstance(self._last_obs, dict)
@@ -194,9 +222,10 @@ class TrialRollouts(SavedTraining):
         return True
 
     def _play(self, env: VecEnv, callback: BaseCallback, n_rollout_steps: int) -> list[Lost] | None:
-        """Fill the buffer but for values; gives the trials that were lost, or ``None`` to stop."""
+        """Fill the buffer but for values; gives the trials that were cut, or ``None`` to stop."""
         rollout_buffer, policy = self.rollout_buffer, self.policy
         lost: list[Lost] = []
+        steps = self._clock = clock(env) if self._clock is None else self._clock
         for step in range(n_rollout_steps):
             obs = self._last_obs
             assert isinstance(obs, dict)
@@ -215,7 +244,8 @@ class TrialRollouts(SavedTraining):
             self._last_obs, self._memory = new_obs, acted.memory  # type: ignore[assignment]
             self.num_timesteps += env.num_envs
             came = read_step(new_obs, rewards, dones, infos, env)
-            for i in np.flatnonzero(came.lost).tolist():
+            steps += 1 + came.trial_ended
+            for i in np.flatnonzero(came.cut).tolist():
                 last = infos[i]["terminal_observation"]
                 lost.append((step, i, {key: np.array(part) for key, part in last.items()}))
             rollout_buffer.put(obs, actions, came.training_reward, acted.log_probs)
@@ -238,7 +268,7 @@ class TrialRollouts(SavedTraining):
 
         A value network of its own goes over the whole block at once, and not while acting.
 
-        :param lost: where a simulator died, the reward gets what would have come next is worth
+        :param lost: where trials were cut, the reward gets what would have come next is worth
         """
         buffer, policy = self.rollout_buffer, self.policy
         if not policy.config.shared:

@@ -15,6 +15,7 @@ import yaml
 from rl2_sb3.config import FolderConfig
 from rl2_sb3.options import flat_defaults, from_flat, nested
 from rl2_sb3.presets import NONE, Command, how_to_get_presets, load, presets
+from rl2_sb3.ranges import check_config
 from rl2_sb3.registry import TASKS, did_you_mean
 
 
@@ -86,6 +87,7 @@ def parse(
         description=inspect.getdoc(kind.__bases__[0] if "options" in vars(default) else kind),
         default=default,
     )
+    check_config(config)
     given = getattr(config, "options", None)
     return Parsed(config, {} if given is None else _arguments(given), after)
 
@@ -227,19 +229,28 @@ def _listed(command: Command) -> str:
     return f"{table}\n{how_to_get_presets()}".rstrip()
 
 
-def _with_options(base: type[Any], task: str) -> type[Any]:
-    """A command's options with those of the task distribution.
+def check_names(base: type[Any], task: str) -> None:
+    """See that a command's options and those of a task distribution have different names.
 
-    :raises ValueError: an option of the task has the name of one of the command's
+    :param base: the command's
+    :raises ValueError: they have not
     """
-    tasks = TASKS.load(task)
     common = set(flat_defaults(base))
-    taken = sorted(common & set(inspect.signature(tasks).parameters))
+    taken = sorted(common & set(inspect.signature(TASKS.load(task)).parameters))
     if taken:
         raise ValueError(
             f"{task} has options with names that the command line takes itself: "
             f"{', '.join(taken)}. Rename them in the plugin, or train it from Python."
         )
+
+
+def _with_options(base: type[Any], task: str) -> type[Any]:
+    """A command's options with those of the task distribution.
+
+    :raises ValueError: an option of the task has the name of one of the command's
+    """
+    check_names(base, task)
+    tasks = TASKS.load(task)
     return dataclasses.make_dataclass(
         base.__name__,
         [("options", Annotated[tasks, tyro.conf.arg(name="")])],

@@ -21,6 +21,7 @@ from optuna.trial import Trial as Run
 from optuna.trial import TrialState as RunState
 from tqdm import tqdm
 
+from rl2_sb3.processes import follow_parent
 from rl2_sb3.sweeps.file import Sweep
 from rl2_sb3.sweeps.objective import Score, score, setting
 from rl2_sb3.tables import write_table
@@ -118,7 +119,8 @@ def processes(workers: int) -> Executor:
     """What plays points: so many processes, or this one; a context manager."""
     if workers == 1:
         return InProcess()
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    context = get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent)
 
 
 def _ask(sweep: Sweep, study: Study, ours: Collection[Run], total: int) -> Run | None:

@@ -64,6 +64,7 @@ class BatchedTrials(VecEnv):
         self._none = np.repeat(no_action(tasks.action_space)[None], n_envs, axis=0)
         self._actions = self._none
         self._ready = False
+        self._clock = np.zeros(n_envs, np.int64)
         self._looked = 0
         self._trial = self._step = np.zeros(n_envs, np.int64)  # for errors to name
         self.seed(seed)
@@ -82,6 +83,7 @@ class BatchedTrials(VecEnv):
         self._trial, self._step = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self._look(own)
         self._episode = np.zeros(n, np.int64)
+        self._clock += 1
         self._ready = True
         self._training_reward = np.zeros(n, np.float32)
         zeros = np.zeros(n, np.bool_)
@@ -100,10 +102,10 @@ class BatchedTrials(VecEnv):
             raise RuntimeError("Call reset() before step().")
         training = None
         if self.privileged:
-            told = self.tasks.training_reward(self._params, self._state, self._actions)
+            told = self.tasks.training_reward(self._params, self._state, self._actions.copy())
             training = None if told is None else self._read(checks.read_reward, told)
-        state, own, reward, ended = self.tasks.step(
-            self._params, self._state, self._actions, self._noise_rng
+        state, own, reward, ended = self.tasks.step(  # copies, which they may change
+            self._params, self._state, self._actions.copy(), self._noise_rng
         )
         self._state = state
         self._step = self._step + 1
@@ -114,6 +116,8 @@ class BatchedTrials(VecEnv):
         self._training_reward = reward if training is None else training
         self._episode = self._episode + ended
         done = self._episode == self.episodes
+        self._clock += done
+        self._clock += 1
         terminal = None
         if done.any():
             terminal = self._observe(own, self._actions, reward, ended, np.zeros_like(done))
@@ -157,7 +161,8 @@ class BatchedTrials(VecEnv):
         space: Any = self.observation_space  # a Dict, whose own `in` asks for values
         looks = self._looked < checks.LOOKED_AT
         try:
-            odd = checks.check_observation(flatten(own), space.spaces, len(columns), looks)
+            parts = flatten(own, space)
+            odd = checks.check_observation(parts, space.spaces, len(columns), looks)
         except checks.FlawError as flaw:
             flaw.row = int(columns[flaw.row])
             raise self._refusal(flaw) from None
@@ -184,7 +189,7 @@ class BatchedTrials(VecEnv):
         start: NDArray[np.bool_],
     ) -> dict[str, NDArray[Any]]:
         parts = {
-            **flatten(own),
+            **flatten(own, self.observation_space),
             "action": action,
             "reward": reward[:, None],
             "done": ended[:, None],
@@ -198,6 +203,10 @@ class BatchedTrials(VecEnv):
         # Copies: whoever gets an observation may keep it while the tasks go on.
         return {key: np.array(part, self._dtypes[key]) for key, part in parts.items()}
 
+    def clock(self) -> NDArray[np.int64]:
+        """Steps and beginnings of trials in each column so far, whoever asked for them."""
+        return self._clock.copy()
+
     def get_state(self) -> dict[str, Any]:
         """Everything that the next steps depend on; :meth:`set_state` goes on from it."""
         state: dict[str, Any] = {
@@ -208,8 +217,8 @@ class BatchedTrials(VecEnv):
             state |= {"params": self._params, "state": self._state, "episode": self._episode}
         return deepcopy(state)
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`get_state` gave.
+    def set_state(self, state: dict[str, Any]) -> bool:
+        """Go on from what :meth:`get_state` gave, and say that all is as it was.
 
         :raises ValueError: the state of another number of columns
         """
@@ -225,6 +234,7 @@ class BatchedTrials(VecEnv):
         if self._ready:
             self._params, self._state = state["params"], state["state"]
             self._episode = state["episode"]
+        return True
 
     def close(self) -> None:
         """Nothing to close."""
