@@ -125,3 +125,22 @@ def test_public_names_are_imported_when_they_are_used() -> None:
         assert name in dir(rl2_sb3)
     with pytest.raises(AttributeError, match="no attribute 'RL2DQN'"):
         rl2_sb3.RL2DQN  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ([], None),
+        (["--normalize-observations"], True),
+        (["--no-normalize-observations"], False),
+        (["--normalize_observations"], True),
+        (["--normalize-observations=None"], None),
+        (["--normalize-observations", "False"], False),
+        (["--normalize-observations", "--steps", "8"], True),
+    ],
+)
+def test_switches_that_have_a_default_of_their_own(words: list[str], wanted: bool | None) -> None:
+    config = parse("train", Train, ["CartPole-v1", *words]).config
+    assert config.network.normalize_observations is wanted
+    config = parse("train", Train, [*words, "--seed", "1", "CartPole-v1"]).config
+    assert config.network.normalize_observations is wanted
