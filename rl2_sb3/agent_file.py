@@ -1,7 +1,8 @@
 """The file of an agent: the policy's tensors and a JSON description, in safetensors' format.
 
 Loading a stranger's executes nothing but what is installed here: of a memory that a plugin brings,
-the file has the name.
+the file has the name; so it has of features extractors and activations of one's own, whose modules
+are imported.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
 from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
-from rl2_sb3.policies.earlier import DEFAULTS, present_names
+from rl2_sb3.policies.earlier import ABSENT, DEFAULTS, present_names
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
+from rl2_sb3.policies.named import from_name, name_of
 from rl2_sb3.policies.options import products
 from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL
 from rl2_sb3.trials.spaces import PRIVILEGED
@@ -46,21 +49,19 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
 
     :param info: description of the training, anything that JSON can hold; where trials have a
         privileged observation, ``privileged=True`` is added
-    :raises ValueError: a policy with parts that are not this package's: no file can describe them;
-        weights that are not finite
+    :raises ValueError: a policy class that is not this package's, or a features extractor or an
+        activation that cannot be imported by name: no file can describe them; weights that are not
+        finite
     """
     names = [name for name, kind in POLICIES.items() if type(policy) is kind]
-    activation = policy.activation_fn.__name__
-    if (
-        not names
-        or policy.features_extractor_class is not FEATURES[names[0]]
-        or getattr(nn, activation, None) is not policy.activation_fn
-    ):
+    if not names:
         raise ValueError(
-            "An agent's file describes GRUPolicy and CnnGRUPolicy with their own features and "
-            f"activations of torch.nn, not {type(policy).__name__} with "
-            f"{policy.features_extractor_class.__name__} and {activation}. Use model.save()."
+            "An agent's file describes GRUPolicy and CnnGRUPolicy, not "
+            f"{type(policy).__name__}. Use model.save()."
         )
+    activation = name_of(policy.activation_fn)
+    features = policy.features_extractor_class
+    named = {} if features is FEATURES[names[0]] else {"features_extractor": name_of(features)}
     assert isinstance(policy.observation_space, spaces.Dict)
     if PRIVILEGED in policy.observation_space.spaces:
         info = {**info, "privileged": True}
@@ -73,6 +74,7 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
             "normalize_images": policy.normalize_images,
         },
         "activation": activation,
+        **named,
         "observation_space": _space_to_json(_without_privileged(policy.observation_space)),
         "action_space": _space_to_json(policy.action_space),
         "info": info,
@@ -140,6 +142,7 @@ def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:
         )
     while description["format"] < FORMAT:
         description = MIGRATIONS[description["format"]](description)
+    description["network"] = {**ABSENT, **description["network"]}
     return description
 
 
@@ -163,6 +166,7 @@ def read_agent(name: str | os.PathLike[str]) -> tuple[GRUPolicy, dict[str, Any]]
         _space_from_json(description["action_space"]),
         lambda _: 0.0,
         activation_fn=_activation(description["activation"]),
+        **_features(description),
         **{**description["network"], **ACTING_ALONE},
     )
     if set(tensors) != {key for key in policy.state_dict() if is_acting(key)}:
@@ -194,7 +198,17 @@ def is_acting(key: str) -> bool:
     return not key.startswith((*VALUE_PARTS, "pi_features_extractor."))
 
 
+def _features(description: Description) -> dict[str, Any]:
+    """The features extractor, where it is not the policy's own."""
+    name = description.get("features_extractor")
+    if name is None:
+        return {}
+    return {"features_extractor_class": from_name(name, BaseFeaturesExtractor)}
+
+
 def _activation(name: str) -> type[nn.Module]:
+    if ":" in name:
+        return from_name(name, nn.Module)
     kind = getattr(nn, name, None)
     if not (isinstance(kind, type) and kind.__module__ == "torch.nn.modules.activation"):
         raise ValueError(f"{name!r} is no activation of torch.nn.")

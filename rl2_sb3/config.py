@@ -111,6 +111,10 @@ class PolicyConfig:
     state_action: bool = False
     """Also feed the product of the last observation and the last action, alone and times the
     reward: for small MDPs."""
+    normalize_observations: bool | None = None
+    """Normalise the continuous parts of the task's own observation, except images, by their running
+    mean and standard deviation, and the last reward by its root mean square; by default where the
+    observation is unbounded."""
     prediction_coef: Weight = 0.0
     """Coefficient of an auxiliary loss: predict the privileged observation from the memory."""
 

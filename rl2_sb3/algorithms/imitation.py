@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from rl2_sb3.algorithms.demonstrations import Demonstrations, Played, Teacher, action_distribution
+from rl2_sb3.algorithms.finite import Block
 from rl2_sb3.algorithms.heap import reused_memory
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.algorithms.threads import take_threads
@@ -85,6 +86,7 @@ class Imitation:
         steps = self.demonstrations.length * size
         if not hasattr(model, "_logger"):
             model._logger = configure_logger(model.verbose, model.tensorboard_log, "Imitation")
+        model._clock = None
         if model._last_obs is None:
             assert model.env is not None
             model._last_obs = model.env.reset()  # type: ignore[assignment]
@@ -100,6 +102,10 @@ class Imitation:
                 if part == 0 or number == begin:
                     hooks.on_rollout_start()
                     played, model._last_obs = self.demonstrations.play(turn, model._last_obs)
+                    assert isinstance(model._last_obs, dict)
+                    Block(played.observations, model._last_obs, played.rewards).check()
+                    if model.policy.statistics is not None:
+                        model.policy.statistics.follow(played.observations)
                     hooks.on_rollout_end()
                 batch = played.columns(slice(part * size, (part + 1) * size))
                 self.last = figures = self._update(batch, number)

@@ -9,19 +9,31 @@ from typing import Any, TypeVar
 
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3.config import LearningConfig, PolicyConfig, TRPOConfig
 from rl2_sb3.options import flat_defaults
 from rl2_sb3.ranges import check_options
 from rl2_sb3.registry import did_you_mean
+from rl2_sb3.trials.make import rollout_size
 
 OURS: dict[str, Any] = {"episodes": None, "threads": None, "batch_size": None}
 """Beside those of the configurations."""
-REFUSED = (
-    *("use_sde", "sde_sample_freq", "rollout_buffer_class", "rollout_buffer_kwargs"),
-    "sub_sampling_factor",
+_NO_SDE = (
+    "actions are drawn anew in each step; policy_kwargs={'log_std_init': ...} says how widely at "
+    "first, and the memory explores over a trial"
 )
-"""What SB3 has and trials have no use for."""
+_OWN_BUFFER = "rollouts of trials carry their memory in a buffer of their own, TrialRolloutBuffer"
+REFUSED = {
+    "use_sde": _NO_SDE,
+    "sde_sample_freq": _NO_SDE,
+    "rollout_buffer_class": _OWN_BUFFER,
+    "rollout_buffer_kwargs": _OWN_BUFFER,
+    "sub_sampling_factor": "trials_per_batch says how many columns a minibatch has",
+}
+"""What SB3 has and trials have no use for, and what there is instead."""
+MARKED: dict[Callable[..., None], dict[str, Any]] = {}
+"""Constructors that tell their options, and SB3's defaults of what they refuse."""
 Init = TypeVar("Init", bound=Callable[..., None])
 
 
@@ -36,7 +48,8 @@ def takes(sb3: type[OnPolicyAlgorithm], *configs: type[Any]) -> Callable[[Init],
         ours |= flat_defaults(config)
     theirs = inspect.signature(sb3).parameters
     defaults = {name: theirs[name].default for name in theirs if name not in ("policy", "env")}
-    defaults = {name: value for name, value in defaults.items() if name not in REFUSED} | ours
+    refused = {name: defaults.pop(name) for name in REFUSED if name in defaults}
+    defaults |= ours
 
     def mark(init: Init) -> Init:
         *fixed, _ = inspect.signature(init).parameters.values()
@@ -45,6 +58,7 @@ def takes(sb3: type[OnPolicyAlgorithm], *configs: type[Any]) -> Callable[[Init],
             for name, default in defaults.items()
         ]
         init.__signature__ = inspect.Signature([*fixed, *keywords])  # type: ignore[attr-defined]
+        MARKED[init] = refused
         return init
 
     return mark
@@ -55,17 +69,23 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
     What is given as a number stays, unless ``lr_decay`` or ``ent_decay`` say otherwise.
 
-    :param kind: a class whose constructor was marked by :func:`takes`
-    :raises TypeError: an unknown option
+    :param kind: a class whose constructor, or that of a base, was marked by :func:`takes`
+    :raises TypeError: an unknown option, or one of SB3's that trials have no use for
     :raises ValueError: out of range, or a schedule that is to decay
     """
-    parameters = inspect.signature(kind).parameters
+    constructors = [vars(each)["__init__"] for each in kind.__mro__ if "__init__" in vars(each)]
+    init = next(each for each in constructors if each in MARKED)
+    parameters = inspect.signature(init).parameters
     known = {
         name: parameter.default
         for name, parameter in parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
+    usual = MARKED[init]
+    options = {k: v for k, v in options.items() if k not in usual or v != usual[k]}
     for name in options:
+        if name in REFUSED:
+            raise TypeError(f"{kind.__name__} has no option {name!r}: {REFUSED[name]}.")
         if name not in known:
             shown = [each for each in known if not each.startswith("_")]
             raise TypeError(f"{kind.__name__} has no option {name!r}.{did_you_mean(name, shown)}")
@@ -93,7 +113,30 @@ def policy_options(given: Mapping[str, Any]) -> dict[str, Any]:
 
     So a checkpoint has them, whatever the defaults become.
 
-    :raises ValueError: out of range
+    :raises ValueError: ``use_sde``, which SB3's policies have, or an option out of range
     """
+    if "use_sde" in given:
+        raise ValueError(f"No policy option 'use_sde': {REFUSED['use_sde']}.")
     check_options(PolicyConfig, given)
     return {**asdict(PolicyConfig()), **given}
+
+
+def size_of_rollouts(trials: VecEnv | None, options: dict[str, Any]) -> tuple[int, int]:
+    """Length of a rollout and steps of a minibatch; takes the latter's columns out of the options.
+
+    :raises ValueError: a minibatch of both so many steps and so many columns
+    """
+    n_steps, columns, batch_size = (
+        options.get("n_steps"),
+        options.pop("trials_per_batch"),
+        options.pop("batch_size"),
+    )
+    if columns is not None and batch_size is not None:
+        raise ValueError(
+            f"trials_per_batch={columns}, batch_size={batch_size}: they are the same thing in "
+            "columns and in steps. Give one."
+        )
+    if columns is not None:
+        n_steps, _ = rollout_size(trials, n_steps, None)
+        batch_size = columns * n_steps
+    return rollout_size(trials, n_steps, batch_size)

@@ -14,19 +14,24 @@ from contextlib import contextmanager
 from copy import copy
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import check_for_correct_spaces
+from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from rl2_sb3.agent_file import save_agent
+from rl2_sb3.algorithms.alone import Clock, clock
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
+from rl2_sb3.algorithms.finite import not_finite
 from rl2_sb3.algorithms.threads import Threads, check_threads, sensible_threads
 from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import GRUPolicy, earlier
 from rl2_sb3.trials.make import env_episodes, trials_like
+from rl2_sb3.trials.steps import normalised
 
 Self = TypeVar("Self", bound="SavedTraining")
 
@@ -63,6 +68,8 @@ class SavedTraining(OnPolicyAlgorithm):
     resume_state: dict[str, Any]
     _since: float | None = None
     _memory: th.Tensor
+    _clock: Clock | None = None
+    """Steps and resets of the trials after our last step; None: they have not been counted."""
 
     def learning_threads(self) -> Threads:
         """How many processor threads learning takes: ``threads``, or by the network's size."""
@@ -113,20 +120,27 @@ class SavedTraining(OnPolicyAlgorithm):
         super().dump_logs(iteration and self.num_timesteps // (self.n_steps * self.n_envs))
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_memory", "_since"]
+        return [*super()._excluded_save_params(), "_memory", "_since", "_clock"]
 
     def save(
         self,
         path: str | pathlib.Path | io.BufferedIOBase,
         exclude: Iterable[str] | None = None,
         include: Iterable[str] | None = None,
+        exact: bool = False,
     ) -> None:
         """Save the model and all that training depends on; see :meth:`load`.
 
         A file is written beside its final place and moved there when it is whole, so that a kill
-        at any moment leaves the last good one.
+        at any moment leaves the last good one. Where the environment is closed or dead, a warning
+        says that training cannot go on from the file exactly, but with new trials.
+
+        :param exact: raise there instead, and leave the file that was there
+        :raises OSError: see ``exact``; or the file cannot be written
+        :raises EOFError: see ``exact``
+        :raises ValueError: a parameter is not finite; an earlier file stays as it is
         """
-        self.resume_state = self._get_resume_state()
+        self.resume_state = self._get_resume_state(exact=exact)
         self._write(path, exclude, include)
 
     def _write(
@@ -135,6 +149,13 @@ class SavedTraining(OnPolicyAlgorithm):
         exclude: Iterable[str] | None,
         include: Iterable[str] | None,
     ) -> None:
+        spoiled = not_finite(self.policy, self.policy.optimizer)
+        if spoiled is not None:
+            raise ValueError(
+                f"{spoiled} is not finite, so the model is not saved, and what was saved before "
+                "is as it was: rewards or observations are too large, or learning diverged (a "
+                "smaller learning_rate or max_grad_norm helps)."
+            )
         self._count_seconds()
         if isinstance(path, io.IOBase):
             super().save(path, exclude, include)
@@ -165,9 +186,11 @@ class SavedTraining(OnPolicyAlgorithm):
         """Where training stands between two rollouts, for :meth:`save_marked`.
 
         :param trials: the states of the environments, which are asked where this is not given
+        :raises OSError: the environments do not answer
+        :raises EOFError: the same
         """
         marked = {name: copy(getattr(self, name)) for name in IN_A_ROLLOUT}
-        return {**marked, "resume_state": self._get_resume_state(trials)}
+        return {**marked, "resume_state": self._get_resume_state(trials, exact=True)}
 
     def save_marked(self, path: str | pathlib.Path, mark: dict[str, Any]) -> None:
         """Save the model as it was at the beginning of the rollout in progress.
@@ -188,7 +211,9 @@ class SavedTraining(OnPolicyAlgorithm):
         self.logger.name_to_count.update(counts)
         self.logger.name_to_excluded.update(excluded)
 
-    def _get_resume_state(self, trials: list[Any] | None = None) -> dict[str, Any]:
+    def _get_resume_state(
+        self, trials: list[Any] | None = None, exact: bool = False
+    ) -> dict[str, Any]:
         state: dict[str, Any] = {
             "format": FORMAT,
             "algorithm": type(self).__name__,
@@ -203,14 +228,44 @@ class SavedTraining(OnPolicyAlgorithm):
             )
         if self.device.type == "cuda":
             state["cuda_rng"] = th.cuda.get_rng_state(self.device).numpy()
-        if self.env is not None:
-            state["trials"] = self.env.env_method("get_state") if trials is None else trials
+        if trials is None and self.env is not None:
+            trials = self._get_trials(exact)
+        if trials is not None:
+            state["trials"] = trials
+        scaled = normalised(self.env)
+        if scaled is not None:
+            state["reward_scale"] = {"returns": scaled.returns, **vars(scaled.ret_rms)}
         return state
+
+    def _get_trials(self, exact: bool) -> list[Any] | None:
+        """Where the trials stand; None where nobody can tell, or where others have moved them."""
+        assert self.env is not None
+        inner = self.env.unwrapped
+        try:
+            if isinstance(inner, SubprocVecEnv) and inner.waiting:
+                raise EOFError("a step is not over")  # what comes first would be its results
+            if self._clock is not None and not np.array_equal(clock(self.env), self._clock):
+                return None
+            trials: list[Any] = self.env.env_method("get_state")
+        except (OSError, EOFError) as error:
+            if exact:
+                raise
+            warnings.warn(
+                f"Saved without its trials, since the environment does not answer ({error}): load "
+                "it with force_reset=True, which begins new ones.",
+                stacklevel=4,
+            )
+            return None
+        return trials
 
     def _set_resume_state(self, state: dict[str, Any]) -> None:
         assert self.env is not None
         if "trials" not in state:
-            raise ValueError("It was saved without an environment: use force_reset=True.")
+            raise ValueError(
+                "It was saved without its trials (without an environment, or with one that was "
+                "closed, had died or was stepped by others): use force_reset=True, which begins "
+                "new ones."
+            )
         self.env.env_method("reset")  # a Monitor around the trials steps no other ones
         same = [
             all(self.env.env_method("set_state", trials, indices=[column]))
@@ -224,10 +279,16 @@ class SavedTraining(OnPolicyAlgorithm):
                 stacklevel=3,
             )
             self._last_obs = None
+        scaled = normalised(self.env)
+        if scaled is not None and "reward_scale" in state:
+            statistics = dict(state["reward_scale"])
+            scaled.returns = statistics.pop("returns")
+            vars(scaled.ret_rms).update(statistics)
         self._memory = th.as_tensor(state["memory"], device=self.device)
         th.set_rng_state(th.as_tensor(state["torch_rng"]))
         if self.device.type == "cuda" and "cuda_rng" in state:
             th.cuda.set_rng_state(th.as_tensor(state["cuda_rng"]), self.device)
+        self._clock = clock(self.env)
 
     @classmethod
     def load(
@@ -250,8 +311,10 @@ class SavedTraining(OnPolicyAlgorithm):
             environments with ``force_reset=False``, or ``threads`` that are none
         """
         data = _read(path, cls.__name__, custom_objects)
+        policy_kwargs = {**earlier.ABSENT, **data["policy_kwargs"]}
         if data["resume_state"].get("format", 1) < FORMAT:
-            policy_kwargs = {**earlier.DEFAULTS, **data["policy_kwargs"]}
+            policy_kwargs = {**earlier.DEFAULTS, **policy_kwargs}
+        if policy_kwargs != data["policy_kwargs"]:
             custom_objects = {"policy_kwargs": policy_kwargs, **(custom_objects or {})}
         trials = None
         if env is not None:

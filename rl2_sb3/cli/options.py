@@ -7,13 +7,13 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import tyro
 import yaml
 
 from rl2_sb3.config import FolderConfig
-from rl2_sb3.options import flat_defaults, from_flat
+from rl2_sb3.options import flat_defaults, from_flat, nested
 from rl2_sb3.presets import NONE, Command, how_to_get_presets, load, presets
 from rl2_sb3.ranges import check_config
 from rl2_sb3.registry import TASKS, did_you_mean
@@ -56,6 +56,7 @@ def parse(
     :param out: the run's folder, unless something sets it
     :raises ValueError: a preset or a file that is none, or of another task
     """
+    args = switched(kind, args)
     first, unknown = _first_pass(command, kind, args)
     file = {} if first.config is None else read_config(first.config, kind)
     settings, after = preset_settings(command, file.pop("preset", first.preset))
@@ -81,7 +82,7 @@ def parse(
         default = kind(**vars(default), options=tasks)
     config = tyro.cli(
         kind,
-        args=[*_flags(file), f"--config={first.config}", *args],
+        args=[*switched(kind, _flags(file)), f"--config={first.config}", *args],
         prog=f"rl2 {command}",
         description=inspect.getdoc(kind.__bases__[0] if "options" in vars(default) else kind),
         default=default,
@@ -89,6 +90,31 @@ def parse(
     check_config(config)
     given = getattr(config, "options", None)
     return Parsed(config, {} if given is None else _arguments(given), after)
+
+
+def switched(kind: type[Any], args: Sequence[str]) -> list[str]:
+    """Words of the command line, with the switches that may also be left to the task spelled out.
+
+    ``--switch`` and ``--no-switch`` become ``--switch=True`` and ``--switch=False``.
+
+    :param kind: of the command: its fields that are ``bool | None`` are such switches
+    """
+    words, following = [], [*args[1:], ""][: len(args)]
+    names = ["--" + name.replace("_", "-") for name in _switches(kind)]
+    for word, after in zip(args, following, strict=True):
+        flag = word.replace("_", "-")
+        if flag in names and after not in ("True", "False", "None"):
+            word = f"{flag}=True"
+        elif flag.replace("--no-", "--", 1) in names and flag.startswith("--no-"):
+            word = f"{flag.replace('--no-', '--', 1)}=False"
+        words.append(word)
+    return words
+
+
+def _switches(kind: type[Any]) -> list[str]:
+    inner = nested(kind)
+    own = [name for name, hint in get_type_hints(kind).items() if hint == bool | None]
+    return own + [name for part in inner.values() for name in _switches(part)]
 
 
 def _first_pass(command: Command, kind: type[Any], args: Sequence[str]) -> tuple[Any, list[str]]:

@@ -12,10 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 
-from rl2_sb3.agent_file import check_finite
 from rl2_sb3.algorithms.saving import SavedTraining
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -115,8 +113,6 @@ class Keeper(BaseCallback):
         :raises ValueError: learning has diverged: the checkpoint of before stays
         """
         model: Any = self.model
-        check_finite(model.policy.state_dict())
-        check_finite(_moments(model.policy.optimizer))
         model.save_marked(self.path, self._mark)
 
     def finish(self) -> None:
@@ -146,13 +142,3 @@ class Keeper(BaseCallback):
         while self.signal is None and time.monotonic() < end:
             time.sleep(0.01)
         return self.signal is not None
-
-
-def _moments(optimizer: th.optim.Optimizer) -> dict[str, th.Tensor]:
-    """An optimiser's tensors, by names."""
-    return {
-        f"{name} of parameter {number} in the optimiser": tensor
-        for number, state in enumerate(optimizer.state.values())
-        for name, tensor in state.items()
-        if isinstance(tensor, th.Tensor)
-    }
