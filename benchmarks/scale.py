@@ -77,7 +77,7 @@ TASKS = {
     "CartPole without velocities": Task(
         *(cartpole, 50_000, CARTPOLE),
         {
-            **{"learning_rate": 1.5e-3, "lr_decay": True, "gamma": 0.98, "gae_lambda": 0.95},
+            **{"learning_rate": 2e-3, "lr_decay": True, "gamma": 0.98, "gae_lambda": 0.95},
             **COMMON,
         },
         {"layers_after": (64,)},
