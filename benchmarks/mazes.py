@@ -68,17 +68,16 @@ def make(part: str, tasks: VizdoomMaze) -> tuple[Engine, Step]:
     """An engine, and what takes a step with it as far as ``part`` goes."""
     env = tasks.make_env()
     engine = env._engine
-    if part == "engine":
+    if part in ("engine", "+ screen", "+ downscale"):
         engine.play(0)
         game, actions = engine._game, engine._actions
         assert game is not None
-        return engine, lambda action: game.make_action(actions[action], tasks.frame_skip)
-    if part == "+ screen":
-        engine.play(0)
-        return engine, engine.act
-    if part == "+ downscale":
-        engine.play(0)
-        return engine, lambda action: reduce(engine.act(action)[0])
+        steps: dict[str, Step] = {
+            "engine": lambda action: game.make_action(actions[action], tasks.frame_skip),
+            "+ screen": engine.act,
+            "+ downscale": lambda action: reduce(engine.act(action)[0]),
+        }
+        return engine, steps[part]
     if part == "MazeEnv":
         return engine, episodes(env)
     trial = TrialWrapper(env, 2, tasks)

@@ -22,10 +22,11 @@ from rl2_sb3 import make_trials
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.trials.make import make_tasks
 
+# An earlier commit's name comes first: the present modules are found from there, too.
 try:
-    imitation = import_module("rl2_sb3.algorithms.imitation")
-except ImportError:  # an earlier commit's
     imitation = import_module("rl2_sb3.imitation")
+except ImportError:
+    imitation = import_module("rl2_sb3.algorithms.imitation")
 Demonstrations: Any = imitation.Demonstrations
 
 Clock = Callable[[], float]

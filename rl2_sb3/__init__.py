@@ -3,9 +3,8 @@
 The public names are imported when they are first used: the command line need not wait for torch.
 """
 
-from typing import TYPE_CHECKING
-
-from rl2_sb3.lazy import importer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rl2_sb3.agent import Agent, load_agent
@@ -37,18 +36,24 @@ __all__ = [
     "make_trials",
 ]
 
-__getattr__ = importer(
-    __name__,
-    {
-        "agent": ("Agent", "load_agent"),
-        "algorithms": ("RL2PPO", "RL2TRPO"),
-        "evaluation": ("Evaluation", "evaluate_trials"),
-        "policies": ("CnnGRUPolicy", "GRUPolicy"),
-        "tasks": ("BatchedTasks", "BernoulliBandit", "GymTasks"),
-        "testing": ("check_tasks",),
-        "trials": ("BatchedTrials", "TrialCallback", "TrialWrapper", "make_trials"),
-    },
-)
+HOMES = {
+    "agent": ("Agent", "load_agent"),
+    "algorithms": ("RL2PPO", "RL2TRPO"),
+    "evaluation": ("Evaluation", "evaluate_trials"),
+    "policies": ("CnnGRUPolicy", "GRUPolicy"),
+    "tasks": ("BatchedTasks", "BernoulliBandit", "GymTasks"),
+    "testing": ("check_tasks",),
+    "trials": ("BatchedTrials", "TrialCallback", "TrialWrapper", "make_trials"),
+}
+"""Where each of them is defined."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        for module, names in HOMES.items():
+            if name in names:
+                return getattr(import_module(f"{__name__}.{module}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -103,7 +103,7 @@ class Agent:
 
 
 def load_agent(name: str | os.PathLike[str], device: th.device | str = "cpu") -> Agent:
-    """Load an agent: a file's path, or the name of a checkpoint that a plugin registers.
+    """Load an agent: a file's path, or the name of an agent that a plugin registers.
 
     :raises ValueError: no such name, or not an agent's file
     """

@@ -19,7 +19,7 @@ import torch as th
 from gymnasium import spaces
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from rl2_sb3.agent_checks import (
@@ -31,11 +31,12 @@ from rl2_sb3.agent_checks import (
     read_space,
 )
 from rl2_sb3.config import PolicyConfig
+from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.policies.earlier import DEFAULTS, present_names
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
 from rl2_sb3.policies.options import products
-from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL, did_you_mean
+from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL, did_you_mean
 from rl2_sb3.trials.spaces import PRIVILEGED
 
 FORMAT = 2
@@ -55,8 +56,8 @@ Description = dict[str, Any]
 def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> None:
     """Write the acting part of a policy into a file that :func:`load_agent` reads.
 
-    :param info: what is worth knowing of the training, anything that JSON can hold; where trials
-        told of the task, ``privileged=True`` is added
+    :param info: description of the training, anything that JSON can hold; where trials have a
+        privileged observation, ``privileged=True`` is added
     :raises ValueError: a policy with parts that are not this package's: no file can describe them
     """
     names = [name for name, kind in POLICIES.items() if type(policy) is kind]
@@ -92,15 +93,12 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
         for key, value in policy.state_dict().items()
         if is_acting(key)
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    save_file(tensors, part, metadata={"rl2_sb3": json.dumps(description)})
-    part.replace(path)
+    content = save(tensors, metadata={"rl2_sb3": json.dumps(description)})
+    replace_whole(Path(path), lambda file: file.write(content))
 
 
 def agent_file(name: str | os.PathLike[str]) -> Path:
-    """The file of an agent: given itself, a run's folder, or a registered checkpoint's name.
+    """The file of an agent: given itself, a run's folder, or an installed agent's name.
 
     :raises ValueError: there is none
     """
@@ -116,7 +114,7 @@ def agent_file(name: str | os.PathLike[str]) -> Path:
     if path.suffix or len(path.parts) > 1:
         raise ValueError(f"There is no run or agent's file {str(name)!r}.")
     try:
-        return Path(CHECKPOINTS.load(str(name)))
+        return Path(AGENTS.load(str(name)))
     except ValueError as error:
         raise ValueError(f"{error} In a checkout, `{HOW_TO_INSTALL}` adds some.") from error
 
@@ -177,7 +175,7 @@ def agent_tensors(path: Path, device: th.device | str = "cpu") -> dict[str, th.T
 def read_agent(name: str | os.PathLike[str]) -> tuple[GRUPolicy, dict[str, Any]]:
     """The policy of an agent's file, without a value network, and what is known of its training.
 
-    :param name: a path, or the name of a registered checkpoint
+    :param name: a path, or the name of an installed agent
     :raises ValueError: no such name, or not an agent's file
     """
     path = agent_file(name)

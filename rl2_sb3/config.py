@@ -55,121 +55,119 @@ Named = Annotated[
 
 @dataclass(kw_only=True)
 class PolicyConfig:
-    """The network: what ``policy_kwargs`` takes."""
+    """The policy's network (policy_kwargs in Python)."""
 
     memory: str = "gru"
     """Name of the memory: gru, lstm, or one that a plugin brings."""
     memory_kwargs: Named = field(default_factory=dict)
-    """Options of the memory's own, as name=value."""
+    """Further options of the memory, as name=value."""
     hidden_size: int = 64
-    """Units of the memory."""
+    """Number of units of the memory."""
     candidate: Candidate = "tanh"
     """Activation of the GRU's candidate state."""
     memory_steps: int = 0
-    """Begin with units that remember over 2 to this many steps, such as a trial's length; by
-    default all forget half of their state at each step."""
+    """Initialise the update gates' biases for time scales from 2 to this many steps, such as a
+    trial's length; by default all units forget half of their state at each step."""
     episode_units: int = 0
-    """Units that are also reset at each episode's start."""
+    """Number of units that are also reset at each episode's start."""
     layers_before: tuple[int, ...] = ()
     """Widths of the dense layers between the features and the memory."""
     layers_after: tuple[int, ...] = ()
     """Widths of the dense layers between the memory and the heads."""
     skip: bool = False
-    """Feed the features to the layers after the memory as well, so that the present step can choose
-    what to read from memory."""
+    """Feed the features to the layers after the memory as well (a skip connection)."""
     shared: bool = False
     """One network for policy and value; by default each has its own."""
     value_network: str | None = None
-    """Memory of the value network, by default the policy's. "sums" adds up what the trial has
-    shown: cheap, and sooner right for bandits and small MDPs."""
+    """Memory of the value network, by default the policy's. "sums" adds up the inputs since the
+    trial's start: cheap, and quick to learn for bandits and small MDPs."""
     weight_norm: bool = False
     """Normalise all weight matrices (Salimans & Kingma 2016)."""
     precision: Precision = "fp32"
-    """Precision of matrix products; bf16 is faster for large networks on processors that compute
-    in it."""
+    """Precision of matrix products; bf16 is faster for large networks on processors with bf16
+    instructions."""
     action_reward: bool = True
     """Also feed the product of the last action and its reward (not with images)."""
     state_action: bool = False
-    """Remember the last observation, and also feed its product with the last action, alone and
-    times the reward: for small MDPs."""
+    """Also feed the product of the last observation and the last action, alone and times the
+    reward: for small MDPs."""
     prediction_coef: float = 0.0
-    """Weight of an auxiliary loss: the memory predicts the privileged observation."""
+    """Coefficient of an auxiliary loss: predict the privileged observation from the memory."""
 
 
 @dataclass(kw_only=True)
 class LearningConfig:
-    """How PPO and TRPO learn."""
+    """Options of PPO and TRPO."""
 
     learning_rate: float = 3e-3
     """Learning rate of Adam."""
     lr_decay: bool = True
-    """Let the learning rate fall linearly to a hundredth over the run."""
+    """Decay the learning rate linearly to a hundredth of it over the run."""
     gamma: float = 1.0
     """Discount factor."""
     gae_lambda: float = 0.5
     """Lambda of generalised advantage estimation."""
     value_lambda: float | None = None
-    """Lambda of the returns that the value network learns from, by default that of the advantages.
-    With 1, whole returns, it need not learn from its own estimates."""
+    """Lambda of the value network's targets, by default that of the advantages. With 1 the targets
+    are whole returns, without bootstrapping."""
     ent_coef: float = 0.01
     """Coefficient of the entropy bonus."""
     ent_decay: bool = True
-    """Let the entropy coefficient fall linearly to zero over the run."""
+    """Decay the entropy coefficient linearly to zero over the run."""
     clip_range: float = 0.2
-    """Clip range of the surrogate's probability ratio."""
+    """Clip range of the probability ratio in the surrogate objective."""
     n_epochs: int = 5
-    """Passes over each rollout."""
+    """Epochs over each rollout."""
     n_steps: int | None = None
     """Length of a rollout in steps; by default a whole trial where all have one length."""
     trials_per_batch: int | None = None
-    """Columns of a rollout in a minibatch; by default a quarter of them."""
+    """Columns of the rollout in a minibatch; by default a quarter of them."""
     target_kl: float | None = None
-    """Bound on an update's mean KL divergence: for trpo 0.01 by default; for ppo SB3's early stop,
-    by default none."""
+    """Bound on the mean KL divergence of an update. trpo: the trust region, by default 0.01; ppo:
+    early stopping as in SB3, by default none."""
     normalize_advantage: bool = True
-    """Standardise advantages."""
+    """Normalise advantages."""
     vf_coef: float = 0.5
     """Coefficient of the value loss."""
     max_grad_norm: float = 0.5
-    """Bound on the gradient's norm."""
+    """Maximum norm of the gradient, for clipping."""
 
 
 @dataclass(kw_only=True)
 class TRPOConfig:
-    """What TRPO alone takes."""
+    """Options of TRPO alone."""
 
     step: Literal["first-order", "conjugate-gradient"] = "first-order"
-    """first-order: epochs of Adam on the clipped surrogate, then a line search back toward the old
-    parameters, as in the paper. conjugate-gradient: the natural step."""
+    """first-order: epochs of Adam on the clipped surrogate, then a line search back to the old
+    parameters, as in the paper. conjugate-gradient: the natural gradient step."""
     line_search_shrinking_factor: float = 0.5
-    """Factor on a step that is too long."""
+    """Factor by which the line search shortens a step."""
     line_search_max_iter: int = 10
-    """Number of step lengths that are tried."""
+    """Maximum number of step lengths that the line search tries."""
     cg_max_steps: int = 15
-    """Iterations of the conjugate gradient."""
+    """Iterations of the conjugate gradient method."""
     cg_damping: float = 0.1
-    """Number added to the Fisher matrix's diagonal."""
+    """Damping, added to the diagonal of the Fisher matrix."""
     n_critic_updates: int = 10
-    """Epochs of the value network with the conjugate-gradient step."""
+    """Epochs of the value network's updates with the conjugate-gradient step."""
 
 
 @dataclass(kw_only=True)
 class ImitationConfig:
-    """How a policy learns from a baseline's choices."""
+    """Options of imitation."""
 
     batches: int = 3000
     """Number of minibatches, each of new trials."""
     trials_per_batch: int = 128
     """Trials in a minibatch."""
     learning_rate: float = 2e-3
-    """Initial learning rate of Adam, falling to zero along a cosine."""
+    """Initial learning rate of Adam, with cosine decay to zero."""
     student_share: float = 0.0
-    """Share of the trials that the student plays itself while the teacher says what it would do
-    (DAgger): it learns what to do where its own mistakes lead."""
+    """Share of the trials in which the student acts and the teacher labels (DAgger): it learns what
+    to do in the states that its own mistakes lead to."""
     cost_weight: float = 0.0
-    """Weight, 0 to 1, of what the student's choices cost in the teacher's plan, in units of reward,
-    against one minus it of the cross-entropy, in nats, to which all mistakes are alike. For
-    teachers that plan."""
+    """Weight w, 0 to 1, of the value that the student's choices lose in the teacher's plan, in
+    units of reward; the cross-entropy, in nats, has the weight 1 - w. For teachers that plan."""
 
 
 @dataclass(kw_only=True)
@@ -185,13 +183,13 @@ class RunConfig:
     device: str = "auto"
     """Device of the network: cpu, cuda, or auto."""
     threads: int | None = None
-    """Processor threads; by default one for small networks and minibatches; with convolutions, or
-    from 256 units and 64 columns a minibatch on, as many as pay, at most 8."""
+    """Number of CPU threads; by default one for small networks and minibatches, and up to 8 with
+    convolutions, or from 256 units and 64 columns in a minibatch on."""
     init: Path | None = None
-    """A run's folder, an agent's file or an installed agent's name to take the initial weights
-    from; its task may have had fewer actions."""
+    """Agent to take the initial weights from: a run's folder, an agent's file or an installed
+    agent's name; its task may have fewer actions."""
     policy: Literal["GRUPolicy", "CnnGRUPolicy"] = "GRUPolicy"
-    """Policy class; CnnGRUPolicy is for images."""
+    """Policy class; CnnGRUPolicy is the one for images."""
     network: tyro.conf.OmitArgPrefixes[PolicyConfig] = field(default_factory=PolicyConfig)
 
 
@@ -200,18 +198,19 @@ class TrainConfig(RunConfig):
     """What determines a training run."""
 
     steps: Whole = 1_000_000
-    """Environment steps to train for, over all trials."""
+    """Environment steps to train for, over all environments."""
     n_envs: int | None = None
-    """Trials that run at once, the columns of a rollout; by default 500 for arrays, else 8."""
+    """Number of parallel environments, the columns of a rollout; by default 500 for batched tasks,
+    else 8."""
     steps_per_rollout: int | None = None
     """Choose n_envs so that a rollout has about this many steps, where trials have one length."""
     workers: Workers = "in-process"
-    """Where Gymnasium environments run: in one thread, in threads (for simulators that release
-    Python's lock), or each in a process."""
+    """Where Gymnasium environments run: in one thread, in several (for simulators that release
+    the GIL), or each in a process of its own."""
     privileged: bool = False
-    """Learn from what the task distribution tells in the reward's place, such as its expectation;
-    a value network of its own (without --shared) sees what it tells of the task as well. The agent
-    sees neither."""
+    """Train on privileged information: on the task distribution's training reward, such as the
+    expected reward, with its privileged observation for the value network (unless --shared). The
+    agent sees neither."""
     algorithm: Literal["ppo", "trpo"] = "ppo"
     """Algorithm: RL2PPO, or RL2TRPO with the paper's first-order step by default."""
     learning: tyro.conf.OmitArgPrefixes[LearningConfig] = field(default_factory=LearningConfig)
@@ -223,10 +222,11 @@ class ImitationRunConfig(RunConfig):
     """What determines a run of imitation."""
 
     teacher: str = "greedy"
-    """Baseline to learn from, with its parameters if need be: "ucb1(c=0.2)"."""
+    """Baseline to learn from, with its parameters where they are not the defaults:
+    "ucb1(c=0.2)"."""
     n_envs: int | None = None
-    """Trials that the teacher plays at once, by default those of a minibatch; a slow teacher is
-    faster with more."""
+    """Trials that the teacher plays at once, by default as many as a minibatch has; a slow teacher
+    is faster with more."""
     gamma: float = 1.0
     """Discount factor of the value network's returns."""
     learning: tyro.conf.OmitArgPrefixes[ImitationConfig] = field(default_factory=ImitationConfig)
@@ -234,14 +234,14 @@ class ImitationRunConfig(RunConfig):
 
 @dataclass(kw_only=True)
 class FolderConfig:
-    """Where a run lies, and how it is kept."""
+    """The run's folder, and how it is written."""
 
     out: Path = Path("runs/latest")
     """Folder of the run."""
     resume: bool = False
-    """Go on from the last checkpoint in the folder, if there is one."""
+    """Resume from the last checkpoint in the folder, if there is one."""
     overwrite: bool = False
-    """Begin anew in a folder that holds a run."""
+    """Replace the run that is in the folder."""
     minutes_between_checkpoints: float = 2.0
     """Minutes between checkpoints; at most this much work is lost."""
     progress: bool = True
@@ -249,10 +249,10 @@ class FolderConfig:
 
 
 def check_discounts(options: Mapping[str, Any]) -> None:
-    """Refuse a discount factor or a lambda that is none.
+    """Check that discount factors and lambdas are from 0 to 1.
 
-    :raises ValueError: not from 0 to 1
+    :raises ValueError: one is not
     """
     for name in ("gamma", "gae_lambda", "value_lambda"):
         if not 0 <= (options.get(name) or 0) <= 1:
-            raise ValueError(f"{name}={options[name]}: from 0 to 1.")
+            raise ValueError(f"{name}={options[name]}: use a number from 0 to 1.")

@@ -42,7 +42,7 @@ class Evaluation:
     successes: NDArray[np.float64]
     """1 or 0 where the environment's ``info`` says so, else NaN."""
     optimal: NDArray[np.float64] | None = None
-    """``(trials,)``: an episode's expected return for who knows the task; None if not known."""
+    """``(trials,)``: expected return of an optimal episode, given the task; None if not known."""
 
     @property
     def trial_returns(self) -> NDArray[np.float64]:
@@ -61,7 +61,7 @@ class Evaluation:
 
     @property
     def success_rates(self) -> NDArray[np.float64]:
-        """Share of the trials that succeeded in each episode, ``(episodes,)``; NaN if not told."""
+        """Share of the trials that succeeded in each episode, ``(episodes,)``; NaN if not known."""
         return np.asarray(self.successes.mean(axis=0))
 
     @property
@@ -142,11 +142,10 @@ def evaluate_trials(
             env.seed(_seed(seed, begin))
             try:
                 steps = play(agent, env, n, deterministic)
-                results.append(_run(steps, n, episodes, bar, on_step and _numbered(on_step, begin)))
+                results.append(_run(steps, n, episodes, bar, on_step, begin))
             finally:
                 env.close()
-    parts = zip(*map(_arrays, results), strict=True)
-    returns, lengths, successes = (np.concatenate(part) for part in parts)
+    returns, lengths, successes = map(np.concatenate, zip(*results, strict=True))
     optimal = _optimal(source, n_trials, seed) if isinstance(source, BatchedTasks) else None
     return Evaluation(returns, lengths, successes, optimal)
 
@@ -182,23 +181,19 @@ def _optimal(tasks: BatchedTasks[Any, Any], n_trials: int, seed: int) -> NDArray
     return np.concatenate(known) if known else None
 
 
-def _numbered(on_step: OnStep, begin: int) -> OnStep:
-    """The same for a batch whose first trial has the number ``begin``."""
-    return lambda step: on_step(step._replace(trial=step.trial + begin))
-
-
-def _arrays(result: Evaluation) -> tuple[NDArray[Any], ...]:
-    return result.returns, result.lengths, result.successes
-
-
 def _seed(seed: int, begin: int) -> int:
     return int(np.random.SeedSequence([TEST_TASKS, seed, begin]).generate_state(1)[0])
 
 
 def _run(
-    steps: Iterator[PlayedStep], n_trials: int, episodes: int, bar: Any, on_step: OnStep | None
-) -> Evaluation:
-    """Add up what is played."""
+    steps: Iterator[PlayedStep],
+    n_trials: int,
+    episodes: int,
+    bar: Any,
+    on_step: OnStep | None,
+    begin: int,
+) -> tuple[NDArray[Any], ...]:
+    """Returns, lengths and successes of a batch whose first trial has the number ``begin``."""
     returns = np.zeros((n_trials, episodes))
     lengths = np.zeros((n_trials, episodes), np.int64)
     successes = np.full((n_trials, episodes), np.nan)
@@ -215,5 +210,5 @@ def _run(
             bar.update(-int(step.episode[column]))
         bar.update(int((ended & ~came.lost).sum()))
         if on_step is not None:
-            on_step(step)
-    return Evaluation(returns, lengths, successes)
+            on_step(step._replace(trial=step.trial + begin))
+    return returns, lengths, successes

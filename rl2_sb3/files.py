@@ -1,25 +1,49 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and where what can be made again is kept."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 
-def replace_whole(path: Path, write: Callable[[BinaryIO], Any]) -> Path:
+
+def replace_whole(path: Path, write: Callable[[BinaryIO], Any], part: str = "part") -> Path:
     """Write a file beside its place and move it there: a kill leaves what was there before.
 
     :param path: the file; folders above it are made
     :param write: writes the content into an open binary file
+    :param part: ending of the file beside it, another in each process that may write the same
     :return: ``path``
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
+    beside = path.with_name(f"{path.name}.{part}")
+    with beside.open("wb") as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
+    beside.replace(path)
     return path
+
+
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/rl2-sb3``, by default ``~/.cache/rl2-sb3``; it may be deleted."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rl2-sb3"
+
+
+def kept_array(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """Read an array from the cache, or make it and write it there for the next time."""
+    path = cache_folder() / f"{name}.npy"
+    try:
+        return np.asarray(np.load(path, mmap_mode="r"))
+    except (OSError, ValueError, EOFError):  # not there, not ours to read, or not whole
+        array = make()
+    try:
+        replace_whole(path, lambda file: np.save(file, array), f"{os.getpid()}.part")
+    except OSError as error:
+        warnings.warn(f"{path} is not written ({error}): it will be made again.", stacklevel=2)
+    return array

@@ -80,7 +80,7 @@ def _requirements_of_plugins() -> list[str]:
 
 
 def processor_name() -> str:
-    """The processor's model, or its architecture where the system does not tell the model."""
+    """The processor's model, or its architecture where the system does not report it."""
     commands = {"Linux": ["lscpu"], "Darwin": ["sysctl", "machdep.cpu.brand_string"]}
     try:
         told = subprocess.run(

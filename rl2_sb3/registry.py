@@ -20,11 +20,12 @@ class Registry:
 
     :param group: name of the group in a distribution's ``[project.entry-points]``
     :param noun: what one plugin is, in the singular, for messages
+    :param earlier: the group's earlier names, which are read as well
     """
 
-    def __init__(self, group: str, noun: str) -> None:
-        self.group = group
-        self.noun = noun
+    def __init__(self, group: str, noun: str, *earlier: str) -> None:
+        self.group, self.noun = group, noun
+        self._groups = group, *earlier
         self._registered: dict[str, Any] = {}
 
     def __contains__(self, name: object) -> bool:
@@ -32,7 +33,7 @@ class Registry:
 
     def names(self) -> list[str]:
         """Names of all plugins, sorted; imports none of them."""
-        installed = {entry_point.name for entry_point in entry_points(group=self.group)}
+        installed = {entry_point.name for entry_point in self._entry_points()}
         return sorted(installed | self._registered.keys())
 
     def register(self, name: str, plugin: Any) -> None:
@@ -40,7 +41,7 @@ class Registry:
 
         :raises ValueError: an installed distribution has this name
         """
-        if entry_points(group=self.group, name=name):
+        if self._entry_points(name=name):
             raise ValueError(f"An installed {self.noun} is called {name!r} already.")
         self._registered[name] = plugin
 
@@ -89,9 +90,14 @@ class Registry:
                 return f"plugins/{file.parent.name}"
         return None
 
+    def _entry_points(self, name: str | None = None) -> list[EntryPoint]:
+        """Those of a name, or all."""
+        found = [ep for group in self._groups for ep in entry_points(group=group)]
+        return [ep for ep in found if name in (None, ep.name)]
+
     def _find(self, name: str) -> EntryPoint:
         # By distribution: one that lists its own name twice conflicts with nobody.
-        found = {_distribution(ep): ep for ep in entry_points(group=self.group, name=name)}
+        found = {_distribution(ep): ep for ep in self._entry_points(name=name)}
         if not found:
             raise ValueError(self._unknown(name))
         if len(found) > 1:
@@ -151,7 +157,7 @@ def _distribution(entry_point: EntryPoint) -> str:
 TASKS = Registry("rl2_sb3.tasks", "task distribution")
 MEMORIES = Registry("rl2_sb3.memories", "memory")
 BASELINES = Registry("rl2_sb3.baselines", "baseline")
-CHECKPOINTS = Registry("rl2_sb3.checkpoints", "checkpoint")
+AGENTS = Registry("rl2_sb3.agents", "agent", "rl2_sb3.checkpoints")
 COMMANDS = Registry("rl2_sb3.commands", "command")
 PRESETS = Registry("rl2_sb3.presets", "preset package")
 

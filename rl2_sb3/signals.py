@@ -1,4 +1,4 @@
-"""What agents learned from, as their files tell it."""
+"""What agents learned from, by their files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from itertools import groupby
 from typing import Any, Literal
 
 Training = Literal["RL from scratch", "privileged RL", "imitation", "RL after imitation"]
-"""How an agent learned. From scratch: it and its value network were told states, actions, sampled
-rewards and ends of episodes, no more. Privileged: from what only a simulator knows, too."""
+"""How an agent learned. From scratch: it and its value network observed states, actions, sampled
+rewards and ends of episodes alone. Privileged: with information that only a simulator has."""
 
 
 def training(info: Mapping[str, Any]) -> Training:
     """How an agent learned, in its last run and in those that it goes on from.
 
-    :param info: what its file tells of its training
+    :param info: the description of its training in its file
     """
     runs = _runs(info)
     if runs[-1].get("teacher"):
@@ -27,7 +27,7 @@ def training(info: Mapping[str, Any]) -> Training:
 def learned_from(info: Mapping[str, Any]) -> str:
     """The same in words, run by run: "gittins, then reward, privileged".
 
-    :param info: what its file tells of its training
+    :param info: the description of its training in its file
     """
     return ", then ".join(words for words, _ in groupby(map(_signal, _runs(info))))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rl2_sb3.evaluation import Evaluation
 from rl2_sb3.provenance import version
-from rl2_sb3.tables import merge_table
+from rl2_sb3.tables import merge_table, own_table
 
 SUCCESSES = (
     *("agent", "episode", "success", "length", "standard_error"),
@@ -18,12 +18,12 @@ SUCCESSES = (
 )
 """Of one evaluation: a row for each agent and episode."""
 CONDITIONS = ("task", "options", "episodes", "deterministic", "seed")
-"""What tells rows of different evaluations apart."""
+"""Key of an evaluation."""
 KEPT = (*CONDITIONS, *SUCCESSES, "version")
 
 
 def success_rows(results: Mapping[str, Evaluation]) -> list[list[str]]:
-    """Rows of the agents whose environments tell of successes."""
+    """Rows of the agents whose environments report successes."""
     return [
         [
             name,
@@ -52,6 +52,14 @@ def successes_table(table: Path) -> Path:
     return table.with_name(f"{table.stem}-successes.csv")
 
 
+def check_successes(table: Path) -> None:
+    """See, before all the work, that :func:`keep_successes` can write.
+
+    :raises ValueError: a table with other columns
+    """
+    own_table(successes_table(table), KEPT)
+
+
 def keep_successes(
     table: Path,
     rows: Sequence[Sequence[str]],
@@ -69,4 +77,4 @@ def keep_successes(
         dict(zip(KEPT, (*conditions, *row, played_by or version()), strict=True)) for row in rows
     ]
     key = (*CONDITIONS, "agent", "trials", "episode")
-    merge_table(successes_table(table), whole, key, order=lambda _: 0)
+    merge_table(successes_table(table), whole, key)

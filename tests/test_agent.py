@@ -189,7 +189,7 @@ def test_clear_errors(tmp_path: Any) -> None:
         load_agent(tmp_path / "begun")
     with pytest.raises(ValueError, match="no run or agent's file"):
         load_agent(tmp_path / "missing.safetensors")
-    with pytest.raises(ValueError, match="No checkpoint 'bandit-k10'"):
+    with pytest.raises(ValueError, match="No agent 'bandit-k10'"):
         load_agent("bandit-k10")
     broken = tmp_path / "broken.safetensors"
     bandit_model().save_agent(broken)

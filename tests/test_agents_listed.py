@@ -9,26 +9,26 @@ import pytest
 
 from rl2_sb3 import RL2PPO, load_agent, make_trials
 from rl2_sb3.cli import main
-from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL
+from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL
 
 LONG = "bandit-k50-n100-imitation-rl"
 
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """The checkpoints that are installed: none, but for what a test puts in."""
+    """The agents that are installed: none, but for what a test puts in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     files: dict[str, Path] = {}
 
     def load(name: str) -> Path:
         if name not in files:
-            raise ValueError(f"No checkpoint {name!r}.")
+            raise ValueError(f"No agent {name!r}.")
         return files[name]
 
-    monkeypatch.setattr(CHECKPOINTS, "names", lambda: sorted(files))
-    monkeypatch.setattr(CHECKPOINTS, "load", load)
-    monkeypatch.setattr(CHECKPOINTS, "distribution", lambda name: "some-agents 1.0")
+    monkeypatch.setattr(AGENTS, "names", lambda: sorted(files))
+    monkeypatch.setattr(AGENTS, "load", load)
+    monkeypatch.setattr(AGENTS, "distribution", lambda name: "some-agents 1.0")
     return files
 
 
@@ -61,7 +61,7 @@ def test_where_there_are_none_it_is_said_how_to_get_some(
 ) -> None:
     main(["agents"])
     assert HOW_TO_INSTALL in capsys.readouterr().out
-    with pytest.raises(ValueError, match=f"No checkpoint 'bandit-k5-n10'.*`{HOW_TO_INSTALL}`"):
+    with pytest.raises(ValueError, match=f"No agent 'bandit-k5-n10'.*`{HOW_TO_INSTALL}`"):
         load_agent("bandit-k5-n10")
     for path in ("runs/bandit-k5-n10", "bandit-k5-n10.safetensors"):
         with pytest.raises(ValueError, match="no run or agent's file") as raised:

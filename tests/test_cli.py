@@ -16,7 +16,7 @@ import torch as th
 
 from rl2_sb3 import RL2PPO, load_agent
 from rl2_sb3.cli import main
-from rl2_sb3.registry import CHECKPOINTS, TASKS
+from rl2_sb3.registry import AGENTS, TASKS
 from tests.envs import ListedGoals, image_env
 
 TINY = ["--hidden-size", "8", "--n-envs", "32", "--episodes", "5", "--no-progress"]
@@ -66,10 +66,10 @@ def test_train_evaluate_plot(out: Any, capsys: Any, monkeypatch: pytest.MonkeyPa
     lines = list(csv.DictReader(Path("rows.csv").read_text().splitlines()))
     assert [each["agent"] for each in lines] == ["mine", "random"]
     assert lines[0] == line
-    monkeypatch.setattr(CHECKPOINTS, "names", lambda: ["by-name"])
-    monkeypatch.setattr(CHECKPOINTS, "load", lambda name: out / "agent.safetensors")
+    monkeypatch.setattr(AGENTS, "names", lambda: ["by-name"])
+    monkeypatch.setattr(AGENTS, "load", lambda name: out / "agent.safetensors")
     rl2("evaluate", "by-name", "--trials", "20")  # not beside a file that is installed
-    assert Path("runs/checkpoints/by-name/evaluation.csv").exists()
+    assert Path("runs/agents/by-name/evaluation.csv").exists()
     message = r"bandit arms=2 .*: runs/x was trained with the action Discrete\(3\), not"
     with pytest.raises(SystemExit, match=message):
         rl2("evaluate", str(out), "--options", "arms=2")
@@ -184,8 +184,11 @@ def test_killed_in_training_then_resumed(out: Any) -> None:
         (["train", "bandit", "--preset", "papers"], "Did you mean 'paper'"),
         (["train", "bandit", "--arms", "0"], "at least one arm"),
         (["train", "bandit", "--episodes", "0"], "episodes=0"),
-        (["train", "bandit", "--gamma", "1.5"], "gamma=1.5: from 0 to 1"),
-        (["train", "bandit", "--value-lambda", "-1"], "value_lambda=-1.0: from 0 to 1"),
+        (["train", "bandit", "--gamma", "1.5"], "gamma=1.5: use a number from 0 to 1"),
+        (
+            ["train", "bandit", "--value-lambda", "-1"],
+            "value_lambda=-1.0: use a number",
+        ),
         (["evaluate", "runs/nothing"], "no run or agent's file"),
         (["tasks", "bandti"], "Did you mean 'bandit'"),
     ],

@@ -63,7 +63,7 @@ def test_unknown_options_are_refused_with_the_nearest() -> None:
         RL2PPO("GRUPolicy", trials, step="first-order")
     with pytest.raises(TypeError, match="RL2TRPO has no option 'use_sde'"):
         RL2TRPO("GRUPolicy", trials, use_sde=True)
-    with pytest.raises(ValueError, match=r"gamma=1\.5: from 0 to 1"):
+    with pytest.raises(ValueError, match=r"gamma=1\.5: use a number from 0 to 1"):
         RL2TRPO("GRUPolicy", trials, gamma=1.5)
     with pytest.raises(ValueError, match="trials_per_batch=1, batch_size=3"):
         RL2PPO("GRUPolicy", trials, trials_per_batch=1, batch_size=3)

@@ -11,7 +11,7 @@ import pytest
 from rl2_sb3 import RL2PPO, make_trials
 from rl2_sb3.cli import main
 from rl2_sb3.cli.evaluation_tables import COMPARED, SUMMARY
-from rl2_sb3.registry import CHECKPOINTS
+from rl2_sb3.registry import AGENTS
 
 
 def rl2(*args: str) -> None:
@@ -36,8 +36,8 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save("runs/one/agent.safetensors")
     save("two.safetensors", teacher="gittins")
     save("installed/agent.safetensors", privileged=True)
-    monkeypatch.setattr(CHECKPOINTS, "names", lambda: ["installed-agent"])
-    monkeypatch.setattr(CHECKPOINTS, "load", lambda _: Path("installed/agent.safetensors"))
+    monkeypatch.setattr(AGENTS, "names", lambda: ["installed-agent"])
+    monkeypatch.setattr(AGENTS, "load", lambda _: Path("installed/agent.safetensors"))
 
 
 def test_trained_agents_play_beside_one_another() -> None:

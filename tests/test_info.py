@@ -1,6 +1,7 @@
 import json
 import platform
 import subprocess
+import sys
 from importlib import import_module, metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,23 +82,24 @@ def test_a_broken_plugin_is_told_and_hinders_no_other(
     (folder / "entry_points.txt").write_text(
         "[rl2_sb3.tasks]\napple = rotten:missing\n"
         "[rl2_sb3.baselines]\nplum = rotten:thing\n"
-        "[rl2_sb3.checkpoints]\nlost = rotten:nowhere\npear = rotten:thing\n"
+        "[rl2_sb3.agents]\nlost = rotten:nowhere\npear = rotten:thing\n"
     )
     (tmp_path / "rotten.py").write_text("thing, nowhere = 7, 'nowhere.safetensors'\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "rotten", raising=False)
 
     facts = told(capsys)
 
     broken = facts["broken plugins"]
     assert "apple" in broken["task distribution apple"]
     assert "rotten:missing of rotten 1.0 raised AttributeError" in broken["task distribution apple"]
-    assert "nowhere.safetensors" in broken["checkpoint lost"]
-    assert broken["checkpoint pear"].startswith("TypeError: ")
+    assert "nowhere.safetensors" in broken["agent lost"]
+    assert broken["agent pear"].startswith("TypeError: ")
     assert facts["plugins"]["rotten 1.0"] == {"baselines": ["plum"]}
     assert facts["plugins"][OURS]["task distributions"] == ["bandit", "tabular-mdp"]
     main(["info"])
     printed = capsys.readouterr().out
-    assert f"broken checkpoint lost: {broken['checkpoint lost']}\n" in printed
+    assert f"broken agent lost: {broken['agent lost']}\n" in printed
     assert "plugins of rotten 1.0: baselines plum\n" in printed
 
 

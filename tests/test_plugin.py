@@ -16,7 +16,7 @@ from rl2_sb3.agent_file import describe_agent
 from rl2_sb3.signals import learned_from, training
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
-CHECKPOINTS = sorted((PLUGINS / "rl2-checkpoints" / "rl2_checkpoints").glob("*.safetensors"))
+AGENTS = sorted((PLUGINS / "rl2-checkpoints" / "rl2_checkpoints").glob("*.safetensors"))
 RESULTS = PLUGINS / "rl2-paper" / "results"
 LEARNED = {
     "": "RL from scratch",
@@ -97,29 +97,29 @@ import re
 from rl2_sb3 import load_agent
 from rl2_sb3.agent_file import agent_file
 from rl2_sb3.cli import main
-from rl2_sb3.registry import CHECKPOINTS
+from rl2_sb3.registry import AGENTS
 
-for name in CHECKPOINTS.names():
+for name in AGENTS.names():
     info = load_agent(name).info
     sizes = re.match("(?:bandit-k([0-9]+)|mdp)-n([0-9]+)", name)
     arms, episodes = sizes.groups() if sizes else (None, 2)
     assert info["options"].get("arms") == (arms and int(arms)), (name, info)
     assert info["episodes"] == int(episodes), (name, info)
-    print("checkpoint", name, agent_file(name).stat().st_size, f"{info['steps']:,}")
-main(["checkpoints"])
+    print("agent", name, agent_file(name).stat().st_size, f"{info['steps']:,}")
+main(["agents"])
 main(["evaluate", "bandit-k5-n10", "--against", "random", "--trials", "500", "--out", "played"])
 """
 
 
-def test_checkpoints_are_loaded_by_name(install: Install, tmp_path: Path) -> None:
+def test_agents_are_loaded_by_name(install: Install, tmp_path: Path) -> None:
     """The files, the entry points and the README's table name the same agents."""
     printed = install("rl2-checkpoints")("-c", LIST_AND_PLAY)
     steps = {}
-    for name, size, count in re.findall(r"^checkpoint (\S+) (\S+) (\S+)$", printed, re.MULTILINE):
+    for name, size, count in re.findall(r"^agent (\S+) (\S+) (\S+)$", printed, re.MULTILINE):
         steps[name] = count
         assert int(size) < 1 << 22
     folder = PLUGINS / "rl2-checkpoints"
-    files = {path.stem for path in CHECKPOINTS}
+    files = {path.stem for path in AGENTS}
     told = re.findall(r"^\| `(.+?)` \|", (folder / "README.md").read_text(), re.MULTILINE)
     assert steps.keys() == files == set(told)
     for name, count in steps.items():
@@ -133,8 +133,8 @@ def test_checkpoints_are_loaded_by_name(install: Install, tmp_path: Path) -> Non
     assert max(means.values()) > 6.3 > 5.3 > means["random"]
 
 
-@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda path: path.stem)
-def test_a_checkpoints_name_tells_what_it_learned_from(path: Path) -> None:
+@pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
+def test_an_agents_name_tells_what_it_learned_from(path: Path) -> None:
     ending = re.search("(-privileged|-imitation|-imitation-rl)?$", path.stem)
     assert ending is not None
     info = describe_agent(path)["info"]
@@ -143,7 +143,7 @@ def test_a_checkpoints_name_tells_what_it_learned_from(path: Path) -> None:
         assert learned_from(info).endswith(", then reward, privileged")
 
 
-def test_the_checkpoints_means_are_those_of_the_tables() -> None:
+def test_the_agents_means_are_those_of_the_tables() -> None:
     means: dict[str, float] = {}
     for table in ("table1", "table2"):
         text = (RESULTS / f"{table}.csv").read_text()

@@ -6,7 +6,7 @@ import pytest
 
 from rl2_sb3 import make_trials, registry
 from rl2_sb3.cli import main
-from rl2_sb3.registry import BASELINES, CHECKPOINTS, MEMORIES, TASKS, Registry, did_you_mean
+from rl2_sb3.registry import AGENTS, BASELINES, MEMORIES, TASKS, Registry, did_you_mean
 
 REGISTRY = Registry("rl2_sb3_test.fruits", "fruit kind")
 
@@ -52,13 +52,14 @@ def test_plugin_is_listed_without_import_and_loaded_by_name(install: Install) ->
         ("rl2_sb3.tasks", TASKS),
         ("rl2_sb3.memories", MEMORIES),
         ("rl2_sb3.baselines", BASELINES),
-        ("rl2_sb3.checkpoints", CHECKPOINTS),
+        ("rl2_sb3.agents", AGENTS),
+        ("rl2_sb3.checkpoints", AGENTS),  # its earlier name
     ],
 )
 def test_each_group_has_its_registry(install: Install, group: str, registry: Registry) -> None:
     install("orchard", "pear = orchard:thing", group=group)
 
-    assert [r for r in (TASKS, MEMORIES, BASELINES, CHECKPOINTS) if "pear" in r] == [registry]
+    assert [r for r in (TASKS, MEMORIES, BASELINES, AGENTS) if "pear" in r] == [registry]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class Demonstrations:
     :param student_share: of the columns, 0 to 1, spread evenly
     :param costs: ask the teacher what actions cost
     :raises ValueError: trials of different lengths, actions that are not discrete, or a baseline
-        that does not tell its action probabilities, or not their costs
+        without action probabilities, or without their costs
     """
 
     def __init__(
@@ -136,20 +136,19 @@ def students_columns(columns: int, share: float) -> NDArray[np.bool_]:
 
 
 def check_teacher(teacher: Any, costs: bool) -> None:
-    """See that a baseline tells what its student is to learn.
+    """Check that a baseline has what its student is to learn.
 
     :param costs: of actions as well as probabilities
     :raises ValueError: it does not
     """
     if not callable(getattr(teacher, "action_probabilities", None)):
         raise ValueError(
-            f"{teacher} does not tell its action probabilities: greedy, ucb1, thompson, "
+            f"{teacher} has no action probabilities: greedy, ucb1, thompson, "
             "gittins, and for tabular MDPs beb, ucrl2 and greedy-mdp do."
         )
     if costs and not callable(getattr(teacher, "action_costs", None)):
         raise ValueError(
-            f"{teacher} does not tell what actions cost: beb, ucrl2 and greedy-mdp do. "
-            "Leave cost_weight at 0."
+            f"{teacher} has no action costs: beb, ucrl2 and greedy-mdp do. Leave cost_weight at 0."
         )
 
 

@@ -51,8 +51,8 @@ class Imitation:
         ``seed`` that of the choices, its ``threads`` are taken
     :param config: with fewer trials in a minibatch than the model has columns, the trials of one
         round make several
-    :raises ValueError: see :func:`batches_of_a_round`, :func:`check_cost_weight` and
-        :class:`Demonstrations`
+    :raises ValueError: a ``cost_weight`` that is not from 0 to 1; see :func:`batches_of_a_round`
+        and :class:`Demonstrations`
     """
 
     def __init__(
@@ -60,7 +60,8 @@ class Imitation:
     ):
         assert model.env is not None
         self.model, self.config = model, ImitationConfig() if config is None else config
-        check_cost_weight(self.config.cost_weight)
+        if not 0 <= self.config.cost_weight <= 1:
+            raise ValueError(f"cost_weight={self.config.cost_weight}: use one from 0 to 1.")
         self.demonstrations = Demonstrations(
             model.env,
             teacher,
@@ -160,15 +161,6 @@ class Imitation:
         steps = self.model.num_timesteps
         self.model.logger.record("time/total_timesteps", steps, exclude="tensorboard")
         self.model.logger.dump(steps)
-
-
-def check_cost_weight(weight: float) -> None:
-    """Refuse a weight that is none.
-
-    :raises ValueError: not from 0 to 1
-    """
-    if not 0 <= weight <= 1:
-        raise ValueError(f"cost_weight={weight}: use one from 0 to 1.")
 
 
 def batches_of_a_round(columns: int, size: int, batches: int) -> int:

@@ -25,7 +25,7 @@ Init = TypeVar("Init", bound=Callable[..., None])
 
 
 def takes(sb3: type[OnPolicyAlgorithm], *configs: type[Any]) -> Callable[[Init], Init]:
-    """Let a constructor with ``**options`` tell them: for help, and to check what it is given.
+    """Give a constructor with ``**options`` a signature: for help, and to check what it is given.
 
     :param sb3: whose own parameters it takes as well
     :param configs: whose options it takes; their defaults go before SB3's
@@ -89,6 +89,6 @@ def _decays(options: Mapping[str, Any], name: str, switch: str, usual: bool) -> 
 def policy_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """A policy's keyword arguments, with the defaults of :class:`PolicyConfig` all stated.
 
-    So a checkpoint tells them, whatever the defaults become.
+    So a checkpoint has them, whatever the defaults become.
     """
     return {**asdict(PolicyConfig()), **given}

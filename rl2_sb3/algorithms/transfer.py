@@ -21,7 +21,7 @@ HEAD = ("action_net.weight", "action_net.bias")
 ONCE = ("prediction_net.weight", "prediction_net.bias")
 """What a policy may do without that goes on from one that has it."""
 SIGNALS = ("teacher", "privileged")
-"""What a run tells of what it learned from."""
+"""What a run learned from."""
 
 
 def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:

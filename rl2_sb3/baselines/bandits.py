@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from rl2_sb3.baselines.base import SeededAgent
+from rl2_sb3.baselines.base import SeededAgent, started
 from rl2_sb3.tasks.bandits import BernoulliBandit
 from rl2_sb3.tasks.mdps import TabularMDP
 
@@ -106,9 +106,7 @@ class BanditAgent(SeededAgent, ABC):
         episode_start: NDArray[Any] | None,
     ) -> tuple[Counts, Counts]:
         """Add the last pull of each trial to its counts, or empty them where a trial starts."""
-        start = np.asarray(observation["start"]).reshape(-1) > 0
-        if episode_start is not None:
-            start = start | (np.asarray(episode_start).reshape(-1) > 0)
+        start = started(observation, episode_start)
         reward = np.asarray(observation["reward"]).reshape(-1)
         if not np.all(start | (reward == 0) | (reward == 1)):
             other = reward[~start & (reward != 0) & (reward != 1)][0]
@@ -224,6 +222,14 @@ class UCB1(IndexAgent):
         pulls = alpha + (failures + self.prior_beta)
         t = (successes + failures).sum(axis=1, keepdims=True) + 1
         return np.asarray(alpha / pulls + self.c * np.sqrt(2 * np.log(t) / pulls))
+
+
+def too_many_pulls(pull: int, episodes: int) -> ValueError:
+    """What an agent raises that knows how many pulls a trial has."""
+    return ValueError(
+        f"Pull {pull} of a trial of episodes={episodes}: make the agent with the number of pulls "
+        "that trials have, and see that observation['start'] is 1 where one begins."
+    )
 
 
 def shared(ties: NDArray[np.bool_]) -> Floats:

@@ -9,16 +9,18 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Self
 
 from rl2_sb3.registry import BASELINES
+from rl2_sb3.trials.play import Predictor
 
 # A task distribution seeded alike must not draw the very numbers that its agent draws: Thompson
 # sampling's first draws would then be the arms' true means.
 STREAM = 0x626173656C696E65
 
 
-class Baseline(Protocol):
+class Baseline(Predictor, Protocol):
     """An agent that is not trained; what the entry-point group ``rl2_sb3.baselines`` names."""
 
     @classmethod
@@ -27,15 +29,6 @@ class Baseline(Protocol):
 
         :raises ValueError: a distribution that it does not play, or an unknown parameter
         """
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[Any, Any]:
-        """SB3's interface, over observations of trials."""
 
     def expected_return(self) -> float | None:
         """The exact expected return of a trial, for agents that know it."""
@@ -67,6 +60,14 @@ class SeededAgent:
     def rng(self) -> np.random.Generator:
         """The agent's randomness; every call of ``predict`` draws from it."""
         return np.random.default_rng((self.seed, STREAM))
+
+
+def started(
+    observation: Mapping[str, NDArray[Any]], episode_start: NDArray[Any] | None
+) -> NDArray[np.bool_]:
+    """Which trials start, ``(N,)``: by their observation, or by what SB3 says."""
+    start = np.asarray(observation["start"]).reshape(-1) > 0
+    return start if episode_start is None else start | (np.ravel(episode_start) > 0)
 
 
 def make_baseline(spec: str, tasks: Any, episodes: int) -> Baseline:

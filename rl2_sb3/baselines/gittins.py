@@ -14,22 +14,18 @@ Sources: Gittins, Glazebrook & Weber 2011, chapters 7 and 8; Whittle 1988; Brezz
 from __future__ import annotations
 
 import math
-import os
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl2_sb3.baselines.bandits import Counts, Floats, IndexAgent
+from rl2_sb3.baselines.bandits import Counts, Floats, IndexAgent, too_many_pulls
+from rl2_sb3.files import kept_array
 
 Method = Literal["calibration", "whittle", "brezzi-lai", "finite-horizon"]
-METHODS: tuple[str, ...] = get_args(Method)
 
 VERSION = 1
 """Of the tables on disk: raise it when their numbers change."""
@@ -109,14 +105,10 @@ def brezzi_lai_index(alpha: ArrayLike, beta: ArrayLike, gamma: float) -> Floats:
     n, c = a + b, math.log(1 / gamma)
     s = 1 / (c * (n + 1))
     large = np.maximum(s, 15)
+    root = np.sqrt(s)
     psi = np.select(
         [s <= 0.2, s <= 1, s <= 5, s <= 15],
-        [
-            np.sqrt(s / 2),
-            0.49 - 0.11 / np.sqrt(s),
-            0.63 - 0.26 / np.sqrt(s),
-            0.77 - 0.58 / np.sqrt(s),
-        ],
+        [np.sqrt(s / 2), 0.49 - 0.11 / root, 0.63 - 0.26 / root, 0.77 - 0.58 / root],
         np.sqrt(2 * np.log(large) - np.log(np.log(large)) - np.log(16 * np.pi)),
     )
     return np.asarray(a / n + np.sqrt(a * b / (n**2 * (n + 1))) * psi)
@@ -264,8 +256,8 @@ class Gittins(IndexAgent):
         super().__post_init__()
         if self.episodes < 1:
             raise ValueError(f"episodes={self.episodes}: a trial has at least one pull.")
-        if self.method not in METHODS:
-            raise ValueError(f"method={self.method!r} is none of {', '.join(METHODS)}.")
+        if self.method not in get_args(Method):
+            raise ValueError(f"method={self.method!r} is none of {', '.join(get_args(Method))}.")
         check(self.discount, self.prior_alpha, self.prior_beta)
 
     @property
@@ -278,13 +270,13 @@ class Gittins(IndexAgent):
         """Indices by successes and failures, or in the order of :func:`place`."""
         n, prior = self.episodes, (self.prior_alpha, self.prior_beta)
         if self.method == "finite-horizon":
-            name = f"finite-horizon-{n}-{prior[0]}-{prior[1]}"
-            return on_disk(name, lambda: finite_horizon_gittins(n, *prior))
+            name = f"gittins-finite-horizon-{n}-{prior[0]}-{prior[1]}-v{VERSION}"
+            return kept_array(name, lambda: finite_horizon_gittins(n, *prior))
         if self.method == "calibration":
             # Far-seeing discounts take nearly as long for few pulls, so these share a table.
             size = max(n, round(0.5 / (1 - self.discount)))
-            name = f"calibration-{size}-{self.discount!r}-{prior[0]}-{prior[1]}"
-            return on_disk(name, lambda: gittins_table(size, self.discount, *prior))
+            name = f"gittins-calibration-{size}-{self.discount!r}-{prior[0]}-{prior[1]}-v{VERSION}"
+            return kept_array(name, lambda: gittins_table(size, self.discount, *prior))
         formula = {"whittle": whittle_index, "brezzi-lai": brezzi_lai_index}[self.method]
         pulls = np.arange(n)
         return formula(pulls[:, None] + prior[0], pulls + prior[1], self.discount)
@@ -292,33 +284,7 @@ class Gittins(IndexAgent):
     def scores(self, successes: Counts, failures: Counts) -> NDArray[Any]:
         left = self.episodes - (successes + failures).sum(axis=1, keepdims=True)
         if left.min(initial=1) < 1:
-            raise ValueError(
-                f"Pull {self.episodes - left.min() + 1} of a trial of episodes={self.episodes}: "
-                "make the agent with the number of pulls that trials have, and see that "
-                "observation['start'] is 1 where one begins."
-            )
+            raise too_many_pulls(self.episodes - int(left.min()) + 1, self.episodes)
         if self.method == "finite-horizon":
             return np.asarray(self.table[place(successes, failures, left, self.episodes)])
         return np.asarray(self.table[successes, failures])
-
-
-def on_disk(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """Read a table from the cache, or make it and write it there for the next time.
-
-    The cache is ``$XDG_CACHE_HOME/rl2_sb3``, by default ``~/.cache/rl2_sb3``; it may be deleted.
-    """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rl2_sb3"
-    path = cache / f"gittins-{name}-v{VERSION}.npy"
-    try:
-        return np.asarray(np.load(path, mmap_mode="r"))
-    except (OSError, ValueError, EOFError):  # not there, not ours to read, or not whole
-        table = make()
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        # Written beside it and moved: nobody reads half a table.
-        with tempfile.NamedTemporaryFile(dir=cache, suffix=".tmp", delete=False) as file:
-            np.save(file, table)
-        os.replace(file.name, path)
-    except OSError as error:
-        warnings.warn(f"{path} is not written ({error}): it will be made again.", stacklevel=2)
-    return table

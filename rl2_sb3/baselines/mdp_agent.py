@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from rl2_sb3.baselines.bandits import random_choice, shared
-from rl2_sb3.baselines.base import SeededAgent
+from rl2_sb3.baselines.base import SeededAgent, started
 from rl2_sb3.baselines.posterior import Posterior, Prior
 from rl2_sb3.baselines.thompson import chunks
 from rl2_sb3.tasks.base import take
@@ -133,9 +133,7 @@ class MDPAgent(SeededAgent, ABC):
 
         At an episode's end the observation holds its last reward, but the next episode's state.
         """
-        start = np.asarray(observation["start"]).reshape(-1) > 0
-        if episode_start is not None:
-            start = start | (np.asarray(episode_start).reshape(-1) > 0)
+        start = started(observation, episode_start)
         if state is None:
             start = np.ones_like(start)
         old = self._memory(len(start), state)

@@ -16,7 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2_sb3.baselines.bandits import BanditAgent, Counts, Floats, random_choice, shared
+from rl2_sb3.baselines.bandits import (
+    BanditAgent,
+    Counts,
+    Floats,
+    random_choice,
+    shared,
+    too_many_pulls,
+)
 
 MAX_CELLS = 20_000_000
 """Beliefs times arms that we are willing to hold: about 1 GB and half a minute."""
@@ -41,32 +48,10 @@ class Optimum(NamedTuple):
     """The optimal policy from every belief, by its key."""
 
     value: float
-    reward: Floats  # (n,) expected reward of each pull
+    """The highest expected return of a trial."""
+    reward: Floats  # (n,) of each pull; policies that are optimal agree on the sum only
     keys: NDArray[np.uint64]  # (S,) rising, all levels together
     best: NDArray[np.bool_]  # (S, w) the optimal arms, in the belief's order
-
-
-def bayes_optimum_value(
-    arms: int, episodes: int, prior_alpha: float = 1.0, prior_beta: float = 1.0
-) -> float:
-    """The highest expected total reward of ``episodes`` pulls that any agent can have.
-
-    :param arms: number of arms, with means drawn from Beta(prior_alpha, prior_beta)
-    :raises ValueError: too many beliefs to go through
-    """
-    return optimum(arms, episodes, prior_alpha, prior_beta).value
-
-
-def bayes_optimum_curve(
-    arms: int, episodes: int, prior_alpha: float = 1.0, prior_beta: float = 1.0
-) -> Floats:
-    """The expected reward of each pull, (episodes,), when :class:`BayesOptimum` plays.
-
-    Optimal policies agree on the sum only: here, ties are broken uniformly at each pull.
-
-    :raises ValueError: too many beliefs to go through
-    """
-    return np.array(optimum(arms, episodes, prior_alpha, prior_beta).reward)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +75,7 @@ class BayesOptimum(BanditAgent):
         """
         pulls = int((successes + failures).sum(axis=1).max(initial=0))
         if pulls >= self.episodes:
-            raise ValueError(
-                f"Pull {pulls + 1} of a trial of episodes={self.episodes}: make the agent with "
-                "the number of pulls that trials have, and see that observation['start'] is 1 "
-                "where one begins."
-            )
+            raise too_many_pulls(pulls + 1, self.episodes)
         codes = encode(successes, failures, self.episodes)
         keys = code_keys(self.episodes)[codes].sum(axis=1, dtype=np.uint64)
         best = self.policy.best[np.searchsorted(self.policy.keys, keys)]
@@ -113,8 +94,12 @@ class BayesOptimum(BanditAgent):
 
 
 @lru_cache(maxsize=4)
-def optimum(arms: int, episodes: int, prior_alpha: float, prior_beta: float) -> Optimum:
-    """Solve the bandit; see :func:`bayes_optimum_value`."""
+def optimum(arms: int, episodes: int, prior_alpha: float = 1.0, prior_beta: float = 1.0) -> Optimum:
+    """Solve the bandit of ``episodes`` pulls.
+
+    :param arms: number of arms, with means drawn from Beta(prior_alpha, prior_beta)
+    :raises ValueError: too many beliefs to go through, or parameters that are not positive
+    """
     if min(arms, episodes) < 1 or not min(prior_alpha, prior_beta) > 0:
         raise ValueError(
             f"arms={arms}, episodes={episodes}, prior_alpha={prior_alpha}, "

@@ -13,17 +13,16 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from rl2_sb3.baselines.base import SeededAgent
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomActions:
+class RandomActions(SeededAgent):
     """Takes any action, of any task distribution, whatever it has seen."""
 
     action_space: spaces.Space[Any]
     """What to draw from, uniformly."""
-    seed: int = 0
-    """Seed of the draws."""
 
     @classmethod
     def for_tasks(cls, tasks: Any, episodes: int, **parameters: Any) -> Self:
@@ -35,10 +34,6 @@ class RandomActions:
             return cls(action_space=env.action_space, **parameters)
         finally:
             env.close()
-
-    def expected_return(self) -> float | None:
-        """Not known."""
-        return None
 
     @cached_property
     def spaces(self) -> dict[int, spaces.Space[Any]]:

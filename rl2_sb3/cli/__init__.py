@@ -32,17 +32,17 @@ HELP = """usage: rl2 COMMAND [OPTIONS]
 RL²: learning to reinforcement-learn with a recurrent policy.
 
   rl2 train TASK      train an agent; TASK is a name that `rl2 tasks` lists, or a Gymnasium id
-  rl2 imitate TASK    learn a baseline's algorithm by supervision
-  rl2 evaluate RUN    an agent, beside others, on tasks that it has never seen
-  rl2 watch RUN       a trial of an agent as an animation, where its environment draws pictures
+  rl2 imitate TASK    train an agent to imitate a baseline
+  rl2 evaluate RUN    evaluate an agent, and others for comparison, on new tasks
+  rl2 watch RUN       write a trial of an agent as an animated GIF
   rl2 tasks [TASK]    list the task distributions, or check one against the contract
   rl2 agents          list the trained agents that are installed
   rl2 plot RUN ...    draw the learning curves of runs
-  rl2 baseline NAME   let an agent play that is not trained
-  rl2 sweep FILE ...  tune one by a sweep file, in W&B's format, on Optuna
-  rl2 info            versions, processor and plugins, for a bug report
+  rl2 baseline NAME   evaluate a baseline
+  rl2 sweep FILE ...  tune baselines by sweep files in W&B's format, on Optuna
+  rl2 info            print versions, processor and plugins, for a bug report
 """
-MORE = "`rl2 COMMAND --help` says more, `rl2 train TASK --help` with the task's own options."
+MORE = "`rl2 COMMAND --help` lists its options, `rl2 train TASK --help` those of the task as well."
 
 
 def main(args: Sequence[str] | None = None) -> None:

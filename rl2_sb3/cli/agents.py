@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl2_sb3.agent_file import describe_agent
-from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL, TASKS
+from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL, TASKS
 from rl2_sb3.signals import learned_from
 
 
@@ -20,23 +20,23 @@ from rl2_sb3.signals import learned_from
 class Agents:
     """List the trained agents that are installed, by the names that `rl2 evaluate` takes.
 
-    What each learned from: "reward" is what the agent itself is shown, states, actions, sampled
-    rewards and ends of episodes; "reward, privileged" what only a simulator knows, too, such as
-    expected rewards, in training alone; a baseline's name stands for its choices.
+    The column "learned from" has "reward" for RL on what the agent itself observes, "reward,
+    privileged" for RL with privileged information in training, such as expected rewards, and a
+    baseline's name for imitation of that baseline.
     """
 
 
 def agents(args: Sequence[str]) -> None:
     """Parse the options and list."""
     tyro.cli(Agents, args=list(args), prog="rl2 agents")
-    names = CHECKPOINTS.names()
+    names = AGENTS.names()
     if not names:
         print(f"None are installed. In a checkout, `{HOW_TO_INSTALL}` adds some.")
     tables: dict[str, Table] = {}
     broken = []
     for name in names:
         try:
-            row, distribution = _row(name), CHECKPOINTS.distribution(name)
+            row, distribution = _row(name), AGENTS.distribution(name)
         except (ValueError, RuntimeError, FileNotFoundError) as error:  # of one plugin, not of all
             broken.append(f"{name}: {error}")
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rl2_sb3.cli.contenders import Contender, Trials
+from rl2_sb3.cli.entries import Entry, Trials
 from rl2_sb3.evaluation import Evaluation
+from rl2_sb3.plots.logs import EVALUATION
 from rl2_sb3.provenance import version
 from rl2_sb3.signals import training
 from rl2_sb3.significance import paired_p_value, standard_error
 from rl2_sb3.successes import SUCCESSES, in_words
-from rl2_sb3.tables import merge_table
+from rl2_sb3.tables import merge_table, write_table
 
 COMPARED = ("training", "compared_with", "difference", "difference_standard_error", "p")
 """How an agent was trained; its mean less that of the agent it is compared with, and a paired
@@ -28,8 +28,10 @@ SUMMARY = (
     *(*COMPARED, "version"),
 )
 PLAYED = ("task", "options", "episodes", "agent", "trials", "deterministic", "seed")
-"""What tells rows apart: a later one takes the place of one that has the same."""
-TRAINING = ("steps", "seconds", "hardware", "teacher")
+"""Key of a row: a later row replaces one with the same key."""
+TRAINING = {"steps_trained": "steps", "seconds": "seconds"}
+TRAINING |= {"hardware": "hardware", "teacher": "teacher"}
+"""Columns, and what an agent's file calls them."""
 
 Results = Mapping[str, Evaluation]
 Row = dict[str, Any]
@@ -37,7 +39,7 @@ Row = dict[str, Any]
 
 def summary_rows(
     results: Results,
-    agents: Mapping[str, Contender],
+    agents: Mapping[str, Entry],
     trials: Trials,
     deterministic: bool,
     seed: int,
@@ -47,7 +49,6 @@ def summary_rows(
     rows = []
     for name, result in results.items():
         exact, info = agents[name].exact, agents[name].info
-        told = dict(info or {})
         row: Row = {
             "task": trials.task,
             "options": in_words(trials.options),
@@ -59,7 +60,7 @@ def summary_rows(
             "exact": "" if exact is None else f"{exact:.6g}",
             "deterministic": deterministic,
             "seed": seed,
-            **dict(zip(SUMMARY[10:14], (told.get(key, "") for key in TRAINING), strict=True)),
+            **{name: (info or {}).get(key, "") for name, key in TRAINING.items()},
             **dict.fromkeys(COMPARED, ""),
             "training": "baseline" if info is None else training(info),
             "version": version(),
@@ -77,37 +78,19 @@ def summary_rows(
     return rows
 
 
-def add_columns(table: Path, columns: Sequence[str]) -> None:
-    """Give a table that was written before these columns were thought of empty ones."""
-    if not table.exists():
-        return
-    with table.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        rows, found = list(reader), list(reader.fieldnames or [])
-    new = [column for column in columns if column not in found]
-    if not found or not new or set(new) - set(COMPARED):
-        return
-    with table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def keep_rows(table: Path, rows: Sequence[Row]) -> None:
     """Write rows into a table, in place of those of the same agent and trials; others stay."""
-    add_columns(table, SUMMARY)
-    merge_table(table, rows, PLAYED, order=lambda _: 0)
+    merge_table(table, rows, PLAYED, later=COMPARED)
 
 
 def write_adaptation(path: Path, results: Results) -> None:
     """Write the mean return of each episode of a trial."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["agent", "episode", "mean", "standard_error", "trials"])
-        for name, result in results.items():
-            for episode, returns in enumerate(result.returns.T, start=1):
-                row = [f"{returns.mean():.6g}", f"{standard_error(returns):.3g}", len(returns)]
-                writer.writerow([name, episode, *row])
+    rows = [
+        (name, episode, f"{returns.mean():.6g}", f"{standard_error(returns):.3g}", len(returns))
+        for name, result in results.items()
+        for episode, returns in enumerate(result.returns.T, start=1)
+    ]
+    write_table(path, EVALUATION, [dict(zip(EVALUATION, row, strict=True)) for row in rows])
 
 
 def print_means(rows: Sequence[Row], results: Results) -> None:
@@ -142,10 +125,6 @@ def print_successes(rows: Sequence[Sequence[str]]) -> None:
         table.add_column(heading.replace("_", " "), justify="left" if left else "right")
     shares = [SUCCESSES.index(name) for name in ("success", "no_longer_than_first")]
     for row in rows:
-        table.add_row(
-            *(
-                f"{float(cell):.1%}" if column in shares and cell else cell
-                for column, cell in enumerate(row)
-            )
-        )
+        cells = enumerate(row)
+        table.add_row(*(f"{float(x):.1%}" if i in shares and x else x for i, x in cells))
     Console().print(table)

@@ -1,34 +1,24 @@
-"""``rl2 imitate``: learn a baseline's algorithm by supervision."""
+"""``rl2 imitate``: learn to imitate a baseline."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from rl2_sb3.cli.options import beginning, parse
-from rl2_sb3.config import FolderConfig, ImitationRunConfig
+from rl2_sb3.cli.options import RunOptions, beginning, parse
+from rl2_sb3.config import ImitationRunConfig
 from rl2_sb3.options import as_kind
 
 
 @dataclass(kw_only=True)
-class Imitate(ImitationRunConfig):
-    """Learn a baseline's algorithm by supervision, on fresh trials that the baseline plays.
+class Imitate(RunOptions, ImitationRunConfig):
+    """Learn to imitate a baseline, on new trials that the baseline plays.
 
-    Ends with the agent in OUT/agent.safetensors, the divergence from the teacher in
-    OUT/learning_curve.png, and OUT/checkpoint.zip, which `rl2 train --init OUT` goes on from with
+    Writes the agent to OUT/agent.safetensors, the KL divergence from the teacher to
+    OUT/learning_curve.png, and OUT/checkpoint.zip, from which `rl2 train --init OUT` continues with
     reinforcement learning.
     """
-
-    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "default"
-    """Settings to begin with: a preset's name, as `--preset list` shows them, or a YAML file."""
-    config: Path | None = None
-    """YAML file of options by the names of their flags, or a run's config.json; flags that are
-    given win."""
-    folder: tyro.conf.OmitArgPrefixes[FolderConfig] = field(default_factory=FolderConfig)
 
 
 def imitate(args: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""``rl2 info``: what a bug report needs to tell of the machine and of what is installed."""
+"""``rl2 info``: the machine and what is installed, for a bug report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rl2_sb3.agent_file import describe_agent
 from rl2_sb3.algorithms.threads import threads_for
 from rl2_sb3.memories import native
 from rl2_sb3.provenance import cuda_devices, processor_features, processor_name, versions
-from rl2_sb3.registry import BASELINES, CHECKPOINTS, COMMANDS, PRESETS, TASKS, Registry
+from rl2_sb3.registry import AGENTS, BASELINES, COMMANDS, PRESETS, TASKS, Registry
 from rl2_sb3.trials.threads import processors
 
 UNITS = 64, 256
@@ -24,11 +24,11 @@ UNITS = 64, 256
 class Info:
     """Print what a bug report needs: versions, processor, CUDA, threads and plugins.
 
-    Every plugin is imported; one that is broken is listed with its error.
+    Every plugin is imported; a broken one is listed with its error.
     """
 
     json: bool = False
-    """Print it as JSON, for machines."""
+    """Print JSON."""
 
 
 def info(args: Sequence[str]) -> None:
@@ -69,7 +69,7 @@ def installed_plugins() -> tuple[dict[str, dict[str, list[str]]], dict[str, str]
     kinds: tuple[tuple[Registry, Callable[[str], Any]], ...] = (
         (TASKS, TASKS.load),
         (BASELINES, BASELINES.load),
-        (CHECKPOINTS, lambda name: describe_agent(CHECKPOINTS.load(name))),
+        (AGENTS, lambda name: describe_agent(AGENTS.load(name))),
         (COMMANDS, COMMANDS.load),
         (PRESETS, PRESETS.load),
     )

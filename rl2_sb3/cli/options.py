@@ -12,9 +12,24 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 import yaml
 
+from rl2_sb3.config import FolderConfig
 from rl2_sb3.options import flat_defaults, from_flat
 from rl2_sb3.presets import NONE, Command, how_to_get_presets, load, presets
 from rl2_sb3.registry import TASKS, did_you_mean
+
+
+@dataclasses.dataclass(kw_only=True)
+class RunOptions:
+    """Options of the commands that make runs, beside the run's own."""
+
+    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = NONE
+    """Preset to start from: a name that `--preset list` shows, or a YAML file."""
+    config: Path | None = None
+    """YAML file of options by the names of their flags, or a run's config.json; flags on the
+    command line take precedence."""
+    folder: tyro.conf.OmitArgPrefixes[FolderConfig] = dataclasses.field(
+        default_factory=FolderConfig
+    )
 
 
 class Parsed(NamedTuple):

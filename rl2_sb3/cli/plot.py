@@ -15,17 +15,17 @@ from rl2_sb3.plots.history import save_curves
 
 @dataclass(kw_only=True)
 class Plot:
-    """Draw the learning curves of runs, while they train or afterwards."""
+    """Draw the learning curves of runs, during training or after it."""
 
     runs: Annotated[list[Path], tyro.conf.Positional]
     """Folders of runs."""
     out: Path | None = None
-    """Picture to write, .png, .svg or .pdf; by default learning_curve.png in the run's folder,
-    or comparison.png here for several."""
+    """Figure to write, .png, .svg or .pdf; by default learning_curve.png in the run's folder, or
+    comparison.png in this folder for several runs."""
     reference: dict[str, float] = field(default_factory=dict)
-    """Horizontal lines: a name and a return each, as in --reference "Bayes optimum" 6.66."""
+    """Horizontal lines, each a name and a return: --reference "Bayes optimum" 6.66 random 5."""
     save: Path | None = None
-    """Table to write the curves into as well, thinned, in place of those of the same runs."""
+    """CSV file to add the curves to, at 200 points each; rows of the same runs are replaced."""
 
 
 def plot(args: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 from collections.abc import Sequence
@@ -28,12 +27,16 @@ from rl2_sb3.sweeps import (
     work,
     write_points,
 )
+from rl2_sb3.tables import write_table
+
+NUMBERS = ("mean", "standard_error", "trials")
+"""Columns of the best points, beside those of the parameters."""
 
 BASELINE_HELP = """usage: rl2 baseline NAME [--task bandit] [--episodes N] [--trials N]
                          [--split test] [--<option of the task> VALUE]
                          [--<parameter of the baseline> VALUE]
 
-Let a baseline play, and print the mean return of a trial and its standard error.
+Evaluate a baseline: print the mean return of a trial and its standard error.
 
   rl2 baseline ucb1 --arms 10 --episodes 100 --c 0.2"""
 
@@ -42,21 +45,20 @@ Let a baseline play, and print the mean return of a trial and its standard error
 class Sweeps:
     """Run sweeps: YAML files in the format of W&B's sweeps, on Optuna.
 
-    Points that are done are not done again: an interrupted sweep goes on where it stopped. Writes
-    OUT/NAME.csv with a row for each point, and OUT/NAME-best.csv with the best of each setting,
-    played anew on the test split.
+    An interrupted sweep resumes where it stopped. Writes OUT/NAME.csv with a row for each point,
+    and OUT/NAME-best.csv with the best point of each setting, evaluated on the test split.
     """
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """The sweeps, for example sweeps/ucb1.yaml, or sweeps/*.yaml."""
+    """Sweep files, such as sweeps/ucb1.yaml or sweeps/*.yaml."""
     workers: int = os.cpu_count() or 1
-    """Processes."""
+    """Number of processes."""
     points: int | None = None
-    """Points to try, for the methods random and bayes; by default 100."""
+    """Number of points for the methods random and bayes; by default 100."""
     test_trials: int = 1000
-    """Trials of the test split on which each of the best points is played."""
+    """Number of trials of the test split for each of the best points."""
     storage: str | None = None
-    """Optuna's, such as postgresql://...; by default a file, OUT/sweeps.db."""
+    """Optuna's storage, such as postgresql://...; by default the file OUT/sweeps.db."""
     out: Path = Path("results/sweeps")
     """Folder for the tables."""
 
@@ -108,14 +110,12 @@ def _run(plan: Sweep, config: Sweeps, pool: Executor) -> None:
     shown = tqdm(range(len(best)), f"{plan.name}, test split", leave=False)
     for i in shown:
         point, result = best[i], asked[i].result()
-        row = [str(point[name]) for name in names]
-        rows.append([*row, f"{result.mean:.6g}", f"{result.standard_error:.3g}"])
-        table.add_row(*row, f"{result.mean:.3f}", f"{result.standard_error:.3f}")
+        row = {name: str(point[name]) for name in names}
+        table.add_row(*row.values(), f"{result.mean:.3f}", f"{result.standard_error:.3f}")
+        numbers = f"{result.mean:.6g}", f"{result.standard_error:.3g}", config.test_trials
+        rows.append({"agent": plan.baseline, **row, **dict(zip(NUMBERS, numbers, strict=True))})
     path = config.out / f"{plan.name}-best.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["agent", *names, "mean", "standard_error", "trials"])
-        writer.writerows([plan.baseline, *row, config.test_trials] for row in rows)
+    write_table(path, ("agent", *names, *NUMBERS), rows)
     Console().print(table)
     print(f"All points: {points}, the best: {path}")
 

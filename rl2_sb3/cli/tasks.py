@@ -19,11 +19,11 @@ from rl2_sb3.testing import check_tasks
 class Tasks:
     """List the task distributions that are installed, or check one against the contract.
 
-    Any Gymnasium environment can be trained on as well, by its id.
+    `rl2 train` takes the id of any Gymnasium environment as well.
     """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """The one to check, with its default options."""
+    """Task distribution to check, with its default options."""
 
 
 def tasks(args: Sequence[str]) -> None:

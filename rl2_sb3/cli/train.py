@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated
-
-import tyro
+from dataclasses import dataclass
 
 from rl2_sb3.cli.imitate import imitate
-from rl2_sb3.cli.options import beginning, parse
-from rl2_sb3.config import FolderConfig, TrainConfig
+from rl2_sb3.cli.options import RunOptions, beginning, parse
+from rl2_sb3.config import TrainConfig
 from rl2_sb3.options import as_kind
 
 
 @dataclass(kw_only=True)
-class Train(TrainConfig):
+class Train(RunOptions, TrainConfig):
     """Train an agent.
 
-    Ends with the agent in OUT/agent.safetensors and the learning curve in OUT/learning_curve.png;
-    on the way there, OUT/progress.csv and TensorBoard's files grow, and OUT/checkpoint.zip is
-    renewed every few minutes.
+    Writes the agent to OUT/agent.safetensors and the learning curve to OUT/learning_curve.png;
+    during training, logs to OUT/progress.csv and TensorBoard, and saves OUT/checkpoint.zip every
+    few minutes.
     """
-
-    preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "default"
-    """Settings to begin with: a preset's name, as `--preset list` shows them, or a YAML file."""
-    config: Path | None = None
-    """YAML file of options by the names of their flags, or a run's config.json; flags that are
-    given win."""
-    folder: tyro.conf.OmitArgPrefixes[FolderConfig] = field(default_factory=FolderConfig)
 
 
 def train(args: Sequence[str]) -> None:

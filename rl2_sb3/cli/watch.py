@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rl2_sb3.agent import Agent, load_agent
-from rl2_sb3.cli.played import evaluation_tasks, played_folder, trained_on
+from rl2_sb3.cli.entries import evaluation_tasks, played_folder, trained_on
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.play import play
 from rl2_sb3.trials.wrapper import TrialWrapper
@@ -67,30 +67,31 @@ class Film(gym.Wrapper[Any, Any, Any, Any]):
 
 @dataclass(kw_only=True)
 class Watch:
-    """Write a trial of an agent as an animated GIF: what its environment draws, step by step.
+    """Play one trial of an agent and write it as an animated GIF.
 
-    The environment is one that draws itself (`render_mode="rgb_array"`). Above the picture stand
-    the episode's number and its return so far.
+    The environment must render frames (`render_mode="rgb_array"`). The line above each frame has
+    the number of the episode and its return so far.
     """
 
     agent: Annotated[str, tyro.conf.Positional]
-    """A run's folder, an agent's file, or a checkpoint's name."""
+    """A run's folder, an agent's file, or an installed agent's name."""
     trial: int = 0
-    """Number of the trial: of the task, where evaluation goes through a list of them."""
+    """Number of the trial; where the tasks are a list, that of the task."""
     episodes: int | None = None
     """Episodes of the trial; by default as many as the agent was trained for."""
     options: list[str] = field(default_factory=list)
     """The task's options, as in `rl2 evaluate`."""
     seed: int = 0
-    """Of the tasks and actions."""
+    """Seed of tasks and actions."""
     deterministic: bool = False
-    """Take the likeliest action instead of sampling."""
+    """Take the most likely action instead of sampling."""
     fps: int = 10
-    """Steps a second."""
+    """Frames per second; a frame is a step."""
     width: int = 480
-    """Of the pictures, in pixels, at least; they are enlarged by whole factors."""
+    """Least width of the frames in pixels; they are enlarged by whole factors."""
     out: Path | None = None
-    """The animation; by default watch.gif in the agent's folder, or in runs/checkpoints/NAME."""
+    """File to write; by default watch.gif in the run's folder, or in runs/agents/NAME for an
+    installed agent."""
 
 
 def watch(args: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ from torch.autograd.function import once_differentiable
 from rl2_sb3.config import Candidate, Precision
 from rl2_sb3.memories import native, products
 from rl2_sb3.memories.base import Memory
-from rl2_sb3.memories.weights import GRUWeights
+from rl2_sb3.memories.native import GRUWeights
 
 
 def _gates(gates: th.Tensor) -> tuple[tuple[th.Tensor, ...], ...]:

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from rl2_sb3.plots.logs import (
-    KL,
-    Curve,
-    read_config,
-    read_evaluation,
-    read_progress,
-    reference_label,
-    run_labels,
-    running_mean,
-    spread,
-    step_unit,
-    task_title,
-)
+from rl2_sb3.plots import logs
+from rl2_sb3.plots.logs import KL, Curve, running_mean
 from rl2_sb3.plots.style import GREY, PALETTE, drawing
 
 THIN_AND_THICK = "Thin: each log entry; thick: running mean"
@@ -55,19 +44,20 @@ def learning_curve(
     """
     if not runs:
         raise ValueError("runs is empty: pass the folder of at least one run.")
-    configs, curves = [read_config(run) for run in runs], [read_progress(run) for run in runs]
-    size, unit = step_unit(last := max(curve.x[-1] for curve in curves))
+    configs, curves = list(map(logs.read_config, runs)), list(map(logs.read_progress, runs))
+    labels = logs.run_labels(configs, runs)
+    size, unit = logs.step_unit(last := max(curve.x[-1] for curve in curves))
     with drawing(out, 7.2, 4.2) as figure:
-        axes = _axes(figure, task_title(configs), THIN_AND_THICK)
+        axes = _axes(figure, logs.task_title(configs), THIN_AND_THICK)
         axes.set_xlabel(f"Environment steps{unit and f' ({unit})'}")
         axes.set_ylabel("Mean return of a trial (sum of rewards)")
         axes.set_xlim(0, last / size)
-        for i, (curve, words) in enumerate(zip(curves, run_labels(configs, runs), strict=True)):
+        for i, (curve, words) in enumerate(zip(curves, labels, strict=True)):
             _draw_run(axes, curve, size, i, words)
         ends = []
         for name, value in (references or {}).items():
             axes.axhline(value, color=GREY, lw=1, ls=(0, (4, 3)), zorder=2)
-            ends.append(End(last / size, value, reference_label(name, value), GREY))
+            ends.append(End(last / size, value, logs.reference_label(name, value), GREY))
         if len(runs) > 1:
             _legend_below(figure, axes)
         _label_ends(figure, axes, ends)
@@ -82,11 +72,11 @@ def imitation_curve(run: Path, out: Path) -> Path:
     :return: ``out``
     :raises ValueError: files that cannot be read
     """
-    config, curve = read_config(run), read_progress(run, KL)
-    size, unit = step_unit(curve.x[-1])
+    config, curve = logs.read_config(run), logs.read_progress(run, KL)
+    size, unit = logs.step_unit(curve.x[-1])
     with drawing(out, 7.2, 4.2) as figure:
         note = f"Teacher: {config['teacher']}. {THIN_AND_THICK}"
-        axes = _axes(figure, task_title([config]), note)
+        axes = _axes(figure, logs.task_title([config]), note)
         axes.set_xlabel(f"Environment steps{unit and f' ({unit})'}")
         axes.set_ylabel("KL divergence from the teacher (nats per step)")
         axes.set_xlim(0, curve.x[-1] / size)
@@ -107,7 +97,7 @@ def adaptation_curve(evaluation: Path, out: Path, title: str = "Adaptation withi
     :return: ``out``
     :raises ValueError: a file that cannot be read
     """
-    curves, fewest, most = read_evaluation(evaluation)
+    curves, fewest, most = logs.read_evaluation(evaluation)
     last = max(curve.x[-1] for curve in curves.values())
     trials = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
     note = f"Mean of {trials} trials, ± 2 standard errors"
@@ -117,7 +107,7 @@ def adaptation_curve(evaluation: Path, out: Path, title: str = "Adaptation withi
         axes = _axes(figure, title, note)
         axes.set_xlabel("Episode within the trial")
         axes.set_ylabel("Mean return")
-        ends = []
+        ends, marker = [], "o" if last <= 20 else ""
         ours_first = sorted(curves, key=lambda name: not name.startswith("RL2"))
         for i, name in enumerate(ours_first):
             ours, colour = name.startswith("RL2"), PALETTE[i % len(PALETTE)]
@@ -127,25 +117,11 @@ def adaptation_curve(evaluation: Path, out: Path, title: str = "Adaptation withi
                 # Errors of neighbours are of the same tasks: averaging does not shrink them.
                 y, error = running_mean(y, reach), running_mean(error, reach)
             front = 4 if ours else 3
-            axes.fill_between(
-                x,
-                y - 2 * error,
-                y + 2 * error,
-                color=colour,
-                alpha=0.2 if ours else 0.1,
-                lw=0,
-                zorder=front - 1,
-            )
-            axes.plot(
-                x,
-                y,
-                _dashes(i),
-                color=colour,
-                lw=2.8 if ours else 1.4,
-                marker="o" if last <= 20 else "",
-                ms=6 if ours else 4,
-                zorder=front,
-            )
+            alpha, width, size = (0.2, 2.8, 6) if ours else (0.1, 1.4, 4)
+            band: Any = {"color": colour, "alpha": alpha, "lw": 0, "zorder": front - 1}
+            axes.fill_between(x, y - 2 * error, y + 2 * error, **band)
+            line: Any = {"lw": width, "marker": marker, "ms": size, "zorder": front}
+            axes.plot(x, y, _dashes(i), color=colour, **line)
             ends.append(End(x[-1], y[-1], name, colour, ours))
         _episode_axis(axes, int(last))
         _label_ends(figure, axes, ends)
@@ -155,15 +131,8 @@ def adaptation_curve(evaluation: Path, out: Path, title: str = "Adaptation withi
 def _axes(figure: Figure, title: str, note: str) -> Axes:
     axes = figure.add_subplot()
     axes.set_title(title, pad=22)
-    axes.annotate(
-        note,
-        (0, 1),
-        (0, 8),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        color=GREY,
-        size=9,
-    )
+    place: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(note, (0, 1), (0, 8), color=GREY, size=9, **place)
     return axes
 
 
@@ -215,31 +184,17 @@ def _label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
     """Name the lines to the right of the axes, none over another."""
     if not ends:
         return
-    labels = [
-        axes.annotate(
-            end.words,
-            (end.x, end.y),
-            (1.045, 0.5),
-            textcoords="axes fraction",
-            va="center",
-            size=9,
-            color=[0.75 * part for part in to_rgb(end.colour)],  # letters are thin: darker
-            weight="bold" if end.bold else "normal",
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": end.colour,
-                "lw": 1,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                "relpos": (0, 0.5),
-            },
-        )
-        for end in ends
-    ]
+    labels = []
+    for end in ends:
+        arrow = {"arrowstyle": "-", "color": end.colour, "lw": 1, "relpos": (0, 0.5)}
+        style: Any = {"textcoords": "axes fraction", "va": "center", "annotation_clip": False}
+        style |= {"size": 9, "weight": "bold" if end.bold else "normal"}
+        style |= {"arrowprops": {**arrow, "shrinkA": 0, "shrinkB": 0}}
+        style |= {"color": [0.75 * part for part in to_rgb(end.colour)]}  # letters are thin: darker
+        labels.append(axes.annotate(end.words, (end.x, end.y), (1.045, 0.5), **style))
     figure.draw_without_rendering()  # sets the layout, from which the axes' height follows
     gap = 1.35 * 9 / 72 * figure.dpi / axes.bbox.height  # a line of text is 9 points high
     points = axes.transData.transform([(end.x, end.y) for end in ends])
     wanted = axes.transAxes.inverted().transform(points)[:, 1]
-    for label, y in zip(labels, spread(wanted, gap, gap / 2, 1 - gap / 2), strict=True):
+    for label, y in zip(labels, logs.spread(wanted, gap, gap / 2, 1 - gap / 2), strict=True):
         label.xyann = (1.045, float(y))

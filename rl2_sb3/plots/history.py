@@ -54,7 +54,7 @@ def save_curves(runs: Sequence[Path], path: Path) -> Path:
 
 
 def _history(run: Path) -> list[dict[str, Any]]:
-    """The runs that one went on from, as its agent's file tells, which comes last."""
+    """The runs that a run continued from, by its agent's file, which is written at its end."""
     path = run / "agent.safetensors"
     if not path.exists():
         return []

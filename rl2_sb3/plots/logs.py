@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import re
@@ -12,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rl2_sb3.tables import read_table
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +53,8 @@ def read_progress(run: Path, column: str = RETURN) -> Curve:
     points: list[tuple[float, float]] = []
     end = math.inf
     for _, path in sorted(parts.items(), reverse=True):
-        rows = _read_csv(path, (STEPS,), "Pass the folder of a run of `rl2 train`.", log=True)
+        hint = "Pass the folder of a run of `rl2 train`."
+        rows = read_table(path, (STEPS,), hint, incomplete=True)
         steps = [_number(path, row, STEPS) for row in rows if row[STEPS]]
         points += [
             (step, _number(path, row, column))
@@ -73,9 +75,7 @@ def read_evaluation(path: Path) -> tuple[dict[str, Curve], int, int]:
     :raises ValueError: a file that cannot be read, lacks columns, or has an episode twice
     """
     hint = f"Its columns must be {','.join(EVALUATION)}: write it with `rl2 evaluate`."
-    rows = _read_csv(path, EVALUATION, hint)
-    if not rows:
-        raise ValueError(f"{path} has no rows. {hint}")
+    rows = read_table(path, EVALUATION, hint)
     table: dict[str, dict[float, tuple[float, float]]] = {}
     for row in rows:
         episode, mean, error = (_number(path, row, c) for c in EVALUATION[1:4])
@@ -92,27 +92,6 @@ def read_evaluation(path: Path) -> tuple[dict[str, Curve], int, int]:
         for name, agent in table.items()
     }
     return curves, min(trials), max(trials)
-
-
-def _read_csv(
-    path: Path, columns: Sequence[str], hint: str, log: bool = False
-) -> list[dict[str, str]]:
-    """Rows as dicts. A ``log`` may be empty, or end in a row that a kill cut short."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows, header = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} cannot be read as CSV ({error}). {hint}") from error
-    missing = [column for column in columns if column not in header]
-    if missing and not (log and not header):
-        raise ValueError(f"{path} lacks the columns {', '.join(missing)}. {hint}")
-    if log and rows and None in rows[-1].values():
-        rows.pop()
-    for i, row in enumerate(rows):
-        if None in row or None in row.values():
-            raise ValueError(f"{path}: row {i + 2} has not {len(header)} cells. {hint}")
-    return rows
 
 
 def _number(path: Path, row: Mapping[str, str], column: str) -> float:
@@ -229,11 +208,5 @@ def reference_label(name: str, value: float) -> str:
 
 def step_unit(steps: float) -> tuple[float, str]:
     """Unit of an axis that ends at ``steps``: its size and its name."""
-    for least, size, name in (
-        (1e9, 1e9, "billions"),
-        (1e6, 1e6, "millions"),
-        (1e4, 1e3, "thousands"),
-    ):
-        if steps >= least:
-            return size, name
-    return 1.0, ""
+    units = (1e9, 1e9, "billions"), (1e6, 1e6, "millions"), (1e4, 1e3, "thousands"), (0, 1.0, "")
+    return next((size, name) for least, size, name in units if steps >= least)

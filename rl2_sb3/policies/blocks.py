@@ -52,7 +52,7 @@ class BlockNetworks(ActorCriticPolicy):
     config: PolicyConfig
     """The policy's options."""
     privileged: bool
-    """Whether trials tell of the task."""
+    """Whether trials have a privileged observation."""
     layout: StateLayout
     """Where the parts of a memory stand."""
 

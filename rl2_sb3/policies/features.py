@@ -35,7 +35,7 @@ class TrialFeatures(BaseFeaturesExtractor):
     :param state_action: feed the product of the last observation and the last action as well, alone
         and times the reward: one unit can then add up what one action has earned in one state. The
         policy keeps the last observation in its memory, and hands it in as ``last_observation``
-    :param privileged: for the value network: what the simulator tells is a feature too
+    :param privileged: for the value network: the privileged observation is a feature too
     :raises ValueError: ``state_action`` where observations or actions are not discrete
     """
 
@@ -102,7 +102,7 @@ class TrialCNN(BaseFeaturesExtractor):
 
     :param observation_space: of the trials, images channels first
     :param features_dim: width of the action's embedding and of the dense layer
-    :param privileged: for the value network: what the simulator tells is a feature too
+    :param privileged: for the value network: the privileged observation is a feature too
     :raises ValueError: no image, or one too small for the convolutions
     """
 

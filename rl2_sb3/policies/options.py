@@ -52,7 +52,7 @@ def read_options(options: dict[str, Any], observation_space: spaces.Dict) -> Pol
     ):
         raise ValueError(
             f"prediction_coef={config.prediction_coef}: 0 or more; above 0 the memory predicts "
-            "what privileged trials tell, so it needs --privileged, make_trials(..., "
+            "the privileged observation, so it needs --privileged, make_trials(..., "
             "privileged=True)."
         )
     _check_memories(config)

@@ -1,1 +1,1 @@
-"""Runs: training and imitation in a folder, by the same code; and what is told of them."""
+"""Runs: training and imitation in a folder, by the same code."""

@@ -22,7 +22,7 @@ Model = RL2PPO | RL2TRPO
 C = TypeVar("C", bound=RunConfig, contravariant=True)
 TOLD = ("task", "options", "episodes", "algorithm", "teacher", "init", "seed")
 TOLD_IF_SET = ("privileged", "student_share", "cost_weight")
-"""What an agent's file tells of its run."""
+"""Settings of a run that its agent's file has."""
 
 
 class Learner(Protocol):

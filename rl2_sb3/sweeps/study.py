@@ -5,7 +5,6 @@ A *run* is what Optuna calls a trial, one point that is played; a trial here is 
 
 from __future__ import annotations
 
-import csv
 import fcntl
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -21,6 +20,7 @@ from tqdm import tqdm
 from rl2_sb3.sweeps.file import Sweep
 from rl2_sb3.sweeps.objective import Score, score, setting
 from rl2_sb3.sweeps.queue import Asked, Queue, done_runs, open_study, point_key
+from rl2_sb3.tables import write_table
 
 DEFAULT_POINTS = 100
 """Points of a search, where nobody says how many."""
@@ -121,17 +121,13 @@ def _results(sweep: Sweep, study: Study) -> list[tuple[dict[str, Any], FinishedR
 
 def write_points(sweep: Sweep, study: Study, path: Path) -> None:
     """Write a CSV with a row for each point that was run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    names = [*sweep.fixed, *sweep.varied]
-    rows = []
-    for point, run in _results(sweep, study):
-        error = run.user_attrs["standard_error"]
-        row = [sweep.baseline, *(point[name] for name in names)]
-        rows.append([*row, f"{run.value:.6g}", f"{error:.3g}"])
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["agent", *names, "mean", "standard_error"])
-        writer.writerows(rows)
+    rows = [
+        {"agent": sweep.baseline, **point, "mean": f"{run.value:.6g}"}
+        | {"standard_error": f"{run.user_attrs['standard_error']:.3g}"}
+        for point, run in _results(sweep, study)
+    ]
+    columns = ("agent", *sweep.fixed, *sweep.varied, "mean", "standard_error")
+    write_table(path, columns, rows)
 
 
 def best_points(sweep: Sweep, study: Study) -> list[dict[str, Any]]:

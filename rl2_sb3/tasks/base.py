@@ -9,7 +9,6 @@ below, names it in the entry-point group ``rl2_sb3.tasks``, and has it checked b
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
@@ -21,8 +20,6 @@ from numpy.typing import NDArray
 
 Params = TypeVar("Params")
 State = TypeVar("State")
-RENAMED = {"privileged": "privileged_observation", "expected_reward": "training_reward"}
-"""Methods of batched distributions, which had other names until version 0.2."""
 Observation = Any  # what ``observation_space`` holds, with axis 0 the task: an array, or a dict
 
 
@@ -39,14 +36,6 @@ class BatchedTasks(ABC, Generic[Params, State]):
     observation_space: spaces.Space[Any]
     action_space: spaces.Space[Any]
     horizon: int | None = None
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        for old, new in RENAMED.items():
-            if old in vars(cls) and new not in vars(cls):
-                message = f"{cls.__name__}.{old} is called {new} now: rename it."
-                warnings.warn(message, DeprecationWarning, stacklevel=2)
-                setattr(cls, new, vars(cls)[old])
 
     @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> Params:
@@ -74,7 +63,7 @@ class BatchedTasks(ABC, Generic[Params, State]):
         """
 
     def optimal_return(self, params: Params) -> NDArray[np.floating] | None:
-        """The highest expected return of an episode, ``(n,)``, for who knows the task.
+        """The highest expected return of an episode given the task, ``(n,)``.
 
         Regret is measured against it. By default None: not known.
         """
@@ -90,7 +79,7 @@ class BatchedTasks(ABC, Generic[Params, State]):
     def privileged_observation(self, params: Params, state: State) -> NDArray[np.floating] | None:
         """What only a simulator knows of the tasks, ``(n, features)``, for the value network.
 
-        The policy never sees it. By default None: nothing is told.
+        The policy never sees it. By default None: there is none.
         """
         return None
 
@@ -114,11 +103,11 @@ class GymTasks(ABC):
     episode, it starts another and ends the episode with ``truncated`` and ``lost``: the trial ends
     there, is not counted, and is played again.
 
-    What the environment tells beyond Gymnasium stands in ``info["rl2"]``, a dict with the entries
+    What the environment reports beyond Gymnasium is ``info["rl2"]``, a dict with the entries
     of :class:`StepInfo`: ``success`` and ``lost`` of episodes; and, where the reset asked for it
     (``options["privileged"]`` is true), in every step the ``training_reward``, which training
     learns from in the reward's place: its mean, or a reward that also pays what helps to find the
-    others. What the agent sees is the reward. It may then tell, in resets too, a
+    others. What the agent sees is the reward. It may then give, in resets too, a
     ``privileged_observation``, ``privileged_size`` numbers that only a simulator knows: see
     :meth:`BatchedTasks.privileged_observation`.
     """

@@ -1,4 +1,4 @@
-"""What an environment tells trials beyond Gymnasium, all of it in one place: ``info["rl2"]``."""
+"""What an environment reports to trials beyond Gymnasium, in one place: ``info["rl2"]``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY = "rl2"
 
 
 class StepInfo(NamedTuple):
-    """What a reset or a step tells; an environment of a :class:`GymTasks` gives it as a dict.
+    """What a reset or a step reports; an environment of a :class:`GymTasks` gives it as a dict.
 
     ``info["rl2"] = {"training_reward": 0.3, "success": True}``; each entry may be left out.
     """
@@ -34,7 +34,7 @@ NOTHING = StepInfo()
 
 
 def read_step_info(info: Mapping[str, Any], declared: bool) -> StepInfo:
-    """What an environment's ``info`` tells.
+    """Read what an environment's ``info`` reports.
 
     ``is_success`` is read too, as stable-baselines3 reads it, where it is a truth value.
 

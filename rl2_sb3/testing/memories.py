@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch as th
 
 from rl2_sb3.memories import Memory
+from rl2_sb3.testing.watched import demand
 
 INPUTS, STEPS, COLUMNS = 5, 7, 3
 
@@ -35,12 +36,10 @@ def check_memory(
     """
     th.manual_seed(0)
     memory = kind(INPUTS, size, **options)
-    _demand(
-        isinstance(memory, Memory), f"{kind} makes no Memory: subclass rl2_sb3.memories.Memory."
-    )
+    demand(isinstance(memory, Memory), f"{kind} makes no Memory: subclass rl2_sb3.memories.Memory.")
     for name in ("state_size", "output_size"):
         number = getattr(memory, name, None)
-        _demand(
+        demand(
             isinstance(number, int) and number >= 0,
             f"{name}={number!r}: set it to a whole number in the constructor.",
         )
@@ -76,12 +75,12 @@ class _Check:
             "the state": (self.last, (COLUMNS, self.memory.state_size)),
         }
         for name, (found, shape) in sizes.items():
-            _demand(
+            demand(
                 found.shape == shape,
                 f"forward gives {name} of the shape {tuple(found.shape)}, not {shape}: it is time-"
                 "major, (steps, columns, output_size), and the state (columns, state_size).",
             )
-            _demand(
+            demand(
                 found.dtype == th.float32,
                 f"forward gives {name} in {found.dtype} for inputs in float32: keep x's type.",
             )
@@ -90,12 +89,12 @@ class _Check:
     def repetition(self) -> None:
         block = deepcopy(self.block)
         again = self._run(*block)
-        _demand(
+        demand(
             th.equal(again[0], self.outputs) and th.equal(again[1], self.last),
             "forward gives other numbers for the same block: keep nothing between calls but what "
             "is in the state, and draw nothing at random.",
         )
-        _demand(
+        demand(
             all(map(th.equal, block, self.block)),
             "forward changes x or the state in place: learning goes over them again.",
         )
@@ -161,7 +160,7 @@ class _Check:
     def remembering(self) -> None:
         x, state = deepcopy(self.block)
         x[0] += 1
-        _demand(
+        demand(
             not th.equal(self._run(x, state)[0][1:], self.outputs[1:]),
             "Outputs do not depend on the inputs of earlier steps: nothing is remembered.",
         )
@@ -173,7 +172,7 @@ class _Check:
             names.append(name)
             parameters.append(parameter)
         outputs, _ = self._run(x, state)
-        _demand(
+        demand(
             outputs.requires_grad,
             "Outputs have no gradient: detach nothing in forward, or set fixed where nothing is "
             "to learn.",
@@ -182,14 +181,14 @@ class _Check:
         found = th.autograd.grad(outputs[1:].square().sum(), leaves, allow_unused=True)
         slopes = dict(zip(["x", "the state", *names], found, strict=True))
         for name, slope in slopes.items():
-            _demand(
+            demand(
                 slope is not None and bool((slope != 0).any()),
                 f"No gradient reaches {name}: detach nothing in forward, and have no parameter "
                 "that is not used.",
             )
         slope = slopes["x"]
         assert slope is not None
-        _demand(
+        demand(
             bool((slope[0] != 0).any()),
             "No gradient reaches earlier inputs: back-propagation goes through the whole block.",
         )
@@ -204,7 +203,7 @@ class _Check:
             raise AssertionError(
                 f"forward raises {error!r} for x, state and keep of the shapes {shapes}."
             ) from error
-        _demand(
+        demand(
             isinstance(given, tuple) and len(given) == 2,
             "forward gives no pair: outputs, and the state after the last step.",
         )
@@ -222,18 +221,13 @@ class _Check:
             close = ours.shape == theirs.shape and th.allclose(
                 ours, theirs, rtol=self.tolerance, atol=self.tolerance
             )
-            _demand(close, message)
+            demand(close, message)
 
 
 def _check_parameters(memory: Memory) -> None:
     count = len(list(memory.parameters()))
-    _demand(
+    demand(
         not (memory.fixed and count),
         f"fixed=True says that nothing is to learn, but there are {count} parameters: leave it "
         "out.",
     )
-
-
-def _demand(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)

@@ -27,7 +27,7 @@ class TrialInfos(Sequence[dict[str, Any]]):
         training_reward: NDArray[np.float32] | None = None,
     ):
         self.training_reward = training_reward
-        """What is learned from, ``(n,)``, where trials are privileged and tasks tell it."""
+        """What is learned from, ``(n,)``, where trials are privileged and tasks have one."""
         self._n = n
         self._done = done
         self._terminal = terminal
@@ -75,13 +75,13 @@ class BatchedTrials(VecEnv):
     :param episodes: episodes per trial
     :param seed: seed of the tasks and the noise; ``None`` takes one from the system
     :param privileged: training may use what only a simulator knows. The observation gets a part
-        ``privileged``, for the value network alone: what the tasks tell
+        ``privileged``, for the value network alone: the privileged observation
         (:meth:`BatchedTasks.privileged_observation`), the share of the trial's episodes that are
         over, and what was last learned from; and infos hold the ``training_reward``, from which
         algorithms learn in the reward's place (:meth:`BatchedTasks.training_reward`), where the
-        tasks tell it
+        tasks have one
     :raises ValueError: fewer than one environment or episode, spaces that SB3 cannot handle, or
-        ``privileged`` tasks that tell nothing
+        ``privileged`` tasks without a privileged observation
     """
 
     def __init__(
@@ -253,13 +253,13 @@ class BatchedTrials(VecEnv):
 
 
 def _privileged_size(tasks: BatchedTasks[Any, Any]) -> int:
-    """How many numbers the tasks tell of themselves."""
+    """Size of the privileged observation of the tasks."""
     rng = np.random.default_rng(0)
     params = tasks.sample(1, rng)
     known = tasks.privileged_observation(params, tasks.reset(params, rng)[0])
     if known is None:
         raise ValueError(
-            f"privileged=True, but {type(tasks).__name__} tells nothing of its tasks: implement "
+            f"privileged=True, but {type(tasks).__name__} has no privileged observation: implement "
             "BatchedTasks.privileged_observation, or leave it out."
         )
     return int(known.shape[1])

@@ -17,7 +17,7 @@ class TrialStep(NamedTuple):
     observation: dict[str, NDArray[Any]]
     """The next one: of the next trial, where one ended."""
     reward: NDArray[np.floating]
-    """What the agent is told and judged by."""
+    """What the agent observes and is evaluated by."""
     training_reward: NDArray[np.floating]
     """What is learned from: the reward, but in privileged trials."""
     episode_ended: NDArray[np.bool_]
@@ -25,7 +25,7 @@ class TrialStep(NamedTuple):
     lost: NDArray[np.bool_]
     """Trials that end here because they were cut: their last episode has no end."""
     success: NDArray[np.floating]
-    """Of an episode that ends here: 1 or 0, or NaN where that is not told."""
+    """Of an episode that ends here: 1 or 0, or NaN where that is not known."""
 
 
 def read_step(
@@ -35,7 +35,7 @@ def read_step(
     n, done = len(done), np.asarray(done, np.bool_)
     ended = observation["done"][:, 0].astype(np.bool_) | done
     lost, success = np.zeros(n, np.bool_), np.full(n, np.nan)
-    if isinstance(infos, TrialInfos):  # arrays, which tell of no success and lose no trial
+    if isinstance(infos, TrialInfos):  # arrays, which report no success and lose no trial
         training = reward if infos.training_reward is None else infos.training_reward
         return TrialStep(observation, reward, training, ended, done, lost, success)
     training = np.array(reward, np.float32)

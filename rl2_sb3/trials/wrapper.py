@@ -38,7 +38,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     agent meets the same trials. A trial whose simulator died (:attr:`StepInfo.lost`) is the one
     that is ``truncated``; the next :meth:`reset` begins it anew.
 
-    What environments of a distribution tell in ``info["rl2"]`` (:class:`StepInfo`) is read; other
+    What environments of a distribution report in ``info["rl2"]`` (:class:`StepInfo`) is read; other
     entries of ``info`` are their own, and handed on as they are.
 
     :param env: the environment; a Monitor right around it is taken off, since it would report
@@ -47,9 +47,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     :param tasks: the distribution of tasks, if it has one
     :param order: tasks of the trials, one after the other and then from the first again, instead of
         drawn ones
-    :param privileged: training learns from the ``training_reward`` that the environment tells in
-        every step; where it tells a ``privileged_observation``, too (see :class:`GymTasks`), the
-        observation gets a part ``privileged``, as in :class:`BatchedTrials`
+    :param privileged: training learns from the ``training_reward`` that the environment reports
+        in every step; where it reports a ``privileged_observation``, too (see :class:`GymTasks`),
+        the observation gets a part ``privileged``, as in :class:`BatchedTrials`
     :raises ValueError: ``episodes`` below 1, spaces that SB3 cannot handle, trials within trials
     """
 
@@ -157,7 +157,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     def _take_training_reward(self, step_info: StepInfo) -> None:
         if self.privileged and step_info.training_reward is None and not step_info.lost:
             raise RuntimeError(
-                f"privileged=True, but {self.env.unwrapped} tells nothing: let it put "
+                f"privileged=True, but {self.env.unwrapped} has no training reward: let it put "
                 f'info["{KEY}"] = {{"training_reward": ...}} in every step, or leave it out.'
             )
         self._training_reward = step_info.training_reward or 0.0
@@ -185,14 +185,14 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         }
 
     def _known(self, step_info: StepInfo) -> NDArray[np.float32]:
-        """What only the simulator knows; a lost one tells nothing, and what it told last stands."""
+        """The privileged observation; of a lost simulator, the last one."""
         if not step_info.lost:
             known = step_info.privileged_observation
             self._last_known = () if known is None else known
         if np.shape(self._last_known) != (self._privileged_size,):
             raise RuntimeError(
-                f"{self.env.unwrapped} tells numbers of shape {np.shape(self._last_known)}, not "
-                f"privileged_size={self._privileged_size} of them: let it put them in "
+                f"{self.env.unwrapped} has a privileged observation of shape "
+                f"{np.shape(self._last_known)}, not ({self._privileged_size},): give that in "
                 f'info["{KEY}"]["privileged_observation"], in resets and steps.'
             )
         parts = self._last_known, self._episode / self.episodes, self._training_reward
@@ -220,7 +220,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
 
 
 def _with_ours(info: dict[str, Any], step_info: StepInfo) -> dict[str, Any]:
-    """An environment's info, with what the trial tells in the place of what it told."""
+    """An environment's info, with the trial's entry in place of the environment's."""
     if step_info != NOTHING:
         return {**info, KEY: step_info}
     return {key: value for key, value in info.items() if key != KEY} if KEY in info else info

@@ -189,7 +189,7 @@ def test_imitate_then_train(
     same = RL2PPO.load("runs/again/checkpoint.zip").policy.state_dict()
     assert all((same[name] == tensor).all() for name, tensor in taught.items() if is_acting(name))
     assert load_agent("runs/again").info["history"][0]["teacher"] == "ucb1(c=0.1)"
-    with pytest.raises(SystemExit, match="CnnGRUPolicy has no such products"):
+    with pytest.raises(SystemExit, match="TrialCNN has no such products"):
         main(["imitate", *teach[:-2], "--policy", "CnnGRUPolicy", "--state-action"])
 
     rest = [*rest[:-1], "runs/told", "--privileged"]  # another value network
@@ -292,8 +292,8 @@ def test_a_bad_share_is_refused_before_anything_is_removed(
     for given, error in (
         (["--student-share", "1.5"], r"student_share=1\.5: use one from 0 to 1"),
         (["--cost-weight", "1.5"], r"cost_weight=1\.5: use one from 0 to 1"),
-        (["--cost-weight", "0.5"], "does not tell what actions cost"),
-        (["--teacher", "random"], "does not tell its action probabilities"),
+        (["--cost-weight", "0.5"], "has no action costs"),
+        (["--teacher", "random"], "has no action probabilities"),
     ):
         with pytest.raises(SystemExit, match=error):
             main(["imitate", "bandit", *small, *given, "--overwrite"])
@@ -305,9 +305,9 @@ def test_what_cannot_be_imitated() -> None:
         pass
 
     bandit = make_trials("bandit", 2, 3)
-    with pytest.raises(ValueError, match="does not tell"):
+    with pytest.raises(ValueError, match="has no action probabilities"):
         Demonstrations(bandit, Silent(), seed=0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="one length"):
         Demonstrations(make_trials("CartPole-v1", 2), Greedy(arms=2), seed=0)
-    with pytest.raises(ValueError, match="does not tell what actions cost"):
+    with pytest.raises(ValueError, match="has no action costs"):
         Demonstrations(bandit, Greedy(arms=2), seed=0, costs=True)

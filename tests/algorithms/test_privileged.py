@@ -217,7 +217,7 @@ def test_what_sb3_puts_around_images_is_no_matter(tmp_path: Path) -> None:
 
 
 def test_who_tells_nothing_is_not_privileged() -> None:
-    with pytest.raises(ValueError, match="Clockwork tells nothing of its tasks"):
+    with pytest.raises(ValueError, match="Clockwork has no privileged observation"):
         make_trials(Clockwork(), privileged=True)
     with pytest.raises(ValueError, match="needs a task distribution"):
         make_trials(lambda: gym.make("CartPole-v1"), privileged=True)

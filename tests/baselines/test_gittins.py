@@ -29,7 +29,7 @@ def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(module_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tables of these tests, and none of the user's."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(module_cache))
-    return module_cache / "rl2_sb3"
+    return module_cache / "rl2-sb3"
 
 
 def test_published_indices() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rl2_sb3.baselines import BayesOptimum
-from rl2_sb3.baselines.optimum import bayes_optimum_curve, bayes_optimum_value, belief_counts
+from rl2_sb3.baselines.optimum import belief_counts, optimum
 from tests.baselines.test_bandits import after, first, play, seen
 
 
@@ -19,16 +19,16 @@ from tests.baselines.test_bandits import after, first, play, seen
     [(2, 6.02179), (3, 6.40964), (4, 6.58164), (5, 6.65999), (10, 6.71395), (50, 6.71395)],
 )
 def test_value_of_ten_pulls(arms: int, value: float) -> None:
-    assert bayes_optimum_value(arms, 10) == pytest.approx(value, abs=6e-6)
+    assert optimum(arms, 10).value == pytest.approx(value, abs=6e-6)
 
 
 def test_value_by_hand() -> None:
     # Two pulls: 1/2, then 2/3 of the same arm after a success, or 1/2 of a fresh one.
-    assert bayes_optimum_value(1, 2) == pytest.approx(1)
-    assert bayes_optimum_value(2, 2) == pytest.approx(1 / 2 + 1 / 2 * 2 / 3 + 1 / 2 * 1 / 2)
+    assert optimum(1, 2).value == pytest.approx(1)
+    assert optimum(2, 2).value == pytest.approx(1 / 2 + 1 / 2 * 2 / 3 + 1 / 2 * 1 / 2)
     # Prior Beta(1, 3): 1/4, then 2/5 after a success, or 1/4 of a fresh one.
-    assert bayes_optimum_value(2, 2, 1, 3) == pytest.approx(1 / 4 + 1 / 4 * 2 / 5 + 3 / 4 * 1 / 4)
-    assert bayes_optimum_curve(2, 2) == pytest.approx([1 / 2, 7 / 12])
+    assert optimum(2, 2, 1, 3).value == pytest.approx(1 / 4 + 1 / 4 * 2 / 5 + 3 / 4 * 1 / 4)
+    assert optimum(2, 2).reward == pytest.approx([1 / 2, 7 / 12])
 
 
 def plain_value(counts: tuple[tuple[int, int], ...], pulls: int) -> float:
@@ -49,14 +49,14 @@ def plain_value(counts: tuple[tuple[int, int], ...], pulls: int) -> float:
 
 @pytest.mark.parametrize(("arms", "pulls"), [(2, 5), (3, 4), (6, 3)])
 def test_value_is_that_of_plain_recursion(arms: int, pulls: int) -> None:
-    assert bayes_optimum_value(arms, pulls) == pytest.approx(plain_value(((0, 0),) * arms, pulls))
+    assert optimum(arms, pulls).value == pytest.approx(plain_value(((0, 0),) * arms, pulls))
 
 
 @pytest.mark.parametrize(("arms", "pulls"), [(1, 6), (2, 10), (5, 10), (12, 7)])
 def test_curve_adds_up_to_the_value(arms: int, pulls: int) -> None:
-    curve = bayes_optimum_curve(arms, pulls)
+    curve = optimum(arms, pulls).reward
     assert curve.shape == (pulls,)
-    assert curve.sum() == pytest.approx(bayes_optimum_value(arms, pulls), abs=1e-12)
+    assert curve.sum() == pytest.approx(optimum(arms, pulls).value, abs=1e-12)
 
 
 @pytest.mark.parametrize(("arms", "pulls"), [(3, 5), (9, 8)])
@@ -64,7 +64,7 @@ def test_curve_is_what_the_agent_does(arms: int, pulls: int) -> None:
     """Follow the agent's probabilities through every belief; 9 arms, 8 pulls have ties to share."""
     agent = BayesOptimum(arms=arms, episodes=pulls)
     beliefs = {((0, 0),) * arms: 1.0}
-    for expected in bayes_optimum_curve(arms, pulls):
+    for expected in optimum(arms, pulls).reward:
         counts = np.array(list(beliefs), np.int32)
         probabilities = agent.probabilities(counts[:, :, 0], counts[:, :, 1])
         reward, after_pull = 0.0, defaultdict[tuple[tuple[int, int], ...], float](float)
@@ -92,7 +92,7 @@ def test_belief_counts_by_enumeration() -> None:
 def test_the_agent_earns_the_optimum(arms: int) -> None:
     total = play(BayesOptimum(arms=arms, episodes=10), 10, 20_000)
     error = total.std() / math.sqrt(len(total))
-    assert total.mean() == pytest.approx(bayes_optimum_value(arms, 10), abs=4 * error)
+    assert total.mean() == pytest.approx(optimum(arms, 10).value, abs=4 * error)
 
 
 def test_the_agent_by_hand() -> None:
@@ -122,6 +122,6 @@ def test_trials_may_be_out_of_step() -> None:
 
 def test_too_many_beliefs_are_refused_at_once() -> None:
     with pytest.raises(ValueError, match=r"2\.2e\+55 beliefs.*Gittins"):
-        bayes_optimum_value(50, 500)
+        optimum(50, 500)
     with pytest.raises(ValueError, match="must be positive"):
-        bayes_optimum_value(2, 0)
+        optimum(2, 0)

@@ -13,8 +13,9 @@ import pytest
 import torch as th
 
 from rl2_sb3 import RL2PPO, make_trials
+from rl2_sb3.files import cache_folder
 from rl2_sb3.memories import native
-from rl2_sb3.memories.native.build import build, cache_folder
+from rl2_sb3.memories.native.build import build
 from tests.memories.compilers import BUILDING, INSTEAD, Compiler, next_process
 
 SOURCE = Path(native.__file__).with_name("gru.cpp")
@@ -146,7 +147,7 @@ def test_it_is_built_once_for_a_source_a_torch_and_a_processor(
     source.write_text("int one;")
 
     first = build(source)
-    assert first.parent == new_process == cache_folder()
+    assert first.parent == new_process == cache_folder() / "native"
     assert build(source) == first
     assert run == ["the-compiler", sys.executable]
     assert capfd.readouterr().err == BUILDING

@@ -10,7 +10,7 @@ from rl2_paper.table1.lineup import TABLE1
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, make_trials
 from rl2_sb3.baselines import UCB1
 from rl2_sb3.cli import main
-from rl2_sb3.registry import CHECKPOINTS
+from rl2_sb3.registry import AGENTS
 
 
 def write_sweeps(folder: Path) -> None:
@@ -28,7 +28,7 @@ def write_sweeps(folder: Path) -> None:
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(CHECKPOINTS, "names", list)  # whatever is installed here
+    monkeypatch.setattr(AGENTS, "names", list)  # whatever is installed here
     write_sweeps(Path("results/sweeps"))
     return tmp_path
 
@@ -133,7 +133,7 @@ def test_rows_of_other_agents_and_cells_stay(workplace: Path) -> None:
     best = max(rows()[:4], key=lambda row: float(row["mean"]))["agent"]
     assert found == [*(("5", agent, best) for agent in five), ("10", "random", "random")]
     Path("results/table1.csv").write_text("agent,mean\nrandom,5\n")
-    with pytest.raises(SystemExit, match="move it away"):
+    with pytest.raises(SystemExit, match="Move it away"):
         table1("--cells", "k5-n10", "--agents", "random")
 
 
@@ -178,8 +178,8 @@ def test_a_checkpoint_is_played_by_its_name(
     told = {"task": "bandit", "options": {"arms": 5}, "episodes": 10}
     model.save_agent("agent.safetensors", seconds=7, hardware="abacus", **told)
     files = {"bandit-k5-n10": Path("agent.safetensors")}
-    monkeypatch.setattr(CHECKPOINTS, "names", lambda: list(files))
-    monkeypatch.setattr(CHECKPOINTS, "load", lambda name: files[name])
+    monkeypatch.setattr(AGENTS, "names", lambda: list(files))
+    monkeypatch.setattr(AGENTS, "load", lambda name: files[name])
     table1("--cells", "k5-n10", "--agents", "rl2")
     (row,) = [row for row in rows() if row["agent"] == "rl2"]
     assert (row["group"], row["seconds"], row["hardware"]) == ("RL from scratch", "7", "abacus")
@@ -197,8 +197,8 @@ def test_an_agent_of_another_training_than_its_name_is_refused(
     env = make_trials("bandit", n_envs=8, episodes=10, arms=5, privileged=True)
     model = RL2PPO("GRUPolicy", env, policy_kwargs={"hidden_size": 4})
     model.save_agent("agent.safetensors", task="bandit", options={"arms": 5}, episodes=10)
-    monkeypatch.setattr(CHECKPOINTS, "names", lambda: ["bandit-k5-n10", "bandit-k5-n10-privileged"])
-    monkeypatch.setattr(CHECKPOINTS, "load", lambda name: Path("agent.safetensors"))
+    monkeypatch.setattr(AGENTS, "names", lambda: ["bandit-k5-n10", "bandit-k5-n10-privileged"])
+    monkeypatch.setattr(AGENTS, "load", lambda name: Path("agent.safetensors"))
     with pytest.raises(SystemExit, match="'bandit-k5-n10' tells of privileged RL, where rl2 is RL"):
         table1("--cells", "k5-n10", "--agents", "rl2")
     table1("--cells", "k5-n10", "--agents", "rl2-privileged")

@@ -10,7 +10,7 @@ from rl2_paper.table2.lineup import TABLE2
 from rl2_sb3 import RL2PPO, evaluate_trials, make_trials
 from rl2_sb3.baselines.mdps import BEB, GreedyMDP
 from rl2_sb3.cli import main
-from rl2_sb3.registry import CHECKPOINTS
+from rl2_sb3.registry import AGENTS
 from rl2_sb3.tasks.mdps import TabularMDP
 
 TUNED = {"opsrl": "samples", "ucrl2": "scaling", "beb": "scaling", "epsilon-greedy-mdp": "epsilon"}
@@ -20,7 +20,7 @@ TUNED = {"opsrl": "samples", "ucrl2": "scaling", "beb": "scaling", "epsilon-gree
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Sweeps in which each prior has a best value of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(CHECKPOINTS, "names", list)  # whatever is installed here
+    monkeypatch.setattr(AGENTS, "names", list)  # whatever is installed here
     folder = Path("results/sweeps")
     folder.mkdir(parents=True)
     for name, parameter in TUNED.items():
@@ -121,8 +121,8 @@ def test_a_checkpoint_of_other_mdps_is_refused(
         told = {"task": "tabular-mdp", "options": options, "episodes": 10}
         model.save_agent(f"{horizon}.safetensors", **told)
     files = {"mdp-n10": Path("10.safetensors"), "mdp-n10-imitation": Path("3.safetensors")}
-    monkeypatch.setattr(CHECKPOINTS, "names", lambda: list(files))
-    monkeypatch.setattr(CHECKPOINTS, "load", lambda name: files[name])
+    monkeypatch.setattr(AGENTS, "names", lambda: list(files))
+    monkeypatch.setattr(AGENTS, "load", lambda name: files[name])
     table2("--cells", "n10", "--agents", "rl2")
     assert [row["agent"] for row in rows()] == ["rl2", "known-mdp"]
     with pytest.raises(SystemExit, match=r"'mdp-n10-imitation' was trained on .*'horizon': 3"):

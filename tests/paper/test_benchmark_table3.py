@@ -14,7 +14,7 @@ from rl2_vizdoom.tasks import VizdoomMaze
 
 from rl2_sb3 import RL2PPO, evaluate_trials, load_agent, make_trials
 from rl2_sb3.cli import main
-from rl2_sb3.registry import CHECKPOINTS, TASKS
+from rl2_sb3.registry import AGENTS, TASKS
 
 SHORT = {"horizon": 20, "frame_skip": 12}
 
@@ -30,8 +30,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model.save_agent("agent.safetensors", task="vizdoom-maze", episodes=2, steps=9, seconds=60)
     model.save_agent("rays.safetensors", task="raycast-maze", episodes=2)
     files = {"maze-small-privileged": Path("agent.safetensors").resolve()}
-    monkeypatch.setattr(CHECKPOINTS, "names", lambda: list(files))
-    monkeypatch.setattr(CHECKPOINTS, "load", lambda name: files[name])
+    monkeypatch.setattr(AGENTS, "names", lambda: list(files))
+    monkeypatch.setattr(AGENTS, "load", lambda name: files[name])
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -72,8 +72,8 @@ def test_agents_and_references_play_the_test_mazes(
 @pytest.mark.usefixtures("workplace")
 def test_agents_of_another_task_or_training_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"maze-small": "agent", "maze-small-privileged": "rays"}
-    monkeypatch.setattr(CHECKPOINTS, "names", lambda: list(files))
-    monkeypatch.setattr(CHECKPOINTS, "load", lambda name: Path(f"{files[name]}.safetensors"))
+    monkeypatch.setattr(AGENTS, "names", lambda: list(files))
+    monkeypatch.setattr(AGENTS, "load", lambda name: Path(f"{files[name]}.safetensors"))
     with pytest.raises(SystemExit, match="'maze-small' tells of privileged RL, where rl2 is RL f"):
         table3("--cells", "small", "--agents", "rl2")
     with pytest.raises(SystemExit, match="was trained on raycast-maze, not on vizdoom-maze"):

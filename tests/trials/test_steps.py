@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rl2_sb3 import BatchedTasks, BernoulliBandit, GymTasks, make_trials
+from rl2_sb3 import GymTasks, make_trials
 from rl2_sb3.tasks import StepInfo
 from rl2_sb3.tasks.step_info import read_step_info
 from rl2_sb3.trials.steps import TrialStep, read_step
@@ -123,15 +123,3 @@ def test_arrays_tell_the_same_in_the_same_place() -> None:
     np.testing.assert_array_equal(step.training_reward, means)
     by_column = read_step(observation, reward, done, [infos[i] for i in range(3)])
     np.testing.assert_equal(by_column._asdict(), step._asdict())
-
-
-def test_methods_by_their_old_names_are_taken_with_a_warning() -> None:
-    with pytest.warns(DeprecationWarning, match=r"Old.expected_reward is called training_reward"):
-
-        class Old(BernoulliBandit):
-            def expected_reward(self, params: Any, state: Any, action: Any) -> Any:
-                return np.full(len(params), 0.125)
-
-    assert issubclass(Old, BatchedTasks)
-    told, _ = steps(Old(arms=2), 1, privileged=True)
-    assert told[0].training_reward[0] == 0.125

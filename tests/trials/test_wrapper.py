@@ -250,7 +250,7 @@ def test_what_to_learn_from_is_told_where_it_is_asked_for() -> None:
             assert set(np.unique(rewards) + shift) <= {0, 1}
             assert set(np.unique(model.rollout_buffer.observations["reward"])) <= {0, 1}
         else:
-            with pytest.raises(RuntimeError, match=r"GoalEnv.* tells nothing: let it put"):
+            with pytest.raises(RuntimeError, match=r"GoalEnv.* has no training reward: let it put"):
                 model.learn(16)
     scaled = VecNormalize(make_trials(ToldTasks(), 2, privileged=True), norm_obs=False)
     with pytest.raises(ValueError, match="Privileged trials in a VecNormalize"):

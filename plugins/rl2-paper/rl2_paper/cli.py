@@ -11,7 +11,7 @@ from rl2_paper.options import BenchmarkOptions, ReportOptions
 
 
 def benchmark(args: Sequence[str]) -> None:
-    """Play every agent of a table of the paper, in all its settings."""
+    """Evaluate the agents of a table of the paper in all its settings."""
     config = tyro.cli(BenchmarkOptions, args=list(args), prog="rl2 benchmark")
     if config.workers < 1 or (config.trials is not None and config.trials < 1):
         raise ValueError(f"trials={config.trials}, workers={config.workers}: at least one each.")
@@ -19,7 +19,7 @@ def benchmark(args: Sequence[str]) -> None:
 
 
 def report(args: Sequence[str]) -> None:
-    """Write a table's report from the tables of results alone."""
+    """Write the report of a table of the paper from the CSV files of results."""
     config = tyro.cli(ReportOptions, args=list(args), prog="rl2 report")
     if not config.results.is_dir():
         raise ValueError(

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from rl2_paper.cache import Played
 from rl2_paper.definitions import Entry, ReturnsTable, comparison_group
 from rl2_paper.jobs import Job
+from rl2_paper.significance import p_values
 from rl2_sb3.evaluation import Evaluation, standard_error
-from rl2_sb3.significance import p_values
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl2_paper.definitions import Cell, Entry, PaperTable
-from rl2_sb3.registry import CHECKPOINTS, HOW_TO_INSTALL, did_you_mean, literal
+from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL, did_you_mean, literal
 from rl2_sb3.trials.make import make_tasks
 
 Options = tuple[tuple[str, Any], ...]
@@ -67,7 +67,7 @@ def find_jobs(
                 continue
             if entry.trained:
                 spec = entry.spec.format(cell=cell.name)
-                if spec not in CHECKPOINTS and stands is None:
+                if spec not in AGENTS and stands is None:
                     missing.append(spec)
                     continue
                 file = _agent_file(spec, table, cell)
@@ -80,13 +80,13 @@ def find_jobs(
 
 
 def _agent_file(name: str, table: PaperTable, cell: Cell) -> Path:
-    if name not in CHECKPOINTS:
+    if name not in AGENTS:
         raise ValueError(
             f"{name} has a row in {table.name}.csv, with which the others of {cell.name} are "
             f"compared, and is not installed: {HOW_TO_INSTALL}. Or write tables of your own, with "
             "--out FOLDER."
         )
-    return Path(CHECKPOINTS.load(name))
+    return Path(AGENTS.load(name))
 
 
 def check_names(noun: str, names: list[str], known: list[str]) -> None:

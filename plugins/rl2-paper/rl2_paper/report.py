@@ -144,7 +144,7 @@ def read_adaptation(path: Path, paper: ReturnsTable) -> tuple[dict[Cell, dict[st
     first, last = f"first_{paper.unit}", f"last_{paper.unit}"
     columns = (*paper.columns, "agent", first, last, paper.adaptation, "standard_error")
     points: dict[Cell, dict[str, list[tuple[float, float, float]]]] = {}
-    rows = read_table(path, (*columns, "instances"), play_command(paper))
+    rows = read_table(path, (*columns, "instances"), f"Run `{play_command(paper)}`.")
     for row in rows:
         middle = float(np.sqrt(float(row[first]) * float(row[last])))
         point = (middle, float(row[paper.adaptation]), float(row["standard_error"]))
@@ -166,7 +166,7 @@ def read_curves(path: Path, table: Table, report: Report) -> tuple[list[Line], l
     apart = set()
     kinds = {str(each.group): each.name for each in report.paper.lineup if each.trained}
     found: dict[str, tuple[Cell, str, bool, list[tuple[float, float]]]] = {}
-    for row in read_table(path, COLUMNS, report.curves_command):
+    for row in read_table(path, COLUMNS, f"Run `{report.curves_command}`."):
         options = dict(part.split("=") for part in row["options"].split())
         if row["task"] == report.paper.task and _as_in(report.paper, options):
             cell = report.paper.cell_of({**options, "episodes": row["episodes"]})

@@ -64,7 +64,7 @@ def read_results(path: Path, paper: ReturnsTable) -> Table:
     """
     columns = (*paper.columns, *Result._fields)
     table: dict[Cell, dict[str, Result]] = {}
-    for row in read_table(path, columns, play_command(paper)):
+    for row in read_table(path, columns, f"Run `{play_command(paper)}`."):
         try:
             cell, result = paper.cell_of(row), _result(row)
         except ValueError as error:

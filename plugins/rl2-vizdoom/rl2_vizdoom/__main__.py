@@ -9,14 +9,7 @@ from typing import Annotated
 import tyro
 
 from rl2_sb3.evaluation import Evaluation, standard_error
-from rl2_sb3.successes import (
-    KEPT,
-    in_words,
-    keep_successes,
-    success_rows,
-    successes_table,
-)
-from rl2_sb3.tables import own_table
+from rl2_sb3.successes import check_successes, in_words, keep_successes, success_rows
 from rl2_vizdoom.oracle import BEAM
 from rl2_vizdoom.references import planned, random_play
 from rl2_vizdoom.tasks import VizdoomMaze
@@ -47,7 +40,7 @@ def main() -> None:
     """Print the mean lengths, failures counted at the horizon."""
     config = tyro.cli(Lengths, description=Lengths.__doc__)
     if config.append_to is not None:
-        own_table(successes_table(config.append_to), KEPT)  # or an error, before all the work
+        check_successes(config.append_to)
     played = {
         "plan": planned(config.tasks, config.plans, config.beam),
         "random": random_play(config.tasks, config.random, config.seed),

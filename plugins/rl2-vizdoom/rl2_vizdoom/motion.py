@@ -207,10 +207,9 @@ def move(
                 x, y = x + x_speed, y + y_speed
             else:
                 x, y, x_speed, y_speed = _slide(solid, goal, x, y, x_speed, y_speed)
-            if not forward and abs(x_speed) < STOP and abs(y_speed) < STOP:
-                x_speed, y_speed = 0, 0
-            else:
-                x_speed, y_speed = x_speed * KEPT >> BITS, y_speed * KEPT >> BITS
+            still = not forward and abs(x_speed) < STOP and abs(y_speed) < STOP
+            kept = 0 if still else KEPT
+            x_speed, y_speed = x_speed * kept >> BITS, y_speed * kept >> BITS
         place_after[i] = x / ONE, y / ONE
         velocity_after[i] = x_speed / ONE, y_speed / ONE
         angle_after[i] = facing % 360

@@ -14,16 +14,26 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch as th
 from torch.autograd.function import once_differentiable
 
 from rl2_sb3.memories.native.build import NotBuiltError, build
-from rl2_sb3.memories.weights import GRUWeights
 
 FP32, BF16, ROUNDED = range(3)
 _threads: ContextVar[int] = ContextVar("threads", default=0)
+
+
+class GRUWeights(NamedTuple):
+    """Rows are those of the gates, in the order of ``nn.GRU``: r, z, c."""
+
+    input: th.Tensor
+    """``(3 * size, inputs)``"""
+    recurrent: th.Tensor
+    """``(3 * size, size)``"""
+    bias: th.Tensor
+    """``(3 * size,)``"""
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from pathlib import Path
 import torch as th
 from torch.utils import cpp_extension
 
+from rl2_sb3.files import cache_folder
+
 CHECK = "import sys; from rl2_sb3.memories.native.check import check; check(sys.argv[1])"
 
 
@@ -32,7 +34,7 @@ def build(source: Path) -> Path:
         results that are not those of the recurrence in Python
     """
     flags = _flags()
-    folder = cache_folder()
+    folder = cache_folder() / "native"
     library = folder / f"{source.stem}-{_key(source, flags)}.so"
     if library.exists():
         return library
@@ -45,12 +47,6 @@ def build(source: Path) -> Path:
     except OSError as error:
         raise NotBuiltError(f"{error}. Set XDG_CACHE_HOME to a folder to write to.") from error
     return library
-
-
-def cache_folder() -> Path:
-    """Where built libraries are kept."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "rl2-sb3" / "native"
 
 
 def _compile(source: Path, library: Path, flags: list[str]) -> None:

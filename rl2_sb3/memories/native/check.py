@@ -8,8 +8,7 @@ from typing import Any
 import torch as th
 
 from rl2_sb3.memories.gru import python_sequence
-from rl2_sb3.memories.native import BF16, FP32, ROUNDED
-from rl2_sb3.memories.weights import GRUWeights
+from rl2_sb3.memories.native import BF16, FP32, ROUNDED, GRUWeights
 
 
 def check(library: str) -> None:

@@ -37,7 +37,7 @@ def read_gaps(path: Path) -> tuple[str, Bins]:
     """The setting in words, and how often the best arm is found, by agent and bin of gaps."""
     columns = ("arms", "episodes", "agent", "gap_from", "gap_to", "trials", "share")
     bins: Bins = {}
-    rows = read_table(path, (*columns, "standard_error"), play_command(TABLE1))
+    rows = read_table(path, (*columns, "standard_error"), f"Run `{play_command(TABLE1)}`.")
     for row in rows:
         gap = float(row["gap_from"]), float(row["gap_to"])
         value = float(row["share"]), float(row["standard_error"]), int(row["trials"])

@@ -15,7 +15,7 @@ from rl2_sb3.agent import load_agent
 from rl2_sb3.evaluation import Evaluation, evaluate_trials
 from rl2_sb3.provenance import version
 from rl2_sb3.registry import TASKS, installing
-from rl2_sb3.successes import KEPT, in_words, keep_successes, success_rows, successes_table
+from rl2_sb3.successes import check_successes, in_words, keep_successes, success_rows
 from rl2_sb3.tables import merge_table, own_table
 
 COLUMNS = (
@@ -32,7 +32,7 @@ def run(config: BenchmarkOptions) -> None:
         raise ValueError(f"The mazes are missing: {installing('plugins/rl2-vizdoom')}.")
     path = config.out / f"{TABLE3.name}.csv"
     own_table(path, COLUMNS)  # or an error, before all the work
-    own_table(successes_table(path), KEPT)
+    check_successes(path)
     trials = TABLE3.trials if config.trials is None else config.trials
     cells = config.cells or [cell.name for cell in TABLE3.cells]
     agents = config.agents or [entry.name for entry in TABLE3.lineup]
@@ -105,4 +105,4 @@ def _write(path: Path, job: Job, played: Played) -> None:
         *(played.info.get(key, "") for key in TRAINING),
         played.version,
     )
-    merge_table(path, [dict(zip(COLUMNS, values, strict=True))], KEY, order=lambda _: 0)
+    merge_table(path, [dict(zip(COLUMNS, values, strict=True))], KEY)

@@ -97,7 +97,7 @@ def read_successes(path: Path) -> Table:
     source = resources.files("rl2_paper.table3").joinpath("published.csv")
     for row in csv.DictReader(source.read_text(encoding="utf-8").splitlines()):
         _add(table[row["size"]], row)
-    for row in read_table(path, KEPT, play_command(TABLE3)):
+    for row in read_table(path, KEPT, f"Run `{play_command(TABLE3)}`."):
         if row["task"] == TABLE3.task:
             options = dict(part.split("=") for part in row["options"].split())
             size = options.pop("size")
@@ -128,7 +128,7 @@ def read_training(path: Path) -> list[tuple[str, ...]]:
             duration(float(row["seconds"])),
             row["hardware"],
         )
-        for row in read_table(path, trained, play_command(TABLE3))
+        for row in read_table(path, trained, f"Run `{play_command(TABLE3)}`.")
         if row["task"] == TABLE3.task and row["agent"] in AGENTS and row["steps_trained"]
     ]
     return list(dict.fromkeys(rows))
@@ -242,7 +242,7 @@ Line = list[tuple[float, float]]
 def read_lines(path: Path) -> dict[str, Line]:
     """The learning curves of runs in mazes, as steps and returns."""
     lines: dict[str, Line] = {}
-    for row in read_table(path, COLUMNS, COMMANDS[-2]):
+    for row in read_table(path, COLUMNS, f"Run `{COMMANDS[-2]}`."):
         if row["task"] in LEARNED_IN:
             lines.setdefault(row["run"], []).append((float(row["steps"]), float(row["return"])))
     return lines

@@ -1,4 +1,4 @@
-"""When is memory reset? The answer as a picture: ``python -m rl2_sb3.plots.memory FILE``."""
+"""When is memory reset? ``python -m docs.memory_figure docs/memory.png`` draws the answer."""
 
 from __future__ import annotations
 
