@@ -87,10 +87,10 @@ def _is_count(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value) and value >= 0
 
 
-def check_network(network: Mapping[str, Any], extractor: type[Any]) -> None:
+def check_network(network: Mapping[str, Any], extractor: type[Any] | None) -> None:
     """Refuse options of the network of a wrong type, and widths that nobody has.
 
-    :param extractor: of features, whose options are among them
+    :param extractor: of features, whose options are among them; ``None`` for one that is not known
     """
     options = {**network}
     features = options.pop("features_extractor_kwargs", None)
@@ -101,9 +101,10 @@ def check_network(network: Mapping[str, Any], extractor: type[Any]) -> None:
             f"normalize_images={images!r}: options, and true or false."
         )
     _check_types(options, typing.get_type_hints(PolicyConfig))
-    hints = typing.get_type_hints(extractor.__init__)
-    own = {name: hints[name] for name in list(inspect.signature(extractor).parameters)[1:]}
-    _check_types(features, own)
+    if extractor is not None:
+        hints = typing.get_type_hints(extractor.__init__)
+        own = {name: hints[name] for name in list(inspect.signature(extractor).parameters)[1:]}
+        _check_types(features, own)
     for name in ("hidden_size", "features_dim"):
         width = {**options, **features}.get(name, 1)
         if not 1 <= width <= WIDEST:

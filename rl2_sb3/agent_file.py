@@ -103,11 +103,11 @@ def agent_file(name: str | os.PathLike[str]) -> Path:
     :raises ValueError: there is none
     """
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path's, it takes any text
         path = path / "agent.safetensors"
-    if path.is_file():
+    if os.path.isfile(path):
         return path
-    if path.name == "agent.safetensors" and path.with_name("config.json").exists():
+    if path.name == "agent.safetensors" and os.path.exists(path.with_name("config.json")):
         raise ValueError(
             f"{path.parent} holds a run that has no agent yet: finish it, with --resume."
         )
@@ -146,7 +146,8 @@ def _check_description(description: Description) -> None:
     kind = description["policy"]
     if kind not in POLICIES:
         raise ValueError(f"its policy is {kind!r}.{did_you_mean(kind, list(POLICIES))}")
-    check_network(description["network"], FEATURES[kind])
+    own = None if "features_extractor" in description else FEATURES[kind]
+    check_network(description["network"], own)
     check_info(description["info"])
 
 
@@ -162,13 +163,13 @@ def _damaged(path: Path) -> Iterator[None]:
 def agent_tensors(path: Path, device: th.device | str = "cpu") -> dict[str, th.Tensor]:
     """The acting part of a policy's state, as an agent's file has it.
 
-    :raises ValueError: numbers that are not finite, or no real numbers
+    :raises ValueError: numbers that are not finite
     """
     with safe_open(path, "pt", device=str(device)) as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     for key, tensor in tensors.items():
-        if not (tensor.is_floating_point() and tensor.isfinite().all()):
-            raise ValueError(f"{path} is damaged: {key} holds numbers that are not finite or real.")
+        if not tensor.isfinite().all():
+            raise ValueError(f"{path} is damaged: {key} holds numbers that are not finite.")
     return present_names(tensors)
 
 

@@ -12,11 +12,24 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.mutated import MUTATIONS, Mutation
+import yaml
 
 ROOT = Path(__file__).parents[1]
+CHANGES = Path(__file__).parent / "data" / "mutations.yaml"
 COPIED = ("rl2_sb3", "tests", "plugins", "sweeps", "pyproject.toml")
+
+
+class Mutation(NamedTuple):
+    """A change of one place in the code, which a test must find."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: list[str]
+    """Files below ``tests/``."""
 
 
 def copy_tree(to: Path) -> None:
@@ -29,9 +42,10 @@ def copy_tree(to: Path) -> None:
             shutil.copy(source, to / name)
 
 
-def passes(tree: Path, tests: tuple[str, ...]) -> bool:
+def passes(tree: Path, tests: list[str]) -> bool:
     """Whether tests pass in a copy, whose package is imported in the place of the installed one."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command += [f"tests/{test}" for test in tests]
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     run = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
     if run.returncode not in (0, 1):
@@ -49,7 +63,7 @@ def survives(tree: Path, mutation: Mutation) -> bool:
     if text.count(mutation.old) != 1:
         raise ValueError(
             f"{mutation.name}: {mutation.old!r} is {text.count(mutation.old)} times in "
-            f"{mutation.file}, not once: rewrite it in tests/mutated.py."
+            f"{mutation.file}, not once: rewrite it in {CHANGES}."
         )
     path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
     try:
@@ -60,7 +74,11 @@ def survives(tree: Path, mutation: Mutation) -> bool:
 
 def main(names: list[str]) -> int:
     """Try the changes with the given names, or all."""
-    chosen = [mutation for mutation in MUTATIONS if not names or mutation.name in names]
+    changes = [Mutation(**each) for each in yaml.safe_load(CHANGES.read_text(encoding="utf-8"))]
+    unknown = set(names) - {change.name for change in changes}
+    if unknown:
+        raise ValueError(f"No change {min(unknown)!r} in {CHANGES}.")
+    chosen = [change for change in changes if not names or change.name in names]
     survivors = []
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)

@@ -15,6 +15,7 @@ from rl2_sb3.cli import COMMANDS, main
 from rl2_sb3.cli.imitate import Imitate
 from rl2_sb3.cli.options import parse
 from rl2_sb3.cli.train import Train
+from rl2_sb3.registry import TASKS
 
 TINY = ["--hidden-size", "8", "--n-envs", "32", "--episodes", "5", "--no-progress"]
 
@@ -125,3 +126,12 @@ def test_public_names_are_imported_when_they_are_used() -> None:
         assert name in dir(rl2_sb3)
     with pytest.raises(AttributeError, match="no attribute 'RL2DQN'"):
         rl2_sb3.RL2DQN  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("what", [3, "bandit", None])
+def test_a_plugin_that_is_no_task_distribution_is_refused(
+    what: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TASKS._registered, "own", what)
+    with pytest.raises(SystemExit, match="own of this process is no task distribution"):
+        main(["train", "own"])

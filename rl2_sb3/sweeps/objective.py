@@ -65,6 +65,8 @@ def check_parameter(baseline: str, task: str, name: str, value: Any) -> None:
     known = {**COMMON, **_types(_task(task)), **_types(_baseline(baseline))}
     if name not in known:
         raise ValueError(f"{baseline} has no parameter {name!r}.{did_you_mean(name, list(known))}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name}={value!r} is not finite.")
     if not _fits(value, known[name]):
         raise ValueError(f"{name}={value!r} is of a wrong type: it is {known[name]}.")
 

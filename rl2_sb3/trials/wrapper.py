@@ -67,6 +67,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         gym.Wrapper.__init__(self, env.env if isinstance(env, Monitor) else env)
         if episodes < 1:
             raise ValueError(f"episodes={episodes}: a trial has at least one.")
+        for name in ("observation_space", "action_space"):
+            if not isinstance(getattr(env, name, None), gym.Space):
+                raise ValueError(f"{env!r} has no {name}: set it in its __init__.")
         if is_trial_space(env.observation_space):
             raise ValueError("The environment is a trial already: wrap it once.")
         self.episodes = episodes
