@@ -67,13 +67,13 @@ class Agent:
             raise RuntimeError("Call reset() before the first act() of a trial.")
         if self._acted:
             raise RuntimeError("Call observe(reward, done) after each action.")
-        own = flatten(observation)
+        own = flatten(observation, self.policy.observation_space)
         if self._n is None:
             own = {key: np.asarray(value)[None] for key, value in own.items()}
         actions, self._state = self.predict(
             {**own, **self._last}, self._state, deterministic=deterministic
         )
-        self._last["action"] = actions
+        self._last["action"] = actions.copy()  # an environment may change what it is handed
         self._acted = True
         return actions if self._n is not None else actions[0]
 
@@ -86,8 +86,8 @@ class Agent:
         if not self._acted:
             raise RuntimeError("Call act() before observe().")
         rows = 1 if self._n is None else self._n
-        self._last["reward"] = np.asarray(reward, np.float32).reshape(rows, 1)
-        self._last["done"] = np.asarray(done, np.int8).reshape(rows, 1)
+        self._last["reward"] = np.array(reward, np.float32).reshape(rows, 1)
+        self._last["done"] = np.array(done, np.int8).reshape(rows, 1)
         self._last["start"] = np.zeros((rows, 1), np.int8)
         self._acted = False
 

@@ -45,6 +45,8 @@ NUMBERS = ("steps", "seconds", "episodes")
 TYPES = {
     th.float32: "F32",
     th.float64: "F64",
+    th.float16: "F16",
+    th.bfloat16: "BF16",
     th.int64: "I64",
     th.int32: "I32",
     th.uint8: "U8",

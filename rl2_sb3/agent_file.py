@@ -1,7 +1,8 @@
 """The file of an agent: the policy's tensors and a JSON description, in safetensors' format.
 
 Loading a stranger's executes nothing but what is installed here: of a memory that a plugin brings,
-the file has the name.
+the file has the name; so it has of features extractors and activations of one's own, whose modules
+are imported.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
 from rl2_sb3.agent_checks import (
@@ -35,6 +37,7 @@ from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.policies.earlier import DEFAULTS, present_names
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
+from rl2_sb3.policies.named import from_name, name_of
 from rl2_sb3.policies.options import products
 from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL, did_you_mean
 from rl2_sb3.trials.spaces import PRIVILEGED
@@ -58,20 +61,18 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
 
     :param info: description of the training, anything that JSON can hold; where trials have a
         privileged observation, ``privileged=True`` is added
-    :raises ValueError: a policy with parts that are not this package's: no file can describe them
+    :raises ValueError: a policy class that is not this package's, or a features extractor or an
+        activation that cannot be imported by name: no file can describe them
     """
     names = [name for name, kind in POLICIES.items() if type(policy) is kind]
-    activation = policy.activation_fn.__name__
-    if (
-        not names
-        or policy.features_extractor_class is not FEATURES[names[0]]
-        or getattr(nn, activation, None) is not policy.activation_fn
-    ):
+    if not names:
         raise ValueError(
-            "An agent's file describes GRUPolicy and CnnGRUPolicy with their own features and "
-            f"activations of torch.nn, not {type(policy).__name__} with "
-            f"{policy.features_extractor_class.__name__} and {activation}. Use model.save()."
+            "An agent's file describes GRUPolicy and CnnGRUPolicy, not "
+            f"{type(policy).__name__}. Use model.save()."
         )
+    activation = name_of(policy.activation_fn)
+    features = policy.features_extractor_class
+    named = {} if features is FEATURES[names[0]] else {"features_extractor": name_of(features)}
     assert isinstance(policy.observation_space, spaces.Dict)
     if PRIVILEGED in policy.observation_space.spaces:
         info = {**info, "privileged": True}
@@ -84,6 +85,7 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
             "normalize_images": policy.normalize_images,
         },
         "activation": activation,
+        **named,
         "observation_space": _space_to_json(_without_privileged(policy.observation_space)),
         "action_space": _space_to_json(policy.action_space),
         "info": info,
@@ -183,7 +185,7 @@ def read_agent(name: str | os.PathLike[str]) -> tuple[GRUPolicy, dict[str, Any]]
     description = describe_agent(path)
     with _damaged(path):
         make = _network(description)
-        if description["network"].get("memory", PolicyConfig.memory) in OWN_MEMORIES:
+        if _is_ours(description):
             # Shapes alone, without memory; a fused optimizer would not be made so.
             with th.device("meta"):
                 expected = make(optimizer_class=th.optim.SGD).state_dict()
@@ -195,6 +197,13 @@ def read_agent(name: str | os.PathLike[str]) -> tuple[GRUPolicy, dict[str, Any]]
     return policy, description["info"]
 
 
+def _is_ours(description: Description) -> bool:
+    """Whether a network has no part of others, which may need numbers to be made."""
+    memory = description["network"].get("memory", PolicyConfig.memory)
+    named = ":" in description["activation"] or "features_extractor" in description
+    return memory in OWN_MEMORIES and not named
+
+
 def _network(description: Description) -> Callable[..., GRUPolicy]:
     """What makes the network that a file describes.
 
@@ -204,7 +213,7 @@ def _network(description: Description) -> Callable[..., GRUPolicy]:
     actions = read_space(description["action_space"])
     check_spaces(observations, actions)
     activation = _activation(description["activation"])
-    options = {**description["network"], **ACTING_ALONE}
+    options = {**_features(description), **description["network"], **ACTING_ALONE}
 
     def make(**more: Any) -> GRUPolicy:
         kind = POLICIES[description["policy"]]
@@ -241,7 +250,17 @@ def is_acting(key: str) -> bool:
     return not key.startswith((*VALUE_PARTS, "pi_features_extractor."))
 
 
+def _features(description: Description) -> dict[str, Any]:
+    """The features extractor, where it is not the policy's own."""
+    name = description.get("features_extractor")
+    if name is None:
+        return {}
+    return {"features_extractor_class": from_name(name, BaseFeaturesExtractor)}
+
+
 def _activation(name: str) -> type[nn.Module]:
+    if ":" in name:
+        return from_name(name, nn.Module)
     kind = getattr(nn, name, None)
     if not (isinstance(kind, type) and kind.__module__ == "torch.nn.modules.activation"):
         raise ValueError(f"{name!r} is no activation of torch.nn.")

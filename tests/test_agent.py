@@ -231,10 +231,18 @@ def test_spaces_survive_json(space: Any) -> None:
     assert read_space(json.loads(json.dumps(_space_to_json(space)))) == space
 
 
-def test_own_activations_are_refused(tmp_path: Any) -> None:
-    class Swish(nn.SiLU):
+class Swish(nn.SiLU):
+    """An activation of one's own."""
+
+
+def test_own_activations_are_named_where_they_can_be_imported(tmp_path: Any) -> None:
+    bandit_model(activation_fn=Swish, layers_before=[4]).save_agent(tmp_path / "a.safetensors")
+    assert describe_agent(tmp_path / "a.safetensors")["activation"] == "tests.test_agent:Swish"
+    agent = load_agent(tmp_path / "a.safetensors")
+    assert agent.policy.activation_fn is Swish
+
+    class Local(nn.SiLU):
         pass
 
-    model = bandit_model(activation_fn=Swish)
-    with pytest.raises(ValueError, match="Swish"):
-        model.save_agent(tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"Local of tests.test_agent cannot be imported by name"):
+        bandit_model(activation_fn=Local)

@@ -84,6 +84,7 @@ class Imitation:
         steps = self.demonstrations.length * size
         if not hasattr(model, "_logger"):
             model._logger = configure_logger(model.verbose, model.tensorboard_log, "Imitation")
+        model._clock = None
         if model._last_obs is None:
             assert model.env is not None
             model._last_obs = model.env.reset()  # type: ignore[assignment]

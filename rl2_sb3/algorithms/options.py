@@ -16,11 +16,21 @@ from rl2_sb3.registry import did_you_mean
 
 OURS: dict[str, Any] = {"episodes": None, "threads": None, "batch_size": None}
 """Beside those of the configurations."""
-REFUSED = (
-    *("use_sde", "sde_sample_freq", "rollout_buffer_class", "rollout_buffer_kwargs"),
-    "sub_sampling_factor",
+_NO_SDE = (
+    "actions are drawn anew in each step; policy_kwargs={'log_std_init': ...} says how widely at "
+    "first, and the memory explores over a trial"
 )
-"""What SB3 has and trials have no use for."""
+_OWN_BUFFER = "rollouts of trials carry their memory in a buffer of their own, TrialRolloutBuffer"
+REFUSED = {
+    "use_sde": _NO_SDE,
+    "sde_sample_freq": _NO_SDE,
+    "rollout_buffer_class": _OWN_BUFFER,
+    "rollout_buffer_kwargs": _OWN_BUFFER,
+    "sub_sampling_factor": "trials_per_batch says how many columns a minibatch has",
+}
+"""What SB3 has and trials have no use for, and what there is instead."""
+MARKED: dict[Callable[..., None], dict[str, Any]] = {}
+"""Constructors that tell their options, and SB3's defaults of what they refuse."""
 Init = TypeVar("Init", bound=Callable[..., None])
 
 
@@ -35,7 +45,8 @@ def takes(sb3: type[OnPolicyAlgorithm], *configs: type[Any]) -> Callable[[Init],
         ours |= flat_defaults(config)
     theirs = inspect.signature(sb3).parameters
     defaults = {name: theirs[name].default for name in theirs if name not in ("policy", "env")}
-    defaults = {name: value for name, value in defaults.items() if name not in REFUSED} | ours
+    refused = {name: defaults.pop(name) for name in REFUSED if name in defaults}
+    defaults |= ours
 
     def mark(init: Init) -> Init:
         *fixed, _ = inspect.signature(init).parameters.values()
@@ -44,6 +55,7 @@ def takes(sb3: type[OnPolicyAlgorithm], *configs: type[Any]) -> Callable[[Init],
             for name, default in defaults.items()
         ]
         init.__signature__ = inspect.Signature([*fixed, *keywords])  # type: ignore[attr-defined]
+        MARKED[init] = refused
         return init
 
     return mark
@@ -54,17 +66,23 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
     What is given as a number stays, unless ``lr_decay`` or ``ent_decay`` say otherwise.
 
-    :param kind: a class whose constructor was marked by :func:`takes`
-    :raises TypeError: an unknown option
+    :param kind: a class whose constructor, or that of a base, was marked by :func:`takes`
+    :raises TypeError: an unknown option, or one of SB3's that trials have no use for
     :raises ValueError: a discount that is none, or a schedule that is to decay
     """
-    parameters = inspect.signature(kind).parameters
+    constructors = [vars(each)["__init__"] for each in kind.__mro__ if "__init__" in vars(each)]
+    init = next(each for each in constructors if each in MARKED)
+    parameters = inspect.signature(init).parameters
     known = {
         name: parameter.default
         for name, parameter in parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
+    usual = MARKED[init]
+    options = {k: v for k, v in options.items() if k not in usual or v != usual[k]}
     for name in options:
+        if name in REFUSED:
+            raise TypeError(f"{kind.__name__} has no option {name!r}: {REFUSED[name]}.")
         if name not in known:
             shown = [each for each in known if not each.startswith("_")]
             raise TypeError(f"{kind.__name__} has no option {name!r}.{did_you_mean(name, shown)}")
@@ -90,5 +108,9 @@ def policy_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """A policy's keyword arguments, with the defaults of :class:`PolicyConfig` all stated.
 
     So a checkpoint has them, whatever the defaults become.
+
+    :raises ValueError: ``use_sde``, which SB3's policies have
     """
+    if "use_sde" in given:
+        raise ValueError(f"No policy option 'use_sde': {REFUSED['use_sde']}.")
     return {**asdict(PolicyConfig()), **given}

@@ -20,8 +20,9 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import explained_variance, obs_as_tensor
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecTransposeImage
+from stable_baselines3.common.vec_env import VecEnv
 
+from rl2_sb3.algorithms.alone import check_alone, check_privileged, clock, prepare_evaluations
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.heap import reused_memory
 from rl2_sb3.algorithms.options import complete, policy_options
@@ -31,12 +32,13 @@ from rl2_sb3.algorithms.updates import Figures
 from rl2_sb3.config import TrainConfig
 from rl2_sb3.memories import native
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, popart
+from rl2_sb3.policies.named import check_describable
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, env_episodes, rollout_size, seed_trials, trials_like
 from rl2_sb3.trials.steps import read_step
 
 Lost = tuple[int, int, dict[str, NDArray[Any]]]
-"""Of a trial that its simulator's death cut: step, column, the observation that came last."""
+"""Of a trial that was cut: step, column, the observation that came last."""
 Self = TypeVar("Self", bound="TrialRollouts")
 
 
@@ -58,6 +60,7 @@ class TrialRollouts(SavedTraining):
             raise ValueError(f"policy={policy!r}: use one of {names}, or a subclass of GRUPolicy.")
         values = complete(type(self), options)
         check_threads(values["threads"])
+        check_describable(values["policy_kwargs"] or {})
         trials = None if env is None else as_trials(env, values["episodes"])
         values["n_steps"], values["batch_size"] = _rollout_size(trials, values)
         values["policy_kwargs"] = policy_options(values["policy_kwargs"] or {})
@@ -79,7 +82,7 @@ class TrialRollouts(SavedTraining):
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         trials = as_trials(env)
-        _check_privileged(trials)
+        check_privileged(trials)
         return OnPolicyAlgorithm._wrap_env(trials, verbose, monitor_wrapper=False)
 
     def _setup_model(self) -> None:
@@ -101,13 +104,28 @@ class TrialRollouts(SavedTraining):
         if not isinstance(callback, (list, BaseCallback)):
             callback = ConvertCallback(callback)
         given = callback if isinstance(callback, list) else [callback]
+        assert self.env is not None
+        prepare_evaluations(given, self.env, self.episodes)
         bar = [TrialProgressBar(trials)] if progress_bar else []
         return super()._init_callback([trials, *given, *bar])
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        if self.env is None:
+            raise ValueError(
+                "The model has no environment to learn in: call set_env(env) first, or load it "
+                "with load(path, env=env)."
+            )
+        if self._clock is not None and not np.array_equal(clock(self.env), self._clock):
+            self._last_obs = None  # somebody else went on with these trials: begin new ones
+        total, callback = super()._setup_learn(*args, **kwargs)
+        self._clock = clock(self.env)
+        return total, callback
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
         """Go on in another environment; a plain one is wrapped as the last one was."""
         super().set_env(trials_like(env, self.episodes), force_reset)
         assert self.env is not None
+        self._clock = None
         self.episodes = env_episodes(self.env)
 
     def learn(
@@ -164,6 +182,8 @@ class TrialRollouts(SavedTraining):
                 self._memory = self.current_memory()
         if lost is None:
             return False
+        assert self._clock is not None
+        check_alone(env, self._clock)
         self._fill_values(lost)
         assert isinstance(self._last_obs, dict)
         with th.no_grad():
@@ -178,9 +198,10 @@ class TrialRollouts(SavedTraining):
         return True
 
     def _play(self, env: VecEnv, callback: BaseCallback, n_rollout_steps: int) -> list[Lost] | None:
-        """Fill the buffer but for values; gives the trials that were lost, or ``None`` to stop."""
+        """Fill the buffer but for values; gives the trials that were cut, or ``None`` to stop."""
         rollout_buffer, policy = self.rollout_buffer, self.policy
         lost: list[Lost] = []
+        steps = self._clock = clock(env) if self._clock is None else self._clock
         for step in range(n_rollout_steps):
             obs = self._last_obs
             assert isinstance(obs, dict)
@@ -194,7 +215,8 @@ class TrialRollouts(SavedTraining):
             self._last_obs, self._memory = new_obs, acted.memory  # type: ignore[assignment]
             self.num_timesteps += env.num_envs
             came = read_step(new_obs, rewards, dones, infos)
-            for i in np.flatnonzero(came.lost).tolist():
+            steps += 1 + came.trial_ended
+            for i in np.flatnonzero(came.cut).tolist():
                 last = infos[i]["terminal_observation"]
                 lost.append((step, i, {key: np.array(part) for key, part in last.items()}))
             rollout_buffer.put(obs, actions, came.training_reward, acted.log_probs)
@@ -211,7 +233,7 @@ class TrialRollouts(SavedTraining):
 
         A value network of its own goes over the whole block at once, and not while acting.
 
-        :param lost: where a simulator died, the reward gets what would have come next is worth
+        :param lost: where trials were cut, the reward gets what would have come next is worth
         """
         buffer, policy = self.rollout_buffer, self.policy
         if not policy.config.shared:
@@ -272,14 +294,3 @@ def _rollout_size(trials: VecEnv | None, options: dict[str, Any]) -> tuple[int, 
         n_steps, _ = rollout_size(trials, n_steps, None)
         batch_size = columns * n_steps
     return rollout_size(trials, n_steps, batch_size)
-
-
-def _check_privileged(trials: VecEnv) -> None:
-    """Raise a ValueError where a wrapper would change or lose the training rewards."""
-    inner = trials.venv if isinstance(trials, VecTransposeImage) else trials  # SB3 puts that one on
-    if isinstance(inner, VecEnvWrapper) and any(trials.get_attr("privileged")):
-        raise ValueError(
-            f"Privileged trials in a {type(inner).__name__}: what is learned from, the training "
-            "rewards, would be lost or go past that wrapper. Pass what make_trials(..., "
-            "privileged=True) gave, or make the trials without privileged."
-        )

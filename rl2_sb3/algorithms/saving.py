@@ -7,18 +7,22 @@ import os
 import pathlib
 import pickle
 import time
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch as th
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import check_for_correct_spaces
+from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from rl2_sb3.agent_file import save_agent
+from rl2_sb3.algorithms.alone import Clock, clock
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.threads import Threads, check_threads, sensible_threads
 from rl2_sb3.files import replace_whole
@@ -58,6 +62,8 @@ class SavedTraining(OnPolicyAlgorithm):
     """Runs that the weights come from: steps, seconds and episodes per trial of each."""
     _since: float | None = None
     _memory: th.Tensor
+    _clock: Clock | None = None
+    """Steps and resets of the trials after our last step; None: they have not been counted."""
 
     def learning_threads(self) -> Threads:
         """How many processor threads learning takes: ``threads``, or by the network's size."""
@@ -97,21 +103,27 @@ class SavedTraining(OnPolicyAlgorithm):
             self.seconds, self._since = self.seconds + now - self._since, now
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_memory", "_since"]
+        return [*super()._excluded_save_params(), "_memory", "_since", "_clock"]
 
     def save(
         self,
         path: str | pathlib.Path | io.BufferedIOBase,
         exclude: Iterable[str] | None = None,
         include: Iterable[str] | None = None,
+        exact: bool = False,
     ) -> None:
         """Save the model and all that training depends on; see :meth:`load`.
 
         A file is written beside its final place and moved there when it is whole, so that a kill
-        at any moment leaves the last good one.
+        at any moment leaves the last good one. Where the environment is closed or dead, a warning
+        says that training cannot go on from the file exactly, but with new trials.
+
+        :param exact: raise there instead, and leave the file that was there
+        :raises OSError: see ``exact``; or the file cannot be written
+        :raises EOFError: see ``exact``
         """
         self._count_seconds()
-        self.resume_state = self._get_resume_state()
+        self.resume_state = self._get_resume_state(exact)
         if isinstance(path, io.IOBase):
             super().save(path, exclude, include)
             return
@@ -136,7 +148,7 @@ class SavedTraining(OnPolicyAlgorithm):
             known["history"] = self.history
         save_agent(self.policy, path, **{**known, **info})
 
-    def _get_resume_state(self) -> dict[str, Any]:
+    def _get_resume_state(self, exact: bool = False) -> dict[str, Any]:
         state: dict[str, Any] = {
             "format": FORMAT,
             "algorithm": type(self).__name__,
@@ -145,14 +157,40 @@ class SavedTraining(OnPolicyAlgorithm):
         }
         if self.device.type == "cuda":
             state["cuda_rng"] = th.cuda.get_rng_state(self.device).numpy()
-        if self.env is not None:
-            state["trials"] = self.env.env_method("get_state")
+        trials = None if self.env is None else self._get_trials(exact)
+        if trials is not None:
+            state["trials"] = trials
         return state
+
+    def _get_trials(self, exact: bool) -> list[Any] | None:
+        """Where the trials stand; None where nobody can tell, or where others have moved them."""
+        assert self.env is not None
+        inner = self.env.unwrapped
+        try:
+            if isinstance(inner, SubprocVecEnv) and inner.waiting:
+                raise EOFError("a step is not over")  # what comes first would be its results
+            if self._clock is not None and not np.array_equal(clock(self.env), self._clock):
+                return None
+            trials: list[Any] = self.env.env_method("get_state")
+        except (OSError, EOFError) as error:
+            if exact:
+                raise
+            warnings.warn(
+                f"Saved without its trials, since the environment does not answer ({error}): load "
+                "it with force_reset=True, which begins new ones.",
+                stacklevel=4,
+            )
+            return None
+        return trials
 
     def _set_resume_state(self, state: dict[str, Any]) -> None:
         assert self.env is not None
         if "trials" not in state:
-            raise ValueError("It was saved without an environment: use force_reset=True.")
+            raise ValueError(
+                "It was saved without its trials (without an environment, or with one that was "
+                "closed, had died or was stepped by others): use force_reset=True, which begins "
+                "new ones."
+            )
         self.env.env_method("reset")  # a Monitor around the trials steps no other ones
         for column, trials in enumerate(state["trials"]):
             self.env.env_method("set_state", trials, indices=[column])
@@ -160,6 +198,7 @@ class SavedTraining(OnPolicyAlgorithm):
         th.set_rng_state(th.as_tensor(state["torch_rng"]))
         if self.device.type == "cuda" and "cuda_rng" in state:
             th.cuda.set_rng_state(th.as_tensor(state["cuda_rng"]), self.device)
+        self._clock = clock(self.env)
 
     @classmethod
     def load(

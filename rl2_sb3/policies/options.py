@@ -20,6 +20,21 @@ OF_THE_MEMORY = ("candidate", "memory_steps")
 """Options of the policy that are some memories' own."""
 PRODUCTS = ("action_reward", "state_action")
 """Options of the policy that are its features'."""
+INSTEAD = {
+    "net_arch": "layers_before and layers_after are the dense layers around the memory, "
+    "hidden_size its units",
+    "lstm_hidden_size": "hidden_size, with memory='lstm'",
+    "n_lstm_layers": "one memory, memory='lstm', and dense layers_before and layers_after",
+    "shared_lstm": "shared=True makes one network of policy and value",
+    "enable_critic_lstm": "value_network names the value's memory",
+    "lstm_kwargs": "memory_kwargs, with memory='lstm'",
+    "share_features_extractor": "shared=True makes one network of policy and value",
+    "ortho_init": "initial weights are those of the paper; weight_norm=True normalises them",
+    "full_std": "there is no state-dependent exploration; log_std_init is its deviation at first",
+    "use_expln": "there is no state-dependent exploration; log_std_init is its deviation at first",
+    "squash_output": "continuous actions are clipped to their space",
+}
+"""Of the options of SB3's and sb3-contrib's policies, those that are called otherwise here."""
 VALUE_LAYERS = (128, 128)
 """Widths of the layers after a value network's memory that has no parameters."""
 
@@ -31,6 +46,8 @@ def read_options(options: dict[str, Any], observation_space: spaces.Dict) -> Pol
     """
     names = [field.name for field in fields(PolicyConfig)]
     for name in options:
+        if name in INSTEAD:
+            raise ValueError(f"No policy option {name!r}: {INSTEAD[name]}.")
         if name not in names:
             raise ValueError(f"No policy option {name!r}.{did_you_mean(name, names)}")
     config = PolicyConfig(**options)
@@ -94,13 +111,22 @@ def products(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def feature_options(
-    config: PolicyConfig, extractor: type[BaseFeaturesExtractor], told: dict[str, Any]
+    config: PolicyConfig,
+    extractor: type[BaseFeaturesExtractor],
+    told: dict[str, Any],
+    privileged: bool,
 ) -> dict[str, Any]:
     """Keyword arguments of the features extractor: those told, and the products that it can make.
 
-    :raises ValueError: ``state_action`` for one that cannot
+    :raises ValueError: ``state_action``, or privileged trials, for one that cannot
     """
     taken = accepted(extractor, products(asdict(config)))
+    if privileged and not accepted(extractor, {"privileged": True}):
+        raise ValueError(
+            f"Privileged trials with {extractor.__name__}: it would let the policy see what only "
+            "the value network may. Let it take privileged=False, and leave that part out unless "
+            "it is True, or make the trials without privileged."
+        )
     if config.state_action and "state_action" not in taken:
         raise ValueError(
             f"state_action=True is for small MDPs: {extractor.__name__} has no such products."

@@ -84,7 +84,7 @@ class GRUPolicy(BlockNetworks):
                 "Wrap the environment in rl2_sb3.TrialWrapper, or use RL2PPO or RL2TRPO, which do."
             )
         if use_sde:
-            raise ValueError("use_sde=True is not supported by recurrent policies here.")
+            raise ValueError("use_sde=True: actions are drawn anew in each step; see log_std_init.")
         assert isinstance(observation_space, spaces.Dict)
         told = features_extractor_kwargs or {}
         self.config = read_options({**options, **products(told)}, observation_space)
@@ -98,7 +98,9 @@ class GRUPolicy(BlockNetworks):
             ortho_init=False,
             log_std_init=log_std_init,
             features_extractor_class=features_extractor_class,
-            features_extractor_kwargs=feature_options(self.config, features_extractor_class, told),
+            features_extractor_kwargs=feature_options(
+                self.config, features_extractor_class, told, self.privileged
+            ),
             share_features_extractor=self.config.shared,
             normalize_images=normalize_images,
             optimizer_class=optimizer_class,

@@ -156,5 +156,6 @@ class SaveEvery(BaseCallback):
     def _on_rollout_start(self) -> None:
         due = time.monotonic() - self._last >= self.seconds
         if due and self.model.num_timesteps > self._begin:
-            self.model.save(self.path)
+            model: Any = self.model  # an RL2PPO or RL2TRPO
+            model.save(self.path, exact=True)  # the last good one is not replaced by less
             self._last = time.monotonic()

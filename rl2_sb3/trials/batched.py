@@ -107,6 +107,7 @@ class BatchedTrials(VecEnv):
         self._none = np.repeat(no_action(tasks.action_space)[None], n_envs, axis=0)
         self._actions = self._none
         self._ready = False
+        self._clock = np.zeros(n_envs, np.int64)
         self.seed(seed)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
@@ -121,6 +122,7 @@ class BatchedTrials(VecEnv):
         self._params = self.tasks.sample(n, self._task_rng)
         self._state, own = self.tasks.reset(self._params, self._noise_rng)
         self._episode = np.zeros(n, np.int64)
+        self._clock += 1
         self._ready = True
         self._training_reward = np.zeros(n, np.float32)
         zeros = np.zeros(n, np.bool_)
@@ -139,16 +141,18 @@ class BatchedTrials(VecEnv):
             raise RuntimeError("Call reset() before step().")
         training = None
         if self.privileged:
-            told = self.tasks.training_reward(self._params, self._state, self._actions)
+            told = self.tasks.training_reward(self._params, self._state, self._actions.copy())
             training = None if told is None else np.array(told, np.float32)
-        state, own, reward, ended = self.tasks.step(
-            self._params, self._state, self._actions, self._noise_rng
+        state, own, reward, ended = self.tasks.step(  # copies, which they may change
+            self._params, self._state, self._actions.copy(), self._noise_rng
         )
         self._state = state
         reward = np.array(reward, np.float32)
         self._training_reward = reward if training is None else training
         self._episode = self._episode + ended
         done = self._episode == self.episodes
+        self._clock += done
+        self._clock += 1
         terminal = None
         if done.any():
             terminal = self._observe(own, self._actions, reward, ended, np.zeros_like(done))
@@ -188,7 +192,7 @@ class BatchedTrials(VecEnv):
         start: NDArray[np.bool_],
     ) -> dict[str, NDArray[Any]]:
         parts = {
-            **flatten(own),
+            **flatten(own, self.observation_space),
             "action": action,
             "reward": reward[:, None],
             "done": ended[:, None],
@@ -201,6 +205,10 @@ class BatchedTrials(VecEnv):
             )
         # Copies: whoever gets an observation may keep it while the tasks go on.
         return {key: np.array(part, self._dtypes[key]) for key, part in parts.items()}
+
+    def clock(self) -> NDArray[np.int64]:
+        """Steps and beginnings of trials in each column so far, whoever asked for them."""
+        return self._clock.copy()
 
     def get_state(self) -> dict[str, Any]:
         """Everything that the next steps depend on; :meth:`set_state` goes on from it."""

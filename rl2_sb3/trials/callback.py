@@ -1,4 +1,4 @@
-"""The trial's book: returns per trial and per episode, logged under ``trial/``."""
+"""Statistics of trials: returns per trial and per episode, logged under ``trial/``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
 
 
 class TrialCallback(BaseCallback):
-    """Keeps the trial's book and checks that memory lives and dies where it should.
+    """Logs statistics of trials and checks that memory is carried and reset where it should be.
 
     ``learn()`` always attaches one. It logs, over the trials that ended in a rollout,
     ``trial/return``, ``trial/length``, ``trial/gain`` (return of the last episode minus that of
@@ -58,10 +58,13 @@ class TrialCallback(BaseCallback):
     def _on_step(self) -> bool:
         came: TrialStep = self.locals["came"]
         dones, ended = came.trial_ended, came.episode_ended
-        if not np.array_equal(came.observation["start"][:, 0].astype(bool), dones):
+        starts = came.observation["start"][:, 0].astype(bool)
+        if not np.array_equal(starts, dones) or (self._position == self.episodes).any():
             raise RuntimeError(
                 "A trial's start must follow a trial's end, and nothing else: some wrapper around "
-                "the trials changes the observation's 'start' or ends trials early."
+                "the trials changes the observation's 'start' or ends trials early, or something "
+                "else steps the training environment, such as an EvalCallback: give it one of its "
+                "own."
             )
         columns = np.arange(len(dones))
         self._returns[columns, self._position] += came.reward
@@ -76,11 +79,14 @@ class TrialCallback(BaseCallback):
     def _note_trials(self, dones: NDArray[np.bool_], lost: NDArray[np.bool_]) -> None:
         whole = dones & self._whole & ~lost
         self._lost += int(lost.sum())
-        self._ended_returns.append(self._returns[whole])
+        # NaN stands for the episodes that a time limit around the trial left out.
+        played = np.arange(self.episodes) < self._position[whole, None]
+        returns = np.where(played, self._returns[whole], np.nan)
+        self._ended_returns.append(returns)
         self._ended_lengths.append(self._lengths[whole])
         success = self._success[whole]
         self._successes.append(success[np.isfinite(success)])
-        self.recent.extend(self._returns[whole].sum(axis=1)[-100:].tolist())
+        self.recent.extend(np.nansum(returns, axis=1)[-100:].tolist())
         self._whole |= dones
         self._returns[dones], self._success[dones] = 0, np.nan
         self._lengths[dones] = self._position[dones] = 0
@@ -88,13 +94,15 @@ class TrialCallback(BaseCallback):
         buffer = self.model.ep_info_buffer
         if buffer is not None:
             last = zip(self._ended_returns[-1][-100:], self._ended_lengths[-1][-100:], strict=True)
-            buffer.extend({"r": float(r.sum()), "l": int(length)} for r, length in last)
+            buffer.extend({"r": float(np.nansum(r)), "l": int(length)} for r, length in last)
 
     def _on_rollout_end(self) -> None:
         if self._ended_returns and sum(map(len, self._ended_returns)):
             returns = np.concatenate(self._ended_returns)
-            per_episode = returns.mean(axis=0)
-            self._log("return", returns.sum(axis=1).mean())
+            left_out = np.isnan(returns)
+            with np.errstate(invalid="ignore"):  # an episode that no trial came to
+                per_episode = np.nansum(returns, axis=0) / (~left_out).sum(axis=0)
+            self._log("return", np.nansum(returns, axis=1).mean())
             self._log("length", np.concatenate(self._ended_lengths).mean())
             self._log("gain", per_episode[-1] - per_episode[0])
             shown = np.linspace(0, self.episodes - 1, min(self.episodes, POSITIONS_SHOWN))

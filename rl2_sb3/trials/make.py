@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
@@ -18,6 +22,7 @@ from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials
 from rl2_sb3.trials.spaces import is_trial_space
 from rl2_sb3.trials.threads import ThreadedVecEnv
+from rl2_sb3.trials.vectors import as_trial_columns, as_trials_of_gymnasium
 from rl2_sb3.trials.wrapper import TrialWrapper
 
 EPISODES = RunConfig.episodes
@@ -110,8 +115,11 @@ def make_tasks(source: EnvSource, **options: Any) -> Any:
     if source in TASKS:
         return _make_registered(source, options)
     try:
-        gym.spec(source)
-    except gym.error.Error as error:
+        module, _, name = source.rpartition(":")  # "module:Env-v0": a module that registers it
+        if module:
+            importlib.import_module(module)
+        gym.spec(name)
+    except (gym.error.Error, ModuleNotFoundError) as error:
         raise ValueError(
             f"{source!r} is neither a registered task distribution nor a Gymnasium environment: "
             f"{error}{TASKS.hint(source)}"
@@ -145,18 +153,26 @@ def _make_registered(name: str, options: dict[str, Any]) -> BatchedTasks[Any, An
     return tasks
 
 
-def _make_trial(tasks: Any, episodes: int, privileged: bool = False) -> TrialWrapper:
+def _make_trial(tasks: Any, episodes: int, privileged: bool = False) -> gym.Env[Any, Any]:
     if isinstance(tasks, GymTasks):
         return TrialWrapper(tasks.make_env(), episodes, tasks, privileged=privileged)
     env = tasks if isinstance(tasks, gym.Env) else tasks()
     if not isinstance(env, gym.Env):
         raise ValueError(f"{tasks!r} gave {env!r}: it must make a Gymnasium environment.")
-    return TrialWrapper(env, episodes)
+    trial = TrialWrapper(env, episodes)
+    if isinstance(env, Monitor) and env.results_writer is not None:
+        monitor = copy(env)  # a line of its file is a trial, as it is an episode for SB3
+        monitor.env = trial
+        return monitor
+    return trial
 
 
-def as_trials(env: GymEnv | EnvSource, episodes: int | None = None) -> VecEnv:
+def as_trials(
+    env: GymEnv | EnvSource | VectorEnv[Any, Any, Any], episodes: int | None = None
+) -> VecEnv:
     """The environment that an algorithm was given, as trials: wrapped unless it is already.
 
+    :param env: a plain one, a vector of them, or trials
     :param episodes: episodes per trial of a plain environment, by default 10
     :raises ValueError: an environment that cannot be wrapped, with the way out
     """
@@ -167,22 +183,16 @@ def as_trials(env: GymEnv | EnvSource, episodes: int | None = None) -> VecEnv:
                 "leave episodes out."
             )
         return env if isinstance(env, VecEnv) else DummyVecEnv([lambda: env])
-    episodes = EPISODES if episodes is None else episodes
+    make_trial = partial(_make_trial, episodes=EPISODES if episodes is None else episodes)
     if isinstance(env, VecEnv):
-        if type(env) is not DummyVecEnv:
-            raise ValueError(
-                f"A {type(env).__name__} of plain environments cannot be wrapped from outside: "
-                "make trials with rl2_sb3.make_trials(..., workers='subprocess') and put other "
-                "wrappers around them, or put each environment into a rl2_sb3.TrialWrapper before."
-            )
-        trials = DummyVecEnv([partial(_make_trial, e, episodes) for e in env.envs])
-        trials._seeds = env._seeds  # given, but not used before the first reset
-        return trials
+        return as_trial_columns(env, make_trial)
+    if isinstance(env, VectorEnv):
+        return as_trials(as_trials_of_gymnasium(env, make_trial), episodes)
     if isinstance(env, (str, gym.Env, BatchedTasks, GymTasks)):
-        return make_trials(env, episodes=episodes)
+        return make_trials(env, episodes=EPISODES if episodes is None else episodes)
     raise ValueError(
         f"{env!r} is no environment: pass a Gymnasium environment, its id, a task distribution or "
-        "its name, or a VecEnv."
+        "its name, or a vector of environments."
     )
 
 

@@ -19,7 +19,8 @@ def trial_space(
 ) -> spaces.Dict:
     """The observation space of trials over an environment with the given spaces.
 
-    ``observation`` is the environment's own (a Dict's parts become ``observation_<key>``);
+    ``observation`` is the environment's own (a Dict's parts become ``observation_<key>``, a
+    Tuple's ``observation_0`` and so on);
     ``action``, ``reward`` and ``done`` are of the last step, zero on a trial's first step;
     ``start`` is 1 on a trial's first step: it resets the memory and is no feature.
 
@@ -37,7 +38,7 @@ def trial_space(
             "Use a Box of floats, or MultiDiscrete."
         )
     parts = {
-        **flatten(observation_space),
+        **_parts(observation_space),
         "action": action_space,
         "reward": spaces.Box(-np.inf, np.inf, (1,), np.float32),
         "done": spaces.MultiBinary(1),
@@ -61,11 +62,23 @@ def trial_space(
     return spaces.Dict(parts)
 
 
-def flatten(space_or_value: Any) -> dict[str, Any]:
-    """Name the parts of the environment's own observation space, or of an observation."""
-    if isinstance(space_or_value, (spaces.Dict, dict)):
-        return {f"{OBSERVATION}_{key}": part for key, part in space_or_value.items()}
-    return {OBSERVATION: space_or_value}
+def _parts(space: spaces.Space[Any]) -> dict[str, Any]:
+    if isinstance(space, spaces.Dict):
+        return {f"{OBSERVATION}_{key}": part for key, part in space.items()}
+    if isinstance(space, spaces.Tuple):
+        return {f"{OBSERVATION}_{i}": part for i, part in enumerate(space)}
+    return {OBSERVATION: space}
+
+
+def flatten(value: Any, trial_space: spaces.Space[Any]) -> dict[str, Any]:
+    """Name the parts of the environment's own observation as the trial's space does.
+
+    :param trial_space: it tells a Tuple's observation from an array that is written as a tuple
+    """
+    if isinstance(trial_space, spaces.Dict) and OBSERVATION in trial_space.spaces:
+        return {OBSERVATION: value}
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    return {f"{OBSERVATION}_{key}": part for key, part in parts}
 
 
 def is_trial_space(space: spaces.Space[Any]) -> bool:

@@ -22,8 +22,10 @@ class TrialStep(NamedTuple):
     """What is learned from: the reward, but in privileged trials."""
     episode_ended: NDArray[np.bool_]
     trial_ended: NDArray[np.bool_]
+    cut: NDArray[np.bool_]
+    """Trials that end here before their end: lost, or at a time limit around them."""
     lost: NDArray[np.bool_]
-    """Trials that end here because they were cut: their last episode has no end."""
+    """Trials that are cut here because their simulator died: they count for nothing."""
     success: NDArray[np.floating]
     """Of an episode that ends here: 1 or 0, or NaN where that is not known."""
 
@@ -34,10 +36,10 @@ def read_step(
     """Read what a VecEnv of trials gave."""
     n, done = len(done), np.asarray(done, np.bool_)
     ended = observation["done"][:, 0].astype(np.bool_) | done
-    lost, success = np.zeros(n, np.bool_), np.full(n, np.nan)
+    cut, lost, success = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.full(n, np.nan)
     if isinstance(infos, TrialInfos):  # arrays, which report no success and lose no trial
         training = reward if infos.training_reward is None else infos.training_reward
-        return TrialStep(observation, reward, training, ended, done, lost, success)
+        return TrialStep(observation, reward, training, ended, done, cut, lost, success)
     training = np.array(reward, np.float32)
     for column, info in enumerate(infos):
         told = info.get(KEY)
@@ -46,6 +48,7 @@ def read_step(
                 training[column] = told.training_reward
             if told.success is not None:
                 success[column] = told.success
+            lost[column] = told.lost
         # SB3's VecEnvs set it for each environment that is truncated and not terminated.
-        lost[column] = done[column] and info.get("TimeLimit.truncated", False)
-    return TrialStep(observation, reward, training, ended, done, lost, success)
+        cut[column] = done[column] and info.get("TimeLimit.truncated", False)
+    return TrialStep(observation, reward, training, ended, done, cut, lost, success)

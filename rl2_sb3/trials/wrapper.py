@@ -10,12 +10,15 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
+from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.monitor import Monitor
 
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.tasks.step_info import KEY, NOTHING, StepInfo, read_step_info
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, is_trial_space, no_action, trial_space
 
+EPISODE = "episode"
+"""Where Monitor tells an episode's return and length, and SB3 reads them."""
 LOSSES = 10
 """Times in a row that a trial may be lost to its simulator's death."""
 
@@ -39,7 +42,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     that is ``truncated``; the next :meth:`reset` begins it anew.
 
     What environments of a distribution report in ``info["rl2"]`` (:class:`StepInfo`) is read; other
-    entries of ``info`` are their own, and handed on as they are.
+    entries of ``info`` are their own, and handed on as they are, but for ``info["episode"]``: a
+    Monitor's or RecordEpisodeStatistics' account of a single episode, which SB3 would take for the
+    trial's. Where a Monitor is further inside, SB3 looks for one, and finds the trial's.
 
     :param env: the environment; a Monitor right around it is taken off, since it would report
         single episodes as trials
@@ -70,8 +75,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         for name in ("observation_space", "action_space"):
             if not isinstance(getattr(env, name, None), gym.Space):
                 raise ValueError(f"{env!r} has no {name}: set it in its __init__.")
-        if is_trial_space(env.observation_space):
-            raise ValueError("The environment is a trial already: wrap it once.")
+        check_plain(env)
         self.episodes = episodes
         self.tasks = tasks
         self.order = order
@@ -86,6 +90,10 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self._trial = -1
         self._losses = 0
         self._started = False
+        self._clock = 0
+        self._options: dict[str, Any] = {}
+        self._options_again: dict[str, Any] = {}
+        self._monitored = is_wrapped(self.env, Monitor)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -93,11 +101,19 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         """Begin a new trial, with a new task.
 
         :param seed: begins the sequence of trials anew
+        :param options: handed on to the environment in each of this trial's episodes; with
+            ``tasks``, ``options["task"]`` is this trial's task instead of the drawn one
         """
         if seed is not None:
             self._seed, self._trial = seed, -1
         self._trial += 1
+        self._clock += 1
+        self._options = dict(options) if options else self._options_again
         return self._begin()
+
+    def clock(self) -> int:
+        """Steps and resets so far, whoever asked for them."""
+        return self._clock
 
     def _begin(self) -> tuple[TrialObs, dict[str, Any]]:
         """Begin the trial with number ``self._trial``."""
@@ -109,7 +125,11 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             self._task = self.order[self._trial % len(self.order)]
         else:
             self._task = self.tasks.sample(self._rng)
+        if self.tasks is not None and "task" in self._options:
+            self._task = self._options["task"]
         self._episode, self._started, self._training_reward = 0, True, 0.0
+        self._options_again = {}
+        self._total = 0.0
         self._actions: list[Any] = []
         own, info, step_info = self._reset_episode()
         nothing = no_action(self.action_space)
@@ -117,11 +137,11 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         return obs, _with_ours(info, NOTHING)
 
     def _reset_episode(self) -> tuple[Any, dict[str, Any], StepInfo]:
-        options: dict[str, Any] = {"privileged": True} if self.privileged else {}
+        options = {**self._options, "privileged": True} if self.privileged else {**self._options}
         if self.tasks is None:
             own, info = self.env.reset(seed=self._task, options=options or None)
         else:
-            options = {"task": self._task, **options}
+            options["task"] = self._task
             own, info = self.env.reset(seed=int(self._rng.integers(2**31)), options=options)
         return own, info, self._read(info)
 
@@ -135,9 +155,12 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         """
         if not self._started:
             raise RuntimeError("Call reset() before step(), and after a trial's end.")
-        own, reward, terminated, truncated, info = self.env.step(action)
+        # A copy for the environment, which may change it, and one to keep, since the caller may.
+        own, reward, terminated, truncated, info = self.env.step(deepcopy(action))
         self._actions.append(deepcopy(action))
+        self._clock += 1
         reward = float(reward)
+        self._total += reward
         step_info = self._read(info)
         ended, lost = bool(terminated or truncated), bool(step_info.lost)
         self._take_training_reward(step_info)
@@ -155,7 +178,10 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         if step_info is not NOTHING:
             training = step_info.training_reward if self.privileged else None
             step_info = StepInfo(training, None, step_info.success, lost)
-        return obs, reward, over, lost, _with_ours(info, step_info)
+        info = _with_ours(info, step_info)
+        if over and self._monitored:
+            info = {**info, EPISODE: {"r": round(self._total, 6), "l": len(self._actions)}}
+        return obs, reward, over, lost, info
 
     def _take_training_reward(self, step_info: StepInfo) -> None:
         if self.privileged and step_info.training_reward is None and not step_info.lost:
@@ -168,6 +194,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     def _lose(self) -> None:
         self._started = False
         self._trial -= 1
+        self._options_again = self._options
         self._losses += 1
         if self._losses == LOSSES:
             raise RuntimeError(
@@ -179,7 +206,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     ) -> dict[str, Any]:
         known = {PRIVILEGED: self._known(step_info)} if self._privileged_size else {}
         return {
-            **flatten(own),
+            **flatten(own, self.observation_space),
             "action": _copy(action, self.action_space),
             "reward": np.array([reward], np.float32),
             "done": np.array([ended], np.int8),
@@ -206,6 +233,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         return {
             "seed": self._seed,
             "trial": self._trial,
+            "options": deepcopy(self._options),
             "actions": deepcopy(self._actions) if self._started else None,
         }
 
@@ -215,6 +243,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         The environment must be deterministic given the seed that it is reset with.
         """
         self._seed, self._trial, self._started = state["seed"], state["trial"], False
+        self._options = state.get("options", {})  # not in checkpoints of before
         if state["actions"] is not None:
             self._begin()
             for action in state["actions"]:
@@ -224,9 +253,30 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
 
 def _with_ours(info: dict[str, Any], step_info: StepInfo) -> dict[str, Any]:
     """An environment's info, with the trial's entry in place of the environment's."""
-    if step_info != NOTHING:
-        return {**info, KEY: step_info}
-    return {key: value for key, value in info.items() if key != KEY} if KEY in info else info
+    if step_info == NOTHING and KEY not in info and EPISODE not in info:
+        return info
+    ours = {} if step_info == NOTHING else {KEY: step_info}
+    return {key: value for key, value in info.items() if key not in (KEY, EPISODE)} | ours
+
+
+def check_plain(env: gym.Env[Any, Any]) -> None:
+    """Refuse trials within trials.
+
+    :raises ValueError: trials, or a wrapper around trials that changes their observation
+    """
+    if is_trial_space(env.observation_space):
+        raise ValueError("The environment is a trial already: wrap it once.")
+    if is_wrapped(env, TrialWrapper):
+        raise changed_trials(env)
+
+
+def changed_trials(wrapper: Any) -> ValueError:
+    """The error about a wrapper around trials that changes their observation."""
+    name = type(wrapper).__name__
+    return ValueError(
+        f"{name} lies around trials and changes their observation, so that they are none any more. "
+        f"Put such a wrapper inside: TrialWrapper({name}(env), episodes)."
+    )
 
 
 def _copy(action: Any, space: gym.Space[Any]) -> Any:

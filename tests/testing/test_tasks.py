@@ -521,7 +521,7 @@ BROKEN_GYM: list[tuple[GoalTasks, str]] = [
     (GoalsThatStay(), r"A task cannot be pickled \(.*lambda.*\): make it of numbers, arrays"),
     (NoEnv(), r"make_env gives 7: give a gymnasium\.Env"),
     (OneEnv(), "make_env gives one environment twice: make a new one each time"),
-    (SilentGoals(), r"privileged observation of shape \(0,\), not \(2,\): let it"),
+    (SilentGoals(), r"privileged observation of shape \(0,\), not \(2,\): give that"),
     (In(TupleEnv), "Observation space 'observation': Tuple.* is not supported: flatten it"),
     (In(NoOptions), r"reset\(seed=\.\.\., options=.*\) raised TypeError.*: take the task from"),
     (In(OtherOption), r"reset\(seed=\.\.\., options=.*\) raised KeyError\('goal'\): take the"),

@@ -234,6 +234,7 @@ def test_seed_trials_seeds_arrays_as_make_trials_does() -> None:
         (Monitor(TrialWrapper(GoalEnv(), 5)), 1, 5),
         (DummyVecEnv([GoalEnv, GoalEnv]), 2, 10),
         (make_vec_env(GoalEnv, 3), 3, 10),
+        (VecMonitor(make_vec_env(GoalEnv, 3)), 3, 10),
         (make_trials(GoalEnv, 4, 6), 4, 6),
         (make_trials("bandit", 4, 6), 4, 6),
         (VecNormalize(make_trials("bandit", 4, 6), norm_obs=False), 4, 6),
@@ -276,6 +277,10 @@ class PlainSubprocVecEnv(SubprocVecEnv):
 
     def __init__(self) -> None:
         self.observation_space = spaces.Discrete(2)
+        self.num_envs = 1
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        return [False]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +291,10 @@ class PlainSubprocVecEnv(SubprocVecEnv):
             "A PlainSubprocVecEnv of plain environments cannot be wrapped from outside: make "
             r"trials with rl2_sb3\.make_trials\(\.\.\., workers='subprocess'\)",
         ),
-        (VecMonitor(DummyVecEnv([GoalEnv])), "A VecMonitor of plain environments cannot be"),
+        (
+            VecNormalize(DummyVecEnv([GoalEnv])),
+            "A VecNormalize of plain environments cannot be",
+        ),
         (7, "7 is no environment: pass a Gymnasium environment, its id, a task distribution or"),
         (None, "None is no environment"),
         ("bandits", r"'bandits' is neither .*Did you mean 'bandit'\?"),

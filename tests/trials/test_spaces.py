@@ -35,8 +35,19 @@ def test_parts_of_a_dict_are_named_apart_from_the_feedback() -> None:
     assert space["observation_reward"] == vector(2)
     assert space["observation_start"] == spaces.Discrete(2)
     assert space["reward"].shape == (1,)
-    assert flatten({"reward": 1, "start": 0}) == {"observation_reward": 1, "observation_start": 0}
-    assert flatten(5) == {"observation": 5}
+    named = {"observation_reward": 1, "observation_start": 0}
+    assert flatten({"reward": 1, "start": 0}, space) == named
+
+
+def test_parts_of_a_tuple_are_numbered() -> None:
+    own = spaces.Tuple([vector(2), spaces.Discrete(2)])
+    space = trial_space(own, spaces.Discrete(3))
+    assert space["observation_0"] == vector(2)
+    assert space["observation_1"] == spaces.Discrete(2)
+    assert flatten((5, 6), space) == {"observation_0": 5, "observation_1": 6}
+
+    array = trial_space(vector(2), spaces.Discrete(3))
+    assert flatten((5.0, 6.0), array) == {"observation": (5.0, 6.0)}  # an array, as a tuple
 
 
 @pytest.mark.parametrize(
@@ -79,9 +90,9 @@ def test_no_action_is_zero_or_the_nearest_to_it(space: Space, nothing: Any) -> N
         (spaces.Box(-1, 1, ()), spaces.Discrete(2), r"observation: Box.* give it the shape \(1,\)"),
         (spaces.Discrete(2, start=-1), spaces.Discrete(2), "observation: Discrete.* begin with 0"),
         (
-            spaces.Tuple([vector(1)]),
+            spaces.Tuple([spaces.Tuple([vector(1)])]),
             spaces.Discrete(2),
-            "Observation space 'observation': Tuple.* is not supported: flatten it first",
+            "Observation space 'observation_0': Tuple.* is not supported: flatten it first",
         ),
         (
             spaces.Dict({"inner": spaces.Dict({"a": vector(1)})}),

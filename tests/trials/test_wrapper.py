@@ -74,7 +74,7 @@ def test_trial_is_its_episodes_end_to_end(make_env: MakeEnv) -> None:
         own, _ = env.reset(seed=trial._task)
         ended = False
         while not ended:
-            np.testing.assert_equal(next(seen), {**flatten(own), **last})
+            np.testing.assert_equal(next(seen), {**flatten(own, trial.observation_space), **last})
             action = next(taken)
             own, reward, terminated, truncated, info = env.step(action)
             ended = terminated or truncated
@@ -88,7 +88,8 @@ def test_trial_is_its_episodes_end_to_end(make_env: MakeEnv) -> None:
             *came, told = next(outcomes)[1:]
             assert told.pop("rl2", StepInfo()).success == info.get("is_success")
             assert (*came, told) == (reward, over, False, info)
-    np.testing.assert_equal(next(seen), {**flatten(own), **last})  # the terminal observation
+    own_parts = flatten(own, trial.observation_space)
+    np.testing.assert_equal(next(seen), {**own_parts, **last})  # the terminal observation
     assert next(outcomes, None) is None
 
 
@@ -300,7 +301,7 @@ def test_what_only_a_simulator_knows_is_told_where_it_is_asked_for() -> None:
         assert obs["privileged"].tolist() == pytest.approx([goal, steps, episode / 2, reward - 7])
     assert "privileged" not in TrialWrapper(KnowingEnv(), 2, KnowingTasks()).reset()[0]
     silent = TrialWrapper(ToldEnv(), 2, SilentTasks(), privileged=True)
-    with pytest.raises(RuntimeError, match=r"shape \(0,\), not privileged_size=2 of them: let it"):
+    with pytest.raises(RuntimeError, match=r"shape \(0,\), not \(2,\): give that"):
         silent.reset()
 
 

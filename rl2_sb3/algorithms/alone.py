@@ -1,0 +1,86 @@
+"""What may lie around the training environment, and that nothing but the training steps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import (
+    BaseCallback,
+    CallbackList,
+    EvalCallback,
+    EventCallback,
+)
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecEnv,
+    VecEnvWrapper,
+    VecTransposeImage,
+)
+
+from rl2_sb3.trials.make import trials_like
+
+Clock = NDArray[np.int64]
+OWN = "give it an environment of its own, such as rl2_sb3.make_trials(...)"
+
+
+def clock(trials: VecEnv) -> Clock:
+    """Steps and resets that each column has seen, ``(n_envs,)``, whoever asked for them."""
+    return np.ravel(trials.env_method("clock"))
+
+
+def check_alone(trials: VecEnv, expected: Clock) -> None:
+    """Raise a RuntimeError where something else has stepped or reset the trials."""
+    if not np.array_equal(clock(trials), expected):
+        raise RuntimeError(
+            "Something else stepped or reset the training environment while a rollout was "
+            f"collected, such as evaluate_policy in a callback: {OWN}."
+        )
+
+
+def prepare_evaluations(
+    callbacks: list[BaseCallback], trials: VecEnv, episodes: int | None
+) -> None:
+    """Let EvalCallbacks play trials: a plain environment is wrapped as that of training was.
+
+    :raises ValueError: one that would step the training environment in the middle of a rollout
+    """
+    for callback in _all(callbacks):
+        if not isinstance(callback, EvalCallback):
+            continue
+        if _simulators(callback.eval_env) & _simulators(trials):
+            raise ValueError(
+                f"The EvalCallback would step the training environment in the middle of rollouts: "
+                f"{OWN}."
+            )
+        callback.eval_env = trials_like(callback.eval_env, episodes)
+
+
+def _all(callbacks: list[BaseCallback]) -> Iterator[BaseCallback]:
+    """Callbacks, and those that they call."""
+    for callback in callbacks:
+        yield callback
+        if isinstance(callback, CallbackList):
+            yield from _all(callback.callbacks)
+        if isinstance(callback, EventCallback) and callback.callback is not None:
+            yield from _all([callback.callback])
+
+
+def _simulators(env: VecEnv) -> set[int]:
+    """What is stepped in this process, by identity."""
+    inner: Any = env.unwrapped
+    envs = inner.envs if isinstance(inner, DummyVecEnv) else []
+    return {id(inner), *(id(each.unwrapped) for each in envs)}
+
+
+def check_privileged(trials: VecEnv) -> None:
+    """Raise a ValueError where a wrapper would change or lose the training rewards."""
+    inner = trials.venv if isinstance(trials, VecTransposeImage) else trials  # SB3 puts that one on
+    if isinstance(inner, VecEnvWrapper) and any(trials.get_attr("privileged")):
+        raise ValueError(
+            f"Privileged trials in a {type(inner).__name__}: what is learned from, the training "
+            "rewards, would be lost or go past that wrapper. Pass what make_trials(..., "
+            "privileged=True) gave, or make the trials without privileged."
+        )

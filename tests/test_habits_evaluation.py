@@ -1,0 +1,374 @@
+"""Habits of SB3's users: evaluation, callbacks and monitors give what they give there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
+from stable_baselines3.common.callbacks import (
+    BaseCallback,
+    CallbackList,
+    CheckpointCallback,
+    EvalCallback,
+    EveryNTimesteps,
+    StopTrainingOnMaxEpisodes,
+    StopTrainingOnNoModelImprovement,
+    StopTrainingOnRewardThreshold,
+)
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecMonitor
+
+from rl2_sb3 import RL2PPO, TrialWrapper, evaluate_trials, make_trials
+from tests.envs import RaggedEnv
+
+EPISODES, STEPS = 3, 4
+TRIAL = EPISODES * STEPS
+
+
+class Paid(gym.Env[Any, Any]):
+    """Episodes of four steps that pay 1 each; ``info`` is told in every step."""
+
+    def __init__(self, info: dict[str, Any] | None = None) -> None:
+        self.observation_space = spaces.Box(-1, 1, (2,), np.float32)
+        self.action_space = spaces.Discrete(2)
+        self.info = info or {}
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.elapsed = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.elapsed += 1
+        over = self.elapsed == STEPS
+        return np.zeros(2, np.float32), 1.0, over, False, dict(self.info)
+
+
+class Plain(gym.Wrapper[Any, Any, Any, Any]):
+    """A wrapper of a user's."""
+
+
+def trial(env: gym.Env[Any, Any] | None = None) -> TrialWrapper:
+    return TrialWrapper(Paid() if env is None else env, EPISODES)
+
+
+def small(env: Any, **options: Any) -> RL2PPO:
+    options = {"n_steps": 8, "n_epochs": 1, "seed": 0, **options}
+    return RL2PPO("GRUPolicy", env, policy_kwargs={"hidden_size": 4}, **options)
+
+
+def evaluated(model: Any, env: Any) -> Any:
+    return evaluate_policy(model, env, 6, return_episode_rewards=True, warn=False)
+
+
+MONITORED: dict[str, Callable[[], Any]] = {
+    "none": trial,
+    "around the trial": lambda: Monitor(trial()),
+    "right inside": lambda: trial(Monitor(Paid())),
+    "further inside": lambda: trial(Plain(Monitor(Paid()))),
+    "inside and around": lambda: Monitor(trial(Plain(Monitor(Paid())))),
+    "statistics inside": lambda: trial(Plain(RecordEpisodeStatistics(Paid()))),
+    "statistics in and around": lambda: RecordEpisodeStatistics(
+        trial(Plain(RecordEpisodeStatistics(Paid())))
+    ),
+    "VecMonitor": lambda: VecMonitor(DummyVecEnv([trial, trial])),
+    "VecMonitor and Monitor": lambda: VecMonitor(DummyVecEnv([MONITORED["further inside"]])),
+    "VecMonitor of arrays": lambda: VecMonitor(make_trials("bandit", 2, 12, arms=2, alpha=1e9)),
+}
+
+
+@pytest.mark.parametrize("place", MONITORED)
+def test_a_monitor_in_any_place_tells_returns_of_trials(place: str) -> None:
+    env = MONITORED[place]()
+    rewards, lengths = evaluated(small(env), env)
+    assert lengths == [TRIAL] * 6
+    assert rewards == pytest.approx([12] * 6, abs=1e-4)
+
+
+def test_a_monitor_further_inside_of_a_plain_environment() -> None:
+    model = small(make_vec_env(Paid, 2, wrapper_class=Plain), episodes=EPISODES)
+    env = model.get_env()
+    assert env is not None
+    assert evaluate_policy(model, env, 6) == (12.0, 0.0)
+
+
+def test_a_monitors_file_has_a_line_for_each_trial(tmp_path: Path) -> None:
+    model = small(make_vec_env(Paid, 2, monitor_dir=str(tmp_path)), episodes=EPISODES)
+    model.learn(4 * TRIAL)
+    rows = [
+        line.split(",")[:2]
+        for file in sorted(tmp_path.glob("*.monitor.csv"))
+        for line in file.read_text().splitlines()[2:]  # below a comment and the names
+    ]
+    assert rows == [["12.0", str(TRIAL)]] * 4
+
+
+def test_evaluate_policy_on_trials() -> None:
+    model = small(trial())
+    assert evaluate_policy(model, trial(), 6, warn=False) == (12.0, 0.0)
+    assert evaluate_policy(model, DummyVecEnv([trial] * 3), 6, warn=False) == (12.0, 0.0)
+
+
+def test_evaluate_policy_on_a_plain_environment_says_to_wrap_it() -> None:
+    with pytest.raises(ValueError, match=r"wrap the environment in rl2_sb3\.TrialWrapper"):
+        evaluate_policy(small(trial()), Paid(), 6, warn=False)
+
+
+class Starts(BaseCallback):
+    """Notes whether the first step of a training is a trial's first."""
+
+    first: Any = None
+
+    def _on_training_start(self) -> None:
+        assert isinstance(self.model._last_obs, dict)
+        self.first = self.model._last_obs["start"][:, 0].tolist()
+
+    def _on_step(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", ["in-process", "arrays", "subprocess"])
+def test_evaluate_policy_on_the_training_environment_between_trainings(kind: str) -> None:
+    env: VecEnv
+    if kind == "arrays":
+        env = make_trials("bandit", 2, 12, seed=0)
+    else:
+        env = make_trials(RaggedEnv, 2, EPISODES, seed=0, workers=kind)  # type: ignore[arg-type]
+    model, starts = small(env), Starts()
+    model.learn(2 * 8)
+    model.learn(2 * 8, starts, reset_num_timesteps=False)
+    assert starts.first != [True, True]  # it goes on in the trials where it stood
+    steps = model.num_timesteps
+
+    training_env = model.get_env()
+    assert training_env is not None
+    evaluate_policy(model, training_env, 2, warn=False)
+    model.learn(2 * 8, starts, reset_num_timesteps=False)
+    assert starts.first == [True, True]  # the trials are others now
+    assert model.num_timesteps == steps + 2 * 8
+
+    training_env.reset()
+    model.learn(2 * 8, starts, reset_num_timesteps=False)
+    assert starts.first == [True, True]
+    training_env.close()
+
+
+class Meddler(BaseCallback):
+    """Plays in the training environment in the middle of a rollout."""
+
+    def __init__(self, meddle: Callable[[VecEnv], Any]):
+        super().__init__()
+        self.meddle = meddle
+
+    def _on_step(self) -> bool:
+        if self.n_calls == 3:
+            self.meddle(self.training_env)
+        return True
+
+
+MEDDLING: dict[str, Callable[[VecEnv], Any]] = {
+    "a step": lambda env: env.step(np.zeros(env.num_envs, np.int64)),
+    "a reset": lambda env: env.reset(),
+    "a trial": lambda env: [env.step(np.zeros(env.num_envs, np.int64)) for _ in range(TRIAL)],
+    "a trial and more": lambda env: [
+        env.step(np.zeros(env.num_envs, np.int64)) for _ in range(TRIAL + 5)
+    ],
+}
+
+
+@pytest.mark.parametrize("what", MEDDLING)
+@pytest.mark.parametrize("arrays", [False, True])
+def test_stepping_the_training_environment_in_a_rollout_is_refused(what: str, arrays: bool) -> None:
+    env = make_trials("bandit", 2, TRIAL) if arrays else DummyVecEnv([trial, trial])
+    with pytest.raises(RuntimeError, match=r"else steps|else stepped .* of its own"):
+        small(env, n_steps=32).learn(100, Meddler(MEDDLING[what]))
+
+
+@pytest.mark.parametrize("shared", ["the vector", "a vector of the same", "the environment"])
+def test_an_eval_callback_on_the_training_environment_is_refused_before_training(
+    shared: str,
+) -> None:
+    plain = Paid()
+    model = small(plain, episodes=EPISODES)
+    env = model.get_env()
+    assert env is not None
+    other: Any = {
+        "the vector": env,
+        "a vector of the same": VecMonitor(env),
+        "the environment": plain,
+    }[shared]
+    with pytest.raises(ValueError, match=r"EvalCallback would step the training .* its own"):
+        model.learn(100, CallbackList([EveryNTimesteps(8, EvalCallback(other, warn=False))]))
+    assert model.num_timesteps == 0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Paid,
+        trial,
+        lambda: Monitor(Paid()),
+        lambda: make_vec_env(Paid, 2, wrapper_class=Plain),
+        lambda: make_trials(Paid, 2, EPISODES),
+    ],
+)
+def test_eval_callback(make: Callable[[], Any], tmp_path: Path) -> None:
+    model = small(trial())
+    stop = StopTrainingOnRewardThreshold(11.5)  # a trial is worth 12, an episode 4
+    evaluation = EvalCallback(
+        make(),
+        callback_on_new_best=stop,
+        n_eval_episodes=2,
+        eval_freq=10,
+        best_model_save_path=str(tmp_path),
+        log_path=str(tmp_path),
+        verbose=0,
+        warn=False,
+    )
+    model.learn(1000, evaluation)
+    assert evaluation.best_mean_reward == 12.0
+    assert model.num_timesteps == 10
+    assert RL2PPO.load(tmp_path / "best_model").episodes == EPISODES
+
+
+def test_stop_training_callbacks() -> None:
+    model = small(trial())
+    model.learn(1000, StopTrainingOnMaxEpisodes(2))
+    assert model.num_timesteps == 2 * TRIAL  # an episode is a trial
+
+    stop = StopTrainingOnNoModelImprovement(max_no_improvement_evals=1)
+    evaluation = EvalCallback(
+        trial(), callback_after_eval=stop, n_eval_episodes=1, eval_freq=10, verbose=0, warn=False
+    )
+    model.learn(1000, evaluation)
+    assert model.num_timesteps == 30  # the first is the best, the third is the second no better
+
+
+def test_checkpoint_callback(tmp_path: Path) -> None:
+    model = small(trial())
+    model.learn(16, CheckpointCallback(8, str(tmp_path)))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "rl_model_8_steps.zip",
+        "rl_model_16_steps.zip",
+    }
+    resumed = RL2PPO.load(tmp_path / "rl_model_16_steps", trial(), force_reset=False)
+    resumed.learn(16, reset_num_timesteps=False)
+    assert resumed.num_timesteps == 32
+
+
+def test_functions_are_callbacks() -> None:
+    seen: list[int] = []
+
+    def note(local: dict[str, Any], _: Any) -> bool:
+        seen.append(len(local["infos"]))
+        return len(seen) < 8
+
+    assert small(trial()).learn(800, note).num_timesteps == 8
+    assert seen == [1] * 8
+
+
+def test_a_time_limit_around_a_trial_cuts_it_and_its_return_counts() -> None:
+    model, logged = small(TimeLimit(trial(), 10), n_steps=20), {}
+
+    class Logged(BaseCallback):
+        def _on_rollout_end(self) -> None:
+            logged.update(self.logger.name_to_value)
+
+        def _on_step(self) -> bool:
+            return True
+
+    model.learn(20, Logged())
+    assert logged["trial/return"] == 10
+    assert logged["trial/length"] == 10
+    assert [logged[f"trial/return_episode_{i}"] for i in (1, 2, 3)] == [4, 4, 2]
+    assert [each["r"] for each in model.ep_info_buffer or ()] == [10, 10]
+    assert "trial/lost" not in logged
+
+
+def test_the_rewards_of_a_trial_that_a_time_limit_cut_have_what_would_have_come() -> None:
+    model = small(TimeLimit(trial(), 10), n_steps=20, gamma=0.5)
+    model.policy.value_scale.fill_(1)
+    model.policy.value_shift.fill_(6)
+    for parameter in model.policy.value_net.parameters():
+        parameter.data.zero_()
+    rewards: list[Any] = []
+
+    class Rewards(BaseCallback):
+        def _on_rollout_end(self) -> None:
+            rewards.append(self.model.rollout_buffer.rewards[:, 0].copy())  # type: ignore[attr-defined]
+
+        def _on_step(self) -> bool:
+            return True
+
+    model.learn(20, Rewards())
+    cut = 1 + 0.5 * 6
+    np.testing.assert_allclose(rewards[0], [*[1.0] * 9, cut, *[1.0] * 9, cut])
+
+
+class Game(gym.Env[Any, Any]):
+    """Four moves; action 1 in the last one wins. It tells who lost, as text games do."""
+
+    def __init__(self) -> None:
+        self.observation_space, self.action_space = spaces.Discrete(1), spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.moves = 0
+        return 0, {"won": False, "lost": False}
+
+    def step(self, action: Any) -> Any:
+        self.moves += 1
+        if self.moves < STEPS:
+            return 0, 0.0, False, False, {"won": False, "lost": False}
+        won = bool(action == 1)
+        return 0, 2.0 * won - 1, True, False, {"won": won, "lost": not won, "is_success": won}
+
+
+class WinsSeven:
+    """Wins all episodes of seven trials in ten, or of none."""
+
+    def __init__(self, wins: int = 7):
+        self.wins = wins
+        self.trials = np.zeros(0, np.int64)
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        columns = np.arange(len(episode_start))
+        self.trials = columns if state is None else self.trials + len(columns) * episode_start
+        return (self.trials % 10 < self.wins).astype(np.int64), (0,)
+
+
+def test_a_game_that_is_lost_is_no_dead_simulator() -> None:
+    result = evaluate_trials(WinsSeven(), Game, 20, episodes=2)
+    assert result.mean == pytest.approx(0.8)
+    assert result.success_rates.tolist() == [0.7, 0.7]
+    assert evaluate_trials(WinsSeven(0), Game, 20, episodes=2).mean == -2
+
+
+def test_rewards_that_a_wrapper_tells_are_not_learned_from() -> None:
+    told = {"expected_reward": 100.0, "training_reward": 100.0, "privileged": [1.0]}
+    model = small(trial(Paid(told)))
+    model.learn(8)
+    assert model.rollout_buffer.rewards.tolist() == [[1.0]] * 8
+
+
+def test_subprocesses_and_their_monitors() -> None:
+    env = make_vec_env(Paid, 2, wrapper_class=trial, vec_env_cls=SubprocVecEnv)
+    try:
+        rewards, lengths = evaluated(small(env), env)
+        assert (rewards, lengths) == ([12.0] * 6, [TRIAL] * 6)
+    finally:
+        env.close()
