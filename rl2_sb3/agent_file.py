@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -35,7 +35,7 @@ from rl2_sb3.agent_checks import (
 from rl2_sb3.config import PolicyConfig
 from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
-from rl2_sb3.policies.earlier import DEFAULTS, present_names
+from rl2_sb3.policies.earlier import ABSENT, DEFAULTS, present_names
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
 from rl2_sb3.policies.named import from_name, name_of
 from rl2_sb3.policies.options import products
@@ -62,7 +62,8 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
     :param info: description of the training, anything that JSON can hold; where trials have a
         privileged observation, ``privileged=True`` is added
     :raises ValueError: a policy class that is not this package's, or a features extractor or an
-        activation that cannot be imported by name: no file can describe them
+        activation that cannot be imported by name: no file can describe them; weights that are not
+        finite
     """
     names = [name for name, kind in POLICIES.items() if type(policy) is kind]
     if not names:
@@ -95,8 +96,22 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
         for key, value in policy.state_dict().items()
         if is_acting(key)
     }
+    check_finite(tensors)
     content = save(tensors, metadata={"rl2_sb3": json.dumps(description)})
     replace_whole(Path(path), lambda file: file.write(content))
+
+
+def check_finite(tensors: Mapping[str, th.Tensor]) -> None:
+    """Refuse a network that has diverged: what is good is not to be replaced by it.
+
+    :raises ValueError: a tensor with a NaN or an infinity
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(
+                f"{name} is not finite: learning has diverged, or rewards or observations were not "
+                "finite. Nothing is saved; a smaller learning_rate or max_grad_norm helps."
+            )
 
 
 def agent_file(name: str | os.PathLike[str]) -> Path:
@@ -139,6 +154,8 @@ def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:
         check_format(description, FORMAT)
         while description["format"] < FORMAT:
             description = MIGRATIONS[description["format"]](description)
+        network = description["network"]
+        description = {**description, "network": {**ABSENT, **network}}
         _check_description(description)
     return description
 

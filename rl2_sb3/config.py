@@ -2,18 +2,19 @@
 
 From these dataclasses come the command line, presets, a run's ``config.json`` and the defaults of
 the classes that take the options. A run's configuration nests them; in files and on the command
-line their options stand side by side, see :mod:`rl2_sb3.options`. None of this needs torch.
+line their options stand side by side, see :mod:`rl2_sb3.options`. The types state the ranges, which
+:mod:`rl2_sb3.ranges` checks before anything runs. None of this needs torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from rl2_sb3.ranges import Range
 from rl2_sb3.registry import named_values
 
 Candidate = Literal["tanh", "relu"]
@@ -31,6 +32,7 @@ def whole(text: str) -> int:
 
 Whole = Annotated[
     int,
+    Range(1, whole=True),
     tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar="INT",
@@ -40,6 +42,24 @@ Whole = Annotated[
     ),
 ]
 """For steps, which people write as 1e6."""
+Count = Annotated[int, Range(1, whole=True)]
+"""Of what there must be one of."""
+CountOrNone = Annotated[int, Range(0, whole=True)]
+"""Of what there may be none of."""
+Widths = Annotated[tuple[int, ...], Range(1, whole=True)]
+"""Of layers."""
+Seed = Annotated[int, Range(0, 2**32 - 1, whole=True)]
+"""What numpy takes."""
+Share = Annotated[float, Range(0, 1)]
+"""Of a whole; discounts, too."""
+Rate = Annotated[float, Range(0, 1, above=True)]
+"""A share that is not nothing."""
+Weight = Annotated[float, Range(0, 1e6)]
+"""Of a term among others."""
+Positive = Annotated[float, Range(0, above=True)]
+"""A bound that binds."""
+Bound = Annotated[float, Range(0, above=True, endless=True)]
+"""A bound that may be infinite, which is none."""
 Named = Annotated[
     dict[str, Any],
     tyro.constructors.PrimitiveConstructorSpec(
@@ -61,18 +81,18 @@ class PolicyConfig:
     """Name of the memory: gru, lstm, or one that a plugin brings."""
     memory_kwargs: Named = field(default_factory=dict)
     """Further options of the memory, as name=value."""
-    hidden_size: int = 64
+    hidden_size: Count = 64
     """Number of units of the memory."""
     candidate: Candidate = "tanh"
     """Activation of the GRU's candidate state."""
-    memory_steps: int = 0
+    memory_steps: CountOrNone = 0
     """Initialise the update gates' biases for time scales from 2 to this many steps, such as a
     trial's length; by default all units forget half of their state at each step."""
-    episode_units: int = 0
+    episode_units: CountOrNone = 0
     """Number of units that are also reset at each episode's start."""
-    layers_before: tuple[int, ...] = ()
+    layers_before: Widths = ()
     """Widths of the dense layers between the features and the memory."""
-    layers_after: tuple[int, ...] = ()
+    layers_after: Widths = ()
     """Widths of the dense layers between the memory and the heads."""
     skip: bool = False
     """Feed the features to the layers after the memory as well (a skip connection)."""
@@ -91,7 +111,11 @@ class PolicyConfig:
     state_action: bool = False
     """Also feed the product of the last observation and the last action, alone and times the
     reward: for small MDPs."""
-    prediction_coef: float = 0.0
+    normalize_observations: bool | None = None
+    """Normalise the continuous parts of the task's own observation, except images, by their running
+    mean and standard deviation, and the last reward by its root mean square; by default where the
+    observation is unbounded."""
+    prediction_coef: Weight = 0.0
     """Coefficient of an auxiliary loss: predict the privileged observation from the memory."""
 
 
@@ -99,37 +123,37 @@ class PolicyConfig:
 class LearningConfig:
     """Options of PPO and TRPO."""
 
-    learning_rate: float = 3e-3
+    learning_rate: Share = 3e-3
     """Learning rate of Adam."""
     lr_decay: bool = True
     """Decay the learning rate linearly to a hundredth of it over the run."""
-    gamma: float = 1.0
+    gamma: Share = 1.0
     """Discount factor."""
-    gae_lambda: float = 0.5
+    gae_lambda: Share = 0.5
     """Lambda of generalised advantage estimation."""
-    value_lambda: float | None = None
+    value_lambda: Share | None = None
     """Lambda of the value network's targets, by default that of the advantages. With 1 the targets
     are whole returns, without bootstrapping."""
-    ent_coef: float = 0.01
+    ent_coef: Weight = 0.01
     """Coefficient of the entropy bonus."""
     ent_decay: bool = True
     """Decay the entropy coefficient linearly to zero over the run."""
-    clip_range: float = 0.2
+    clip_range: Positive = 0.2
     """Clip range of the probability ratio in the surrogate objective."""
-    n_epochs: int = 5
+    n_epochs: Count = 5
     """Epochs over each rollout."""
-    n_steps: int | None = None
+    n_steps: Count | None = None
     """Length of a rollout in steps; by default a whole trial where all have one length."""
-    trials_per_batch: int | None = None
+    trials_per_batch: Count | None = None
     """Columns of the rollout in a minibatch; by default a quarter of them."""
-    target_kl: float | None = None
+    target_kl: Positive | None = None
     """Bound on the mean KL divergence of an update. trpo: the trust region, by default 0.01; ppo:
     early stopping as in SB3, by default none."""
     normalize_advantage: bool = True
     """Normalise advantages."""
-    vf_coef: float = 0.5
+    vf_coef: Weight = 0.5
     """Coefficient of the value loss."""
-    max_grad_norm: float = 0.5
+    max_grad_norm: Bound = 0.5
     """Maximum norm of the gradient, for clipping."""
 
 
@@ -140,15 +164,15 @@ class TRPOConfig:
     step: Literal["first-order", "conjugate-gradient"] = "first-order"
     """first-order: epochs of Adam on the clipped surrogate, then a line search back to the old
     parameters, as in the paper. conjugate-gradient: the natural gradient step."""
-    line_search_shrinking_factor: float = 0.5
+    line_search_shrinking_factor: Rate = 0.5
     """Factor by which the line search shortens a step."""
-    line_search_max_iter: int = 10
+    line_search_max_iter: Count = 10
     """Maximum number of step lengths that the line search tries."""
-    cg_max_steps: int = 15
+    cg_max_steps: Count = 15
     """Iterations of the conjugate gradient method."""
-    cg_damping: float = 0.1
+    cg_damping: Weight = 0.1
     """Damping, added to the diagonal of the Fisher matrix."""
-    n_critic_updates: int = 10
+    n_critic_updates: Count = 10
     """Epochs of the value network's updates with the conjugate-gradient step."""
 
 
@@ -156,16 +180,16 @@ class TRPOConfig:
 class ImitationConfig:
     """Options of imitation."""
 
-    batches: int = 3000
+    batches: Count = 3000
     """Number of minibatches, each of new trials."""
-    trials_per_batch: int = 128
+    trials_per_batch: Count = 128
     """Trials in a minibatch."""
-    learning_rate: float = 2e-3
+    learning_rate: Share = 2e-3
     """Initial learning rate of Adam, with cosine decay to zero."""
-    student_share: float = 0.0
+    student_share: Share = 0.0
     """Share of the trials in which the student acts and the teacher labels (DAgger): it learns what
     to do in the states that its own mistakes lead to."""
-    cost_weight: float = 0.0
+    cost_weight: Share = 0.0
     """Weight w, 0 to 1, of the value that the student's choices lose in the teacher's plan, in
     units of reward; the cross-entropy, in nats, has the weight 1 - w. For teachers that plan."""
 
@@ -176,13 +200,13 @@ class RunConfig:
 
     task: tyro.conf.Positional[str]
     """Name of a task distribution, or a Gymnasium id."""
-    episodes: int = 10
+    episodes: Count = 10
     """Episodes per trial."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of tasks, noise, initial weights and actions."""
     device: str = "auto"
     """Device of the network: cpu, cuda, or auto."""
-    threads: int | None = None
+    threads: Count | None = None
     """Number of CPU threads; by default one for small networks and minibatches, and up to 8 with
     convolutions, or from 256 units and 64 columns in a minibatch on."""
     init: Path | None = None
@@ -199,10 +223,13 @@ class TrainConfig(RunConfig):
 
     steps: Whole = 1_000_000
     """Environment steps to train for, over all environments."""
-    n_envs: int | None = None
+    decay_steps: Whole | None = None
+    """Steps over which the learning rate and the entropy coefficient decay; they keep their last
+    values afterwards. By default all of the run's; a resumed run keeps those that it began with."""
+    n_envs: Count | None = None
     """Number of parallel environments, the columns of a rollout; by default 500 for batched tasks,
     else 8."""
-    steps_per_rollout: int | None = None
+    steps_per_rollout: Count | None = None
     """Choose n_envs so that a rollout has about this many steps, where trials have one length."""
     workers: Workers = "in-process"
     """Where Gymnasium environments run: in one thread, in several (for simulators that release
@@ -224,10 +251,10 @@ class ImitationRunConfig(RunConfig):
     teacher: str = "greedy"
     """Baseline to learn from, with its parameters where they are not the defaults:
     "ucb1(c=0.2)"."""
-    n_envs: int | None = None
+    n_envs: Count | None = None
     """Trials that the teacher plays at once, by default as many as a minibatch has; a slow teacher
     is faster with more."""
-    gamma: float = 1.0
+    gamma: Share = 1.0
     """Discount factor of the value network's returns."""
     learning: tyro.conf.OmitArgPrefixes[ImitationConfig] = field(default_factory=ImitationConfig)
 
@@ -240,19 +267,12 @@ class FolderConfig:
     """Folder of the run."""
     resume: bool = False
     """Resume from the last checkpoint in the folder, if there is one."""
+    trust: bool = False
+    """Resume from a checkpoint that runs code of its own when it is loaded."""
     overwrite: bool = False
     """Replace the run that is in the folder."""
-    minutes_between_checkpoints: float = 2.0
-    """Minutes between checkpoints; at most this much work is lost."""
+    minutes_between_checkpoints: Weight = 2.0
+    """Minutes between checkpoints; at most this much work is lost where a run cannot save itself
+    (SIGKILL), and the rollout in progress where it can (SIGTERM, SIGINT, SIGHUP)."""
     progress: bool = True
-    """Show a progress bar."""
-
-
-def check_discounts(options: Mapping[str, Any]) -> None:
-    """Check that discount factors and lambdas are from 0 to 1.
-
-    :raises ValueError: one is not
-    """
-    for name in ("gamma", "gae_lambda", "value_lambda"):
-        if not 0 <= (options.get(name) or 0) <= 1:
-            raise ValueError(f"{name}={options[name]}: use a number from 0 to 1.")
+    """Show a progress bar, or print a line now and then where the output is no terminal."""

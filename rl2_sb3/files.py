@@ -1,10 +1,13 @@
-"""Files that are written whole or not at all, and where what can be made again is kept."""
+"""Files that are written whole or not at all, a cache, and folders that one process may use."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,12 +25,22 @@ def replace_whole(path: Path, write: Callable[[BinaryIO], Any], part: str = "par
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{part}")
-    with beside.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()  # a full disk has better uses
+        raise
     return path
+
+
+def replace_text(path: Path, text: str) -> Path:
+    """The same with a text, in UTF-8."""
+    return replace_whole(path, lambda file: file.write(text.encode()))
 
 
 def cache_folder() -> Path:
@@ -47,3 +60,19 @@ def kept_array(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     except OSError as error:
         warnings.warn(f"{path} is not written ({error}): it will be made again.", stacklevel=2)
     return array
+
+
+@contextmanager
+def alone(lock: Path, error: str) -> Iterator[None]:
+    """Hold a lock, which the system lets go where this process dies.
+
+    :param lock: a file for nothing else
+    :param error: what to say where another process holds it
+    :raises ValueError: another does
+    """
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(error) from None
+        yield

@@ -64,7 +64,7 @@ class Registry:
         entry_point = self._find(name)
         try:
             return entry_point.load()
-        except Exception as error:  # a plugin's module may raise anything
+        except (Exception, SystemExit) as error:  # a plugin's module may do anything
             raise RuntimeError(
                 f"{self.noun.capitalize()} {name!r} cannot be loaded: {entry_point.value} of "
                 f"{_distribution(entry_point)} raised {type(error).__name__}: {error}"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from rl2_sb3.files import replace_text
 
 Row = Mapping[str, Any]
 REMOVE = "Move it away, and all rows will be written anew."
@@ -51,11 +54,11 @@ def own_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write a table anew; a cell that a row does not have is empty."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_text(path, text.getvalue())
 
 
 def merge_table(

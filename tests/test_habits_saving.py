@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 
 from rl2_sb3 import RL2PPO, RL2TRPO, load_agent, make_trials
 from rl2_sb3.agent_file import describe_agent
-from rl2_sb3.runs.run import SaveEvery
+from rl2_sb3.runs.keeping import Keeper
 from tests.envs import RaggedEnv
 from tests.test_habits_evaluation import Paid, small, trial
 
@@ -340,11 +340,10 @@ def test_saving_after_a_worker_died(column: int, tmp_path: Path) -> None:
     good = (tmp_path / "model.zip").read_bytes()
     with pytest.raises((EOFError, OSError)):
         model.save(tmp_path / "model", exact=True)
-    every = SaveEvery(tmp_path / "model.zip", 0)
-    every.init_callback(model)
-    every._begin = 0
+    keeper = Keeper(model, tmp_path / "model.zip", 0)
+    keeper._begin = 0
     with pytest.raises((EOFError, OSError)):  # nor does a run replace its last checkpoint
-        every.on_rollout_start()
+        keeper.on_rollout_start()
     assert (tmp_path / "model.zip").read_bytes() == good
     kill(env)
 

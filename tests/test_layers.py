@@ -7,7 +7,7 @@ from pathlib import Path
 import rl2_sb3
 
 LAYERS = [
-    *("files", "registry", "options", "config", "presets"),
+    *("files", "registry", "options", "ranges", "processes", "config", "presets"),
     *("tasks", "trials", "memories", "policies", "agent_checks", "agent_file", "agent"),
     *("significance", "tables", "provenance", "signals", "evaluation", "successes"),
     *("baselines", "algorithms", "plots", "testing", "runs", "sweeps", "cli"),

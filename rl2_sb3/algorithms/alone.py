@@ -16,8 +16,6 @@ from stable_baselines3.common.callbacks import (
 from stable_baselines3.common.vec_env import (
     DummyVecEnv,
     VecEnv,
-    VecEnvWrapper,
-    VecTransposeImage,
 )
 
 from rl2_sb3.trials.make import trials_like
@@ -73,14 +71,3 @@ def _simulators(env: VecEnv) -> set[int]:
     inner: Any = env.unwrapped
     envs = inner.envs if isinstance(inner, DummyVecEnv) else []
     return {id(inner), *(id(each.unwrapped) for each in envs)}
-
-
-def check_privileged(trials: VecEnv) -> None:
-    """Raise a ValueError where a wrapper would change or lose the training rewards."""
-    inner = trials.venv if isinstance(trials, VecTransposeImage) else trials  # SB3 puts that one on
-    if isinstance(inner, VecEnvWrapper) and any(trials.get_attr("privileged")):
-        raise ValueError(
-            f"Privileged trials in a {type(inner).__name__}: what is learned from, the training "
-            "rewards, would be lost or go past that wrapper. Pass what make_trials(..., "
-            "privileged=True) gave, or make the trials without privileged."
-        )

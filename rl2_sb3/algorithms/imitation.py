@@ -20,11 +20,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from rl2_sb3.algorithms.demonstrations import Demonstrations, Played, Teacher, action_distribution
+from rl2_sb3.algorithms.finite import Block
 from rl2_sb3.algorithms.heap import reused_memory
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.algorithms.threads import take_threads
 from rl2_sb3.config import ImitationConfig
 from rl2_sb3.policies import popart
+from rl2_sb3.ranges import check_config
 
 LOG_INTERVAL = 25
 """Minibatches between two entries of the log."""
@@ -51,8 +53,7 @@ class Imitation:
         ``seed`` that of the choices, its ``threads`` are taken
     :param config: with fewer trials in a minibatch than the model has columns, the trials of one
         round make several
-    :raises ValueError: a ``cost_weight`` that is not from 0 to 1; see :func:`batches_of_a_round`
-        and :class:`Demonstrations`
+    :raises ValueError: out of range; see :func:`batches_of_a_round` and :class:`Demonstrations`
     """
 
     def __init__(
@@ -60,8 +61,7 @@ class Imitation:
     ):
         assert model.env is not None
         self.model, self.config = model, ImitationConfig() if config is None else config
-        if not 0 <= self.config.cost_weight <= 1:
-            raise ValueError(f"cost_weight={self.config.cost_weight}: use one from 0 to 1.")
+        check_config(self.config)
         self.demonstrations = Demonstrations(
             model.env,
             teacher,
@@ -70,6 +70,8 @@ class Imitation:
             self.config.student_share,
             costs=self.config.cost_weight > 0,
         )
+        self.last: Figures | None = None
+        """Of the last minibatch."""
         self.parts = batches_of_a_round(
             model.n_envs, self.config.trials_per_batch, self.config.batches
         )
@@ -100,8 +102,13 @@ class Imitation:
                 if part == 0 or number == begin:
                     hooks.on_rollout_start()
                     played, model._last_obs = self.demonstrations.play(turn, model._last_obs)
+                    assert isinstance(model._last_obs, dict)
+                    Block(played.observations, model._last_obs, played.rewards).check()
+                    if model.policy.statistics is not None:
+                        model.policy.statistics.follow(played.observations)
+                    hooks.on_rollout_end()
                 batch = played.columns(slice(part * size, (part + 1) * size))
-                figures = self._update(batch, number)
+                self.last = figures = self._update(batch, number)
                 model.num_timesteps += steps
                 self._record(batch, figures)
                 if (number + 1) % LOG_INTERVAL == 0 or number + 1 == batches:

@@ -9,10 +9,13 @@ from typing import Any, TypeVar
 
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecEnv
 
-from rl2_sb3.config import PolicyConfig, check_discounts
+from rl2_sb3.config import LearningConfig, PolicyConfig, TRPOConfig
 from rl2_sb3.options import flat_defaults
+from rl2_sb3.ranges import check_options
 from rl2_sb3.registry import did_you_mean
+from rl2_sb3.trials.make import rollout_size
 
 OURS: dict[str, Any] = {"episodes": None, "threads": None, "batch_size": None}
 """Beside those of the configurations."""
@@ -68,7 +71,7 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
     :param kind: a class whose constructor, or that of a base, was marked by :func:`takes`
     :raises TypeError: an unknown option, or one of SB3's that trials have no use for
-    :raises ValueError: a discount that is none, or a schedule that is to decay
+    :raises ValueError: out of range, or a schedule that is to decay
     """
     constructors = [vars(each)["__init__"] for each in kind.__mro__ if "__init__" in vars(each)]
     init = next(each for each in constructors if each in MARKED)
@@ -87,7 +90,8 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
             shown = [each for each in known if not each.startswith("_")]
             raise TypeError(f"{kind.__name__} has no option {name!r}.{did_you_mean(name, shown)}")
     values = known | dict(options)
-    check_discounts(values)
+    for config in (LearningConfig, TRPOConfig):
+        check_options(config, values)
     rate, entropy = values["learning_rate"], values["ent_coef"]
     lr_decay, ent_decay = values.pop("lr_decay"), values.pop("ent_decay")
     if _decays(options, "learning_rate", "lr_decay", lr_decay):
@@ -109,8 +113,30 @@ def policy_options(given: Mapping[str, Any]) -> dict[str, Any]:
 
     So a checkpoint has them, whatever the defaults become.
 
-    :raises ValueError: ``use_sde``, which SB3's policies have
+    :raises ValueError: ``use_sde``, which SB3's policies have, or an option out of range
     """
     if "use_sde" in given:
         raise ValueError(f"No policy option 'use_sde': {REFUSED['use_sde']}.")
+    check_options(PolicyConfig, given)
     return {**asdict(PolicyConfig()), **given}
+
+
+def size_of_rollouts(trials: VecEnv | None, options: dict[str, Any]) -> tuple[int, int]:
+    """Length of a rollout and steps of a minibatch; takes the latter's columns out of the options.
+
+    :raises ValueError: a minibatch of both so many steps and so many columns
+    """
+    n_steps, columns, batch_size = (
+        options.get("n_steps"),
+        options.pop("trials_per_batch"),
+        options.pop("batch_size"),
+    )
+    if columns is not None and batch_size is not None:
+        raise ValueError(
+            f"trials_per_batch={columns}, batch_size={batch_size}: they are the same thing in "
+            "columns and in steps. Give one."
+        )
+    if columns is not None:
+        n_steps, _ = rollout_size(trials, n_steps, None)
+        batch_size = columns * n_steps
+    return rollout_size(trials, n_steps, batch_size)

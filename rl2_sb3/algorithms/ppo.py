@@ -69,6 +69,7 @@ class RL2PPO(TrialRollouts, PPO):
                     print(f"Early stopping at epoch {epoch}: the KL divergence exceeds its target.")
                 break
         self.log_update(updates.figures())
+        self.follow_observations()
         self.logger.record("train/clip_range", loss.clip_range)
         if loss.clip_range_vf is not None:
             self.logger.record("train/clip_range_vf", loss.clip_range_vf)

@@ -7,6 +7,7 @@ out of plain environments, and collects blocks with the memory carried along.
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from typing import Any, ClassVar, TypeVar
 
@@ -22,10 +23,11 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl2_sb3.algorithms.alone import check_alone, check_privileged, clock, prepare_evaluations
+from rl2_sb3.algorithms.alone import check_alone, clock, prepare_evaluations
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
+from rl2_sb3.algorithms.finite import Block
 from rl2_sb3.algorithms.heap import reused_memory
-from rl2_sb3.algorithms.options import complete, policy_options
+from rl2_sb3.algorithms.options import complete, policy_options, size_of_rollouts
 from rl2_sb3.algorithms.saving import SavedTraining
 from rl2_sb3.algorithms.threads import check_threads, take_threads
 from rl2_sb3.algorithms.updates import Figures
@@ -34,7 +36,7 @@ from rl2_sb3.memories import native
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, popart
 from rl2_sb3.policies.named import check_describable
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
-from rl2_sb3.trials.make import as_trials, env_episodes, rollout_size, seed_trials, trials_like
+from rl2_sb3.trials.make import as_trials, check_wrappers, env_episodes, seed_trials, trials_like
 from rl2_sb3.trials.steps import read_step
 
 Lost = tuple[int, int, dict[str, NDArray[Any]]]
@@ -47,6 +49,8 @@ class TrialRollouts(SavedTraining):
 
     rollout_buffer: TrialRolloutBuffer
     value_lambda: float | None
+    decay_steps: int | None = None
+    """Steps over which schedules run, by default all that are learned for."""
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "GRUPolicy": GRUPolicy,
         "CnnGRUPolicy": CnnGRUPolicy,
@@ -62,7 +66,7 @@ class TrialRollouts(SavedTraining):
         check_threads(values["threads"])
         check_describable(values["policy_kwargs"] or {})
         trials = None if env is None else as_trials(env, values["episodes"])
-        values["n_steps"], values["batch_size"] = _rollout_size(trials, values)
+        values["n_steps"], values["batch_size"] = size_of_rollouts(trials, values)
         values["policy_kwargs"] = policy_options(values["policy_kwargs"] or {})
         set_up = values.pop("_init_setup_model")
         theirs = inspect.signature(super().__init__).parameters
@@ -82,16 +86,29 @@ class TrialRollouts(SavedTraining):
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         trials = as_trials(env)
-        check_privileged(trials)
+        check_wrappers(trials)
         return OnPolicyAlgorithm._wrap_env(trials, verbose, monitor_wrapper=False)
 
     def _setup_model(self) -> None:
         self.rollout_buffer_class = TrialRolloutBuffer
         super()._setup_model()
         self.rollout_buffer.value_lambda = self.value_lambda
+        self._settle_normalisation()
         self._memory = self.policy.initial_memory(self.n_envs)
         if self.device.type == "cpu":
             native.load()  # may take half a minute, once, which is not learning's
+
+    def _settle_normalisation(self) -> None:
+        """Print a note where observations are normalised by default, and state the option."""
+        settled = self.policy.config.normalize_observations
+        if settled and self.policy_kwargs.get("normalize_observations") is None:
+            print(
+                "Note: the observation is unbounded, so it is normalised by its running mean and "
+                "standard deviation (normalize_observations=False, --no-normalize-observations "
+                "turn this off).",
+                file=sys.stderr,
+            )
+        self.policy_kwargs["normalize_observations"] = settled
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seed everything, the trials so that those of two seeds have nothing in common."""
@@ -120,6 +137,12 @@ class TrialRollouts(SavedTraining):
         total, callback = super()._setup_learn(*args, **kwargs)
         self._clock = clock(self.env)
         return total, callback
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        """Over ``decay_steps``, if that is given: more steps in all do not bend the schedules."""
+        super()._update_current_progress_remaining(
+            num_timesteps, self.decay_steps or total_timesteps
+        )
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
         """Go on in another environment; a plain one is wrapped as the last one was."""
@@ -184,6 +207,7 @@ class TrialRollouts(SavedTraining):
             return False
         assert self._clock is not None
         check_alone(env, self._clock)
+        self._block().check()
         self._fill_values(lost)
         assert isinstance(self._last_obs, dict)
         with th.no_grad():
@@ -205,16 +229,21 @@ class TrialRollouts(SavedTraining):
         for step in range(n_rollout_steps):
             obs = self._last_obs
             assert isinstance(obs, dict)
-            with th.no_grad():
-                acted = policy.act(self._tensors(obs), value=policy.config.shared)
-            actions = acted.actions.cpu().numpy()
-            clipped_actions = actions
-            if isinstance(self.action_space, spaces.Box):
-                clipped_actions = np.clip(actions, self.action_space.low, self.action_space.high)
-            new_obs, rewards, dones, infos = env.step(clipped_actions)
+            try:
+                with th.no_grad():
+                    acted = policy.act(self._tensors(obs), value=policy.config.shared)
+                actions = clipped_actions = acted.actions.cpu().numpy()
+                if isinstance(self.action_space, spaces.Box):
+                    clipped_actions = np.clip(
+                        actions, self.action_space.low, self.action_space.high
+                    )
+                new_obs, rewards, dones, infos = env.step(clipped_actions)
+            except Exception:
+                self._block().check()  # a NaN is the cause; the error is its effect
+                raise
             self._last_obs, self._memory = new_obs, acted.memory  # type: ignore[assignment]
             self.num_timesteps += env.num_envs
-            came = read_step(new_obs, rewards, dones, infos)
+            came = read_step(new_obs, rewards, dones, infos, env)
             steps += 1 + came.trial_ended
             for i in np.flatnonzero(came.cut).tolist():
                 last = infos[i]["terminal_observation"]
@@ -226,6 +255,12 @@ class TrialRollouts(SavedTraining):
             if not callback.on_step():
                 return None
         return lost
+
+    def _block(self) -> Block:
+        buffer, last = self.rollout_buffer, self._last_obs
+        assert isinstance(last, dict)
+        so_far = {key: part[: buffer.pos] for key, part in buffer.observations.items()}
+        return Block(so_far, last, buffer.rewards[: buffer.pos])
 
     @th.no_grad()
     def _fill_values(self, lost: list[Lost]) -> None:
@@ -258,6 +293,14 @@ class TrialRollouts(SavedTraining):
             value = policy.value_in_rewards(policy.predict_values(obs)[-1])
             buffer.rewards[step, column] += self.gamma * float(value)
 
+    def follow_observations(self) -> None:
+        """Take the rollout into the statistics that the next one's observations are normalised by.
+
+        Not before learning from it: what learning sees is what acting did.
+        """
+        if self.policy.statistics is not None:
+            self.policy.statistics.follow(self.rollout_buffer.observations)
+
     def log_update(self, figures: Figures) -> None:
         """Log an update under ``train/``."""
         for name, value in figures._asdict().items():
@@ -273,24 +316,3 @@ class TrialRollouts(SavedTraining):
         tensors = obs_as_tensor(obs, self.device)
         assert isinstance(tensors, dict)
         return {**tensors, "memory": self._memory}
-
-
-def _rollout_size(trials: VecEnv | None, options: dict[str, Any]) -> tuple[int, int]:
-    """Length of a rollout and steps of a minibatch; takes the latter's columns out of the options.
-
-    :raises ValueError: a minibatch of both so many steps and so many columns
-    """
-    n_steps, columns, batch_size = (
-        options.get("n_steps"),
-        options.pop("trials_per_batch"),
-        options.pop("batch_size"),
-    )
-    if columns is not None and batch_size is not None:
-        raise ValueError(
-            f"trials_per_batch={columns}, batch_size={batch_size}: they are the same thing in "
-            "columns and in steps. Give one."
-        )
-    if columns is not None:
-        n_steps, _ = rollout_size(trials, n_steps, None)
-        batch_size = columns * n_steps
-    return rollout_size(trials, n_steps, batch_size)

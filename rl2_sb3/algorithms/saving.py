@@ -11,10 +11,12 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch as th
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv
@@ -24,10 +26,12 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 from rl2_sb3.agent_file import save_agent
 from rl2_sb3.algorithms.alone import Clock, clock
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
+from rl2_sb3.algorithms.finite import not_finite
 from rl2_sb3.algorithms.threads import Threads, check_threads, sensible_threads
 from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import GRUPolicy, earlier
 from rl2_sb3.trials.make import env_episodes, trials_like
+from rl2_sb3.trials.steps import normalised
 
 Self = TypeVar("Self", bound="SavedTraining")
 
@@ -35,6 +39,11 @@ FORMAT = 2
 """Of checkpoints; 1: the policy's options had other defaults."""
 NEEDED = ("observation_space", "action_space", "policy_kwargs", "n_envs", "episodes")
 """Attributes that a checkpoint cannot do without."""
+IN_A_ROLLOUT = (
+    *("num_timesteps", "_last_obs", "_last_episode_starts", "ep_info_buffer"),
+    "ep_success_buffer",
+)
+"""Attributes that change while a rollout is collected; the others change at its end."""
 _DAMAGED = (
     ValueError,
     TypeError,
@@ -60,6 +69,7 @@ class SavedTraining(OnPolicyAlgorithm):
     """Wall-clock seconds of training, those before a resumption among them."""
     history: tuple[dict[str, Any], ...] = ()
     """Runs that the weights come from: steps, seconds and episodes per trial of each."""
+    resume_state: dict[str, Any]
     _since: float | None = None
     _memory: th.Tensor
     _clock: Clock | None = None
@@ -102,6 +112,17 @@ class SavedTraining(OnPolicyAlgorithm):
             now = time.monotonic()
             self.seconds, self._since = self.seconds + now - self._since, now
 
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        """SB3's; the time that is logged goes on from that of before."""
+        total, callback = super()._setup_learn(*args, **kwargs)
+        self.start_time -= int(self.seconds * 1e9)
+        self._num_timesteps_at_start = 0
+        return total, callback
+
+    def dump_logs(self, iteration: int = 0) -> None:
+        """Write the log, with the number of rollouts in all."""
+        super().dump_logs(iteration and self.num_timesteps // (self.n_steps * self.n_envs))
+
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_memory", "_since", "_clock"]
 
@@ -121,12 +142,29 @@ class SavedTraining(OnPolicyAlgorithm):
         :param exact: raise there instead, and leave the file that was there
         :raises OSError: see ``exact``; or the file cannot be written
         :raises EOFError: see ``exact``
+        :raises ValueError: a parameter is not finite; an earlier file stays as it is
         """
+        self.resume_state = self._get_resume_state(exact=exact)
+        self._write(path, exclude, include)
+
+    def _write(
+        self,
+        path: str | pathlib.Path | io.BufferedIOBase,
+        exclude: Iterable[str] | None,
+        include: Iterable[str] | None,
+    ) -> None:
+        spoiled = not_finite(self.policy, self.policy.optimizer)
+        if spoiled is not None:
+            raise ValueError(
+                f"{spoiled} is not finite, so the model is not saved, and what was saved before "
+                "is as it was: rewards or observations are too large, or learning diverged (a "
+                "smaller learning_rate or max_grad_norm helps)."
+            )
         self._count_seconds()
-        self.resume_state = self._get_resume_state(exact)
         if isinstance(path, io.IOBase):
             super().save(path, exclude, include)
             return
+        assert not isinstance(path, io.BufferedIOBase)
         final = pathlib.Path(path)
         final = final if final.suffix else final.with_suffix(".zip")
         save = super().save
@@ -148,18 +186,59 @@ class SavedTraining(OnPolicyAlgorithm):
             known["history"] = self.history
         save_agent(self.policy, path, **{**known, **info})
 
-    def _get_resume_state(self, exact: bool = False) -> dict[str, Any]:
+    def mark(self, trials: list[Any] | None = None) -> dict[str, Any]:
+        """Where training stands between two rollouts, for :meth:`save_marked`.
+
+        :param trials: the states of the environments, which are asked where this is not given
+        :raises OSError: the environments do not answer
+        :raises EOFError: the same
+        """
+        marked = {name: copy(getattr(self, name)) for name in IN_A_ROLLOUT}
+        return {**marked, "resume_state": self._get_resume_state(trials, exact=True)}
+
+    def save_marked(self, path: str | pathlib.Path, mark: dict[str, Any]) -> None:
+        """Save the model as it was at the beginning of the rollout in progress.
+
+        That rollout is lost, and so is this model for further training. The environments, which may
+        be dead, are not asked.
+
+        :param mark: what :meth:`mark` gave; there must have been no update since
+        """
+        for name, value in mark.items():
+            setattr(self, name, value)
+        self._write(path, None, None)
+
+    def take_up_log(self) -> None:
+        """Tell the logger what it had been told, but had not written, when the model was saved."""
+        values, counts, excluded = self.resume_state.get("log", ({}, {}, {}))
+        self.logger.name_to_value.update(values)
+        self.logger.name_to_count.update(counts)
+        self.logger.name_to_excluded.update(excluded)
+
+    def _get_resume_state(
+        self, trials: list[Any] | None = None, exact: bool = False
+    ) -> dict[str, Any]:
         state: dict[str, Any] = {
             "format": FORMAT,
             "algorithm": type(self).__name__,
             "torch_rng": th.get_rng_state().numpy(),
-            "memory": self.current_memory().cpu().numpy(),
+            "memory": self.current_memory().cpu().numpy().copy(),
         }
+        if hasattr(self, "_logger"):
+            log = self.logger
+            state["log"] = (
+                *(dict(log.name_to_value), dict(log.name_to_count)),
+                dict(log.name_to_excluded),
+            )
         if self.device.type == "cuda":
             state["cuda_rng"] = th.cuda.get_rng_state(self.device).numpy()
-        trials = None if self.env is None else self._get_trials(exact)
+        if trials is None and self.env is not None:
+            trials = self._get_trials(exact)
         if trials is not None:
             state["trials"] = trials
+        scaled = normalised(self.env)
+        if scaled is not None:
+            state["reward_scale"] = {"returns": scaled.returns, **vars(scaled.ret_rms)}
         return state
 
     def _get_trials(self, exact: bool) -> list[Any] | None:
@@ -192,8 +271,23 @@ class SavedTraining(OnPolicyAlgorithm):
                 "new ones."
             )
         self.env.env_method("reset")  # a Monitor around the trials steps no other ones
-        for column, trials in enumerate(state["trials"]):
-            self.env.env_method("set_state", trials, indices=[column])
+        same = [
+            all(self.env.env_method("set_state", trials, indices=[column]))
+            for column, trials in enumerate(state["trials"])
+        ]
+        if not all(same):
+            warnings.warn(
+                f"{same.count(False)} of {len(same)} environments do not do the same again with "
+                "the same seed and actions: all trials begin anew, and the run is not exactly the "
+                "one that was interrupted.",
+                stacklevel=3,
+            )
+            self._last_obs = None
+        scaled = normalised(self.env)
+        if scaled is not None and "reward_scale" in state:
+            statistics = dict(state["reward_scale"])
+            scaled.returns = statistics.pop("returns")
+            vars(scaled.ret_rms).update(statistics)
         self._memory = th.as_tensor(state["memory"], device=self.device)
         th.set_rng_state(th.as_tensor(state["torch_rng"]))
         if self.device.type == "cuda" and "cuda_rng" in state:
@@ -221,8 +315,10 @@ class SavedTraining(OnPolicyAlgorithm):
             environments with ``force_reset=False``, or ``threads`` that are none
         """
         data = _read(path, cls.__name__, custom_objects)
+        policy_kwargs = {**earlier.ABSENT, **data["policy_kwargs"]}
         if data["resume_state"].get("format", 1) < FORMAT:
-            policy_kwargs = {**earlier.DEFAULTS, **data["policy_kwargs"]}
+            policy_kwargs = {**earlier.DEFAULTS, **policy_kwargs}
+        if policy_kwargs != data["policy_kwargs"]:
             custom_objects = {"policy_kwargs": policy_kwargs, **(custom_objects or {})}
         trials = None
         if env is not None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import zipfile
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.save_util import load_from_zip_file
 
 from rl2_sb3.agent_file import agent_file, agent_tensors, describe_agent, is_acting
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.algorithms.unpickling import attributes
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.policies.earlier import present_names
 from rl2_sb3.policies.features import TrialFeatures
 
+DAMAGED = (ValueError, KeyError, EOFError, RuntimeError, pickle.UnpicklingError)
 History = tuple[dict[str, Any], ...]
 HEAD = ("action_net.weight", "action_net.bias")
 ONCE = ("prediction_net.weight", "prediction_net.bias")
@@ -58,15 +61,25 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
 
 
 def _from_run(run: Path, device: th.device) -> tuple[dict[str, th.Tensor], History]:
-    """The state of a run's policy, and the run in its history."""
-    data, parameters, _ = load_from_zip_file(run / "checkpoint.zip", device=device)
-    assert data is not None
-    told = {"run": str(run), "steps": data["num_timesteps"], "seconds": data.get("seconds", 0.0)}
-    told["episodes"] = data["episodes"]
-    config = json.loads((run / "config.json").read_text())
-    told |= {key: config[key] for key in SIGNALS if config.get(key)}
-    state = cast(dict[str, Any], parameters)["policy"]
-    return present_names(state), (*data.get("history", ()), told)
+    """The state of a run's policy, and the run in its history; nothing is unpickled.
+
+    :raises ValueError: files that are damaged
+    """
+    checkpoint = run / "checkpoint.zip"
+    data = attributes(checkpoint)
+    try:
+        told = {"run": str(run), "steps": data["num_timesteps"]}
+        told |= {"seconds": data.get("seconds", 0.0), "episodes": data["episodes"]}
+        config = json.loads((run / "config.json").read_text())
+        told |= {key: config[key] for key in SIGNALS if config.get(key)}
+        with zipfile.ZipFile(checkpoint) as archive, archive.open("policy.pth") as file:
+            state = th.load(file, map_location=device, weights_only=True)
+        return present_names(state), (*data.get("history", ()), told)
+    except (*DAMAGED, OSError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{run} holds no whole run ({type(error).__name__}: {error}): give --init its "
+            "agent.safetensors, or another run."
+        ) from error
 
 
 def _from_agent(name: Path, device: th.device) -> tuple[dict[str, th.Tensor], History]:

@@ -81,6 +81,7 @@ class RL2TRPO(TrialRollouts, TRPO):
                 self._first_order_step()
         finally:
             del self._old
+        self.follow_observations()
 
     def _natural_step(self) -> None:
         # TRPO takes the mean of the KL divergence over the action's parts; the bound is on the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -43,14 +44,16 @@ class SeededAgent:
 
     @classmethod
     def check_names(cls, parameters: Mapping[str, Any], besides: str = "") -> None:
-        """Refuse a parameter that the agent has not.
+        """Refuse a parameter that the agent has not, or that is no finite number.
 
         :param besides: a field that is no parameter
         """
         names = [field.name for field in fields(cls) if field.name != besides]
-        for name in parameters:
+        for name, value in parameters.items():
             if name not in names:
                 raise ValueError(f"{cls.__name__} has no parameter {name!r}, only {names}.")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name}={value}: use a finite number.")
 
     def expected_return(self) -> float | None:
         """The exact expected return of a trial, for agents that know it."""

@@ -6,9 +6,10 @@ import inspect
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib import import_module
+from importlib import import_module, metadata
 
 from rl2_sb3 import registry
+from rl2_sb3.cli.errors import reported
 from rl2_sb3.registry import did_you_mean
 
 COMMANDS = {
@@ -42,14 +43,25 @@ RL²: learning to reinforcement-learn with a recurrent policy.
   rl2 sweep FILE ...  tune baselines by sweep files in W&B's format, on Optuna
   rl2 info            print versions, processor and plugins, for a bug report
 """
-MORE = "`rl2 COMMAND --help` lists its options, `rl2 train TASK --help` those of the task as well."
+MORE = """`rl2 COMMAND --help` lists its options, `rl2 train TASK --help` those of the task as well.
+`rl2 --version` prints the version; `--debug`, with any command, prints tracebacks of errors."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run a command; errors that a user can mend are printed without a traceback."""
-    command, *rest = (sys.argv[1:] if args is None else args) or ["--help"]
+    """Run a command; see :func:`~rl2_sb3.cli.errors.reported` for how it may end."""
+    words = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in words
+    command, *rest = [word for word in words if word != "--debug"] or ["--help"]
+    with reported(command, debug):
+        _run(command, rest)
+
+
+def _run(command: str, rest: Sequence[str]) -> None:
     if command in ("-h", "--help"):
         print(_help())
+        return
+    if command in ("-V", "--version"):
+        print(f"rl2-sb3 {metadata.version('rl2-sb3')}")
         return
     modules = COMMANDS | RENAMED
     if command not in modules and command not in registry.COMMANDS:
@@ -58,16 +70,11 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(f"{_help()}\n\nrl2: no command {command!r}.{hint}")
     warnings.filterwarnings("ignore", module="stable_baselines3|sb3_contrib")
     warnings.filterwarnings("ignore", message="Could not resolve type parameter")
-    try:
-        if command in modules:
-            run = getattr(import_module(f"rl2_sb3.cli.{modules[command]}"), command)
-        else:
-            run = registry.COMMANDS.load(command)
-        run(rest)
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        sys.exit(f"rl2 {command}: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    if command in modules:
+        run = getattr(import_module(f"rl2_sb3.cli.{modules[command]}"), command)
+    else:
+        run = registry.COMMANDS.load(command)
+    run(rest)
 
 
 def _help() -> str:

@@ -14,9 +14,10 @@ from rl2_sb3.agent import Agent
 from rl2_sb3.cli import entries, evaluation_tables
 from rl2_sb3.cli.entries import Entry, Trials
 from rl2_sb3.cli.evaluation_tables import COMPARED, SUMMARY, Results, Row
-from rl2_sb3.config import Workers
+from rl2_sb3.config import Count, Seed, Workers
 from rl2_sb3.evaluation import evaluate_trials
 from rl2_sb3.plots import adaptation_curve
+from rl2_sb3.ranges import check_config
 from rl2_sb3.signals import Training, training
 from rl2_sb3.successes import CONDITIONS, SUCCESSES, check_successes, keep_successes, success_rows
 from rl2_sb3.tables import own_table, write_table
@@ -49,14 +50,14 @@ class Evaluate:
     imitation or with privileged information."""
     task: str | None = None
     """Task; by default that of the first trained agent."""
-    trials: int | None = None
+    trials: Count | None = None
     """Number of trials of each agent; by default 10 000, or the length of the list of tasks."""
     options: list[str] = field(default_factory=list)
     """Options of the task, such as size=large; by default those of training, on the tasks that are
     held out for evaluation."""
-    episodes: int | None = None
+    episodes: Count | None = None
     """Episodes per trial; by default as many as the first trained agent was trained for."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of tasks and noise."""
     deterministic: bool = False
     """Take the most likely action instead of sampling."""
@@ -67,7 +68,7 @@ class Evaluate:
     """Replace OUT/evaluation.csv instead of adding rows to it."""
     device: str = "cpu"
     """Device of the networks: cpu or cuda."""
-    threads: int = 1
+    threads: Count = 1
     """Number of CPU threads."""
     workers: Workers = "in-process"
     """Where Gymnasium environments run."""
@@ -87,6 +88,7 @@ NAMES: dict[Training, str] = {
 def evaluate(args: Sequence[str]) -> None:
     """Parse the options and evaluate."""
     config = tyro.cli(Evaluate, args=list(args), prog="rl2 evaluate")
+    check_config(config)
     th.set_num_threads(config.threads)
     trained = entries.load_trained([config.agent, *config.against], config.device)
     if config.append_to is not None:

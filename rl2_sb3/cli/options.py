@@ -7,14 +7,15 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import tyro
 import yaml
 
 from rl2_sb3.config import FolderConfig
-from rl2_sb3.options import flat_defaults, from_flat
+from rl2_sb3.options import flat_defaults, from_flat, nested
 from rl2_sb3.presets import NONE, Command, how_to_get_presets, load, presets
+from rl2_sb3.ranges import check_config
 from rl2_sb3.registry import TASKS, did_you_mean
 
 
@@ -55,6 +56,7 @@ def parse(
     :param out: the run's folder, unless something sets it
     :raises ValueError: a preset or a file that is none, or of another task
     """
+    args = switched(kind, args)
     first, unknown = _first_pass(command, kind, args)
     file = {} if first.config is None else read_config(first.config, kind)
     settings, after = preset_settings(command, file.pop("preset", first.preset))
@@ -85,13 +87,39 @@ def parse(
         default = kind(**vars(default), options=tasks)
     config = tyro.cli(
         kind,
-        args=[*_flags(file), f"--config={first.config}", *args],
+        args=[*switched(kind, _flags(file)), f"--config={first.config}", *args],
         prog=f"rl2 {command}",
         description=inspect.getdoc(kind.__bases__[0] if "options" in vars(default) else kind),
         default=default,
     )
+    check_config(config)
     given = getattr(config, "options", None)
     return Parsed(config, {} if given is None else _arguments(given), after)
+
+
+def switched(kind: type[Any], args: Sequence[str]) -> list[str]:
+    """Words of the command line, with the switches that may also be left to the task spelled out.
+
+    ``--switch`` and ``--no-switch`` become ``--switch=True`` and ``--switch=False``.
+
+    :param kind: of the command: its fields that are ``bool | None`` are such switches
+    """
+    words, following = [], [*args[1:], ""][: len(args)]
+    names = ["--" + name.replace("_", "-") for name in _switches(kind)]
+    for word, after in zip(args, following, strict=True):
+        flag = word.replace("_", "-")
+        if flag in names and after not in ("True", "False", "None"):
+            word = f"{flag}=True"
+        elif flag.replace("--no-", "--", 1) in names and flag.startswith("--no-"):
+            word = f"{flag.replace('--no-', '--', 1)}=False"
+        words.append(word)
+    return words
+
+
+def _switches(kind: type[Any]) -> list[str]:
+    inner = nested(kind)
+    own = [name for name, hint in get_type_hints(kind).items() if hint == bool | None]
+    return own + [name for part in inner.values() for name in _switches(part)]
 
 
 def _first_pass(command: Command, kind: type[Any], args: Sequence[str]) -> tuple[Any, list[str]]:
@@ -206,19 +234,28 @@ def _listed(command: Command) -> str:
     return f"{table}\n{how_to_get_presets()}".rstrip()
 
 
-def _with_options(base: type[Any], task: str) -> type[Any]:
-    """A command's options with those of the task distribution.
+def check_names(base: type[Any], task: str) -> None:
+    """See that a command's options and those of a task distribution have different names.
 
-    :raises ValueError: an option of the task has the name of one of the command's
+    :param base: the command's
+    :raises ValueError: they have not
     """
-    tasks = TASKS.load(task)
     common = set(flat_defaults(base))
-    taken = sorted(common & set(inspect.signature(tasks).parameters))
+    taken = sorted(common & set(inspect.signature(TASKS.load(task)).parameters))
     if taken:
         raise ValueError(
             f"{task} has options with names that the command line takes itself: "
             f"{', '.join(taken)}. Rename them in the plugin, or train it from Python."
         )
+
+
+def _with_options(base: type[Any], task: str) -> type[Any]:
+    """A command's options with those of the task distribution.
+
+    :raises ValueError: an option of the task has the name of one of the command's
+    """
+    check_names(base, task)
+    tasks = TASKS.load(task)
     return dataclasses.make_dataclass(
         base.__name__,
         [("options", Annotated[tasks, tyro.conf.arg(name="")])],

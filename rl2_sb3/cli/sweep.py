@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from rl2_sb3.config import Count
+from rl2_sb3.ranges import check_config
 from rl2_sb3.registry import BASELINES, named_values
 from rl2_sb3.sweeps import (
     Sweep,
@@ -51,11 +53,11 @@ class Sweeps:
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Sweep files, such as sweeps/ucb1.yaml or sweeps/*.yaml."""
-    workers: int = os.cpu_count() or 1
+    workers: Count = os.cpu_count() or 1
     """Number of processes."""
-    points: int | None = None
+    points: Count | None = None
     """Number of points for the methods random and bayes; by default 100."""
-    test_trials: int = 1000
+    test_trials: Count = 1000
     """Number of trials of the test split for each of the best points."""
     storage: str | None = None
     """Optuna's storage, such as postgresql://...; by default the file OUT/sweeps.db."""
@@ -66,7 +68,7 @@ class Sweeps:
 def sweep(args: Sequence[str]) -> None:
     """Parse the options and run."""
     config = tyro.cli(Sweeps, args=list(args), prog="rl2 sweep")
-    _check(config)
+    check_config(config)
     plans = [load_sweep(file) for file in config.files]  # all are checked before any runs
     if not plans:
         raise ValueError("Name a sweep's file, such as sweeps/ucb1.yaml.")
@@ -75,13 +77,6 @@ def sweep(args: Sequence[str]) -> None:
     with processes(config.workers) as pool:
         for plan in plans:
             _run(plan, config, pool)
-
-
-def _check(config: Sweeps) -> None:
-    for name in ("workers", "points", "test_trials"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name.replace('_', '-')} {value}: at least 1.")
 
 
 def _check_tables(plans: Sequence[Sweep], files: Sequence[Path]) -> None:

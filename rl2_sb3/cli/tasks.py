@@ -11,6 +11,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from rl2_sb3.cli.imitate import Imitate
+from rl2_sb3.cli.options import check_names
+from rl2_sb3.cli.train import Train
 from rl2_sb3.registry import TASKS
 from rl2_sb3.testing import check_tasks
 
@@ -40,6 +43,8 @@ def tasks(args: Sequence[str]) -> None:
         check_tasks(distribution)
     except (AssertionError, TypeError) as error:
         raise ValueError(f"{name} breaks the contract: {error}") from error
+    for command in (Train, Imitate):
+        check_names(command, name)
     print(f"{name} ({TASKS.distribution(name)}) keeps the contract.")
     if dataclasses.is_dataclass(distribution):
         print("Options, with their defaults:")

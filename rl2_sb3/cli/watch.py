@@ -16,6 +16,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rl2_sb3.agent import Agent, load_agent
 from rl2_sb3.cli.entries import evaluation_tasks, played_folder, trained_on
+from rl2_sb3.config import Count, CountOrNone, Seed
+from rl2_sb3.ranges import check_config
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.trials.play import play
 from rl2_sb3.trials.wrapper import TrialWrapper
@@ -75,19 +77,19 @@ class Watch:
 
     agent: Annotated[str, tyro.conf.Positional]
     """A run's folder, an agent's file, or an installed agent's name."""
-    trial: int = 0
+    trial: CountOrNone = 0
     """Number of the trial; where the tasks are a list, that of the task."""
-    episodes: int | None = None
+    episodes: Count | None = None
     """Episodes of the trial; by default as many as the agent was trained for."""
     options: list[str] = field(default_factory=list)
     """The task's options, as in `rl2 evaluate`."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of tasks and actions."""
     deterministic: bool = False
     """Take the most likely action instead of sampling."""
-    fps: int = 10
+    fps: Count = 10
     """Frames per second; a frame is a step."""
-    width: int = 480
+    width: Count = 480
     """Least width of the frames in pixels; they are enlarged by whole factors."""
     out: Path | None = None
     """File to write; by default watch.gif in the run's folder, or in runs/agents/NAME for an
@@ -97,6 +99,7 @@ class Watch:
 def watch(args: Sequence[str]) -> None:
     """Parse the options, play and write."""
     config = tyro.cli(Watch, args=list(args), prog="rl2 watch")
+    check_config(config)
     if min(config.fps, config.width) < 1 or config.trial < 0:
         raise ValueError(
             f"fps={config.fps}, width={config.width}, trial={config.trial}: at least 1, 1 and 0."

@@ -10,6 +10,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from rl2_sb3.files import replace_whole
+
 # Okabe & Ito (2008): told apart with any colour vision. Its yellow is too pale on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#666666"
@@ -47,5 +49,5 @@ def drawing(out: Path, width: float, height: float) -> Iterator[Figure]:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out)
+        picture = out.suffix[1:].lower()
+        replace_whole(out, lambda file: figure.savefig(file, format=picture))

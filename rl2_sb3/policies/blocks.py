@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -21,6 +22,7 @@ from rl2_sb3.config import PolicyConfig
 from rl2_sb3.memories.products import dense_products, has_bf16
 from rl2_sb3.policies.features import LAST, TrialCNN, TrialFeatures
 from rl2_sb3.policies.networks import Core, Cores
+from rl2_sb3.policies.normalisation import ObservationStatistics
 from rl2_sb3.policies.options import make_core
 from rl2_sb3.policies.states import StateLayout
 from rl2_sb3.trials.spaces import OBSERVATION, PRIVILEGED
@@ -55,6 +57,8 @@ class BlockNetworks(ActorCriticPolicy):
     """Whether trials have a privileged observation."""
     layout: StateLayout
     """Where the parts of a memory stand."""
+    statistics: ObservationStatistics | None
+    """What observations are normalised by, if they are."""
 
     def _build_mlp_extractor(self) -> None:
         if self.privileged and not self.config.shared:
@@ -68,6 +72,9 @@ class BlockNetworks(ActorCriticPolicy):
             inputs = self.vf_features_extractor.features_dim
             value = make_core(self.config, inputs, self.activation_fn, value=True)
         self.mlp_extractor = Cores(policy, value)
+        assert isinstance(self.observation_space, spaces.Dict)
+        normalises = self.config.normalize_observations
+        self.statistics = ObservationStatistics(self.observation_space) if normalises else None
         # No parameter has a part in our own features, and the two see the same but for what
         # privileged trials tell.
         extractors = self.pi_features_extractor, self.vf_features_extractor
@@ -160,6 +167,8 @@ class BlockNetworks(ActorCriticPolicy):
             images = {key: rows.pop(key) for key in extractor.images}
         parts: Any = preprocess_obs(rows, self.observation_space, self.normalize_images)
         parts |= images
+        if self.statistics is not None:
+            parts = self.statistics(parts)
         if self.layout.observation:
             now = parts[OBSERVATION].flatten(1)
             before = th.cat([last, now])[: len(now)]

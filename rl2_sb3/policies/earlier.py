@@ -9,6 +9,8 @@ Part = TypeVar("Part")
 
 DEFAULTS = {"hidden_size": 256, "action_reward": False}
 """Options of the policy whose defaults have changed."""
+ABSENT = {"normalize_observations": False}
+"""Options of the policy that earlier files do not have, with their values there."""
 CORES = ("mlp_extractor.policy.", "mlp_extractor.value.")
 
 

@@ -13,6 +13,7 @@ from rl2_sb3.config import PolicyConfig
 from rl2_sb3.memories import Memory
 from rl2_sb3.memories.base import accepted
 from rl2_sb3.policies.networks import Core
+from rl2_sb3.policies.normalisation import continuous, unbounded
 from rl2_sb3.registry import MEMORIES, did_you_mean
 from rl2_sb3.trials.spaces import PRIVILEGED
 
@@ -56,6 +57,7 @@ def read_options(options: dict[str, Any], observation_space: spaces.Dict) -> Pol
         layers_before=tuple(config.layers_before),
         layers_after=tuple(config.layers_after),
         memory_kwargs=dict(config.memory_kwargs),
+        normalize_observations=_normalises(config.normalize_observations, observation_space),
     )
     if config.precision not in ("fp32", "bf16"):
         raise ValueError(f"precision={config.precision!r}: use 'fp32' or 'bf16'.")
@@ -74,6 +76,18 @@ def read_options(options: dict[str, Any], observation_space: spaces.Dict) -> Pol
         )
     _check_memories(config)
     return config
+
+
+def _normalises(wanted: bool | None, observation_space: spaces.Dict) -> bool:
+    """Whether observations are normalised, which by default depends on their bounds."""
+    if wanted is None:
+        return bool(unbounded(observation_space))
+    if wanted and not continuous(observation_space):
+        raise ValueError(
+            "normalize_observations=True is for Boxes other than images, and the observation has "
+            "none: leave it out."
+        )
+    return wanted
 
 
 def _check_memories(config: PolicyConfig) -> None:

@@ -32,9 +32,18 @@ def follow(old: Statistics, returns: NDArray[np.floating], rate: float = 0.1) ->
     """The statistics after some more returns; the first ones set them.
 
     :param rate: weight of the new returns
+    :raises ValueError: returns that are not finite
     """
-    mean = float(returns.mean())
-    std = max(float(returns.std()), 1e-6 * abs(mean), 1e-8)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = float(returns.mean()), float(returns.std())
+    if not np.isfinite([mean, std]).all():  # the squares of large ones are not, in float32
+        mean, std = float(returns.mean(dtype=np.float64)), float(returns.std(dtype=np.float64))
+    if not np.isfinite([mean, std]).all():
+        raise ValueError(
+            "Returns are not finite: rewards are too large to be added up. Nothing was learned "
+            "from them, and the last checkpoint is as it was. Scale the rewards."
+        )
+    std = max(std, 1e-6 * abs(mean), 1e-8)
     if not old.seen:
         return Statistics(std, mean)
     return Statistics(

@@ -3,33 +3,83 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
-from stable_baselines3.common.logger import Logger, make_output_format
-
+from rl2_sb3.files import alone, replace_text
 from rl2_sb3.options import flat_defaults
 from rl2_sb3.plots.logs import UNSHOWN
 
+CONFIG = "config.json"
 CHECKPOINT = "checkpoint.zip"
 AGENT = "agent.safetensors"
+LOCK = ".lock"
 FILES = (
-    *("config.json", f"{CHECKPOINT}*", f"{AGENT}*", "learning_curve.png", "watch.gif"),
-    *("progress*.csv", "events.out.tfevents.*", "evaluation.csv", "successes.csv", "adaptation.*"),
+    *(f"{CHECKPOINT}*", f"{AGENT}*", "learning_curve.png*", "watch.gif", "progress*.csv*"),
+    *("events.out.tfevents.*", "evaluation.csv", "successes.csv", "adaptation.*"),
+    f"{CONFIG}*",
 )
+"""Of a run. The configuration goes last: until then the folder is known to hold one."""
 
 
 def check_free(out: Path, resume: bool, overwrite: bool) -> None:
     """See that a folder's run is not lost by mistake.
 
-    :raises ValueError: the folder holds a run that is neither to be resumed nor overwritten
+    :raises ValueError: the folder holds a run that is neither to be resumed nor overwritten, or is
+        none
     """
-    if (out / "config.json").exists() and not resume and not overwrite:
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: name a folder with --out.")
+    held = [name for name in (CONFIG, CHECKPOINT) if (out / name).exists()]
+    if held and not resume and not overwrite:
         raise ValueError(
             f"{out} holds a run. Add --resume to go on with it, --overwrite to begin anew, or "
             "name another folder with --out."
         )
+
+
+def own(out: Path, make: bool = False) -> AbstractContextManager[None]:
+    """Keep other processes off a folder, if there is one.
+
+    :param make: make the folder
+    :raises ValueError: another process is at work in it
+    """
+    if make:
+        out.mkdir(parents=True, exist_ok=True)
+    elif not out.exists():
+        return nullcontext()
+    return alone(
+        out / LOCK,
+        f"Another process is at work in {out}: wait for it, end it, or name another folder with "
+        "--out.",
+    )
+
+
+def settings_before(out: Path) -> dict[str, Any] | None:
+    """The configuration of the run that a folder holds, or none where it holds none.
+
+    :raises ValueError: it is missing beside a checkpoint, or damaged
+    """
+    path = out / CONFIG
+    if not path.exists():
+        if (out / CHECKPOINT).exists():
+            raise ValueError(
+                f"{out} holds a {CHECKPOINT}, but no {CONFIG} that tells what run it is of: put "
+                "that back, or begin anew with --overwrite."
+            )
+        return None
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        settings = error
+    if not isinstance(settings, dict):
+        raise ValueError(
+            f"{path} is damaged ({settings!r}): put a whole one back, or begin anew with "
+            "--overwrite."
+        )
+    return settings
 
 
 def check_resumed(out: Path, config: dict[str, Any], kind: type[Any]) -> None:
@@ -38,12 +88,12 @@ def check_resumed(out: Path, config: dict[str, Any], kind: type[Any]) -> None:
     :param config: as JSON holds it
     :param kind: what configuration it is; an option that the folder's run did not know yet had the
         default's effect
-    :raises ValueError: other settings
+    :raises ValueError: other settings, or settings that cannot be read
     """
-    path = out / "config.json"
-    if not path.exists():
+    settings = settings_before(out)
+    if settings is None:
         return
-    before = _normal(flat_defaults(kind) | json.loads(path.read_text()))
+    before = _normal({"options": {}, **flat_defaults(kind), **settings})
     now = _normal(config)
     differing = [
         f"{key}: {before[key]} then, {value} now"
@@ -62,6 +112,8 @@ def _normal(config: dict[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(config, default=str))
     if plain["value_network"] == plain["memory"]:
         plain["value_network"] = None  # which is the policy's
+    if "decay_steps" in plain:
+        plain["decay_steps"] = plain["decay_steps"] or plain["steps"]
     return plain
 
 
@@ -70,18 +122,8 @@ def claim(out: Path, config: dict[str, Any], resume: bool) -> None:
 
     :param config: as JSON holds it
     """
-    path = out / "config.json"
-    if path.exists() and not resume:
+    if not resume:
         for pattern in FILES:
             for file in out.glob(pattern):
                 file.unlink()
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(config, indent=2) + "\n")
-
-
-def make_logger(out: Path) -> Logger:
-    """SB3's logger; a resumed run gets files of its own, since the CSV one would be overwritten."""
-    part = len(list(out.glob("progress*.csv"))) + 1
-    suffix = "" if part == 1 else f"-{part}"
-    formats = [make_output_format(kind, str(out), suffix) for kind in ("csv", "tensorboard")]
-    return Logger(str(out), formats)
+    replace_text(out / CONFIG, json.dumps(config, indent=2) + "\n")

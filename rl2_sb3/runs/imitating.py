@@ -41,6 +41,13 @@ class Imitating:
         trials = make_trials(tasks, columns, config.episodes)
         self.model = load_or_make(RL2PPO, trials, config, checkpoint, gamma=config.gamma)
         self.imitation = Imitation(self.model, teacher, learning)
+        steps = self.imitation.demonstrations.length * learning.trials_per_batch
+        self.total = learning.batches * steps
+
+    def reached(self) -> str:
+        """The divergence from the teacher in the last batch."""
+        last = self.imitation.last
+        return "no batch yet" if last is None else f"KL from teacher {last.divergence:.4f}"
 
     def learn(self, callback: BaseCallback, progress_bar: bool) -> None:
         """Learn from the batches that are left."""

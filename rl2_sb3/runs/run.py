@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.algorithms.transfer import take_weights
+from rl2_sb3.algorithms.unpickling import check_harmless
 from rl2_sb3.config import FolderConfig, RunConfig
 from rl2_sb3.options import flat
 from rl2_sb3.provenance import hardware, version
-from rl2_sb3.runs.folder import AGENT, CHECKPOINT, check_free, check_resumed, claim, make_logger
+from rl2_sb3.ranges import check_config
+from rl2_sb3.runs.folder import AGENT, CHECKPOINT, check_free, check_resumed, claim, own
+from rl2_sb3.runs.keeping import Keeper, Stopped
+from rl2_sb3.runs.log import make_logger
+from rl2_sb3.runs.telling import Lines, introduce, say
 
 Model = RL2PPO | RL2TRPO
 C = TypeVar("C", bound=RunConfig, contravariant=True)
@@ -29,6 +34,11 @@ class Learner(Protocol):
     """A model, and how it learns."""
 
     model: Model
+    total: int
+    """Steps of the run."""
+
+    def reached(self) -> str:
+        """What it has reached until now, in words."""
 
     def learn(self, callback: BaseCallback, progress_bar: bool) -> None:
         """Learn what is left to learn."""
@@ -58,28 +68,55 @@ def run(make: MakeLearner[C], config: C, options: dict[str, Any], folder: Folder
     :param options: of the task distribution
     :return: the agent's file
     :raises ValueError: a folder in use, another run's checkpoint, settings that make no run
+    :raises Stopped: a signal ended it; what it had learned is saved
     """
+    check_config(config)
+    check_config(folder)
     out, checkpoint = folder.out, folder.out / CHECKPOINT
     told = {**flat(config), "options": options}
-    check_free(out, folder.resume, folder.overwrite)
-    if folder.resume:
-        check_resumed(out, told, type(config))
-    learner = make(config, options, checkpoint if folder.resume and checkpoint.exists() else None)
-    model = learner.model
-    claim(out, told, folder.resume)
-    model.set_logger(make_logger(out))
+    with ExitStack() as stack:
+        held = out.is_dir()
+        stack.enter_context(own(out))
+        check_free(out, folder.resume, folder.overwrite)
+        if folder.resume:
+            check_resumed(out, told, type(config))
+        going_on = folder.resume and checkpoint.exists()
+        if going_on and not folder.trust:
+            check_harmless(checkpoint)
+        with _no_exit():
+            learner = make(config, options, checkpoint if going_on else None)
+        if not held:
+            stack.enter_context(own(out, make=True))
+            check_free(out, folder.resume, folder.overwrite)  # another may have begun meanwhile
+        claim(out, told, folder.resume)
+        return _learn(learner, told, type(config), folder)
+
+
+def _learn(learner: Learner, told: dict[str, Any], kind: type[Any], folder: FolderConfig) -> Path:
+    """Learn what is left in a folder that is ours, and write the agent.
+
+    :param told: the configuration, as JSON holds it
+    """
+    model, out = learner.model, folder.out
     steps, seconds = model.num_timesteps, model.seconds
-    try:
-        learner.learn(
-            SaveEvery(checkpoint, 60 * folder.minutes_between_checkpoints), folder.progress
-        )
-    except KeyboardInterrupt:
-        hint = "before the first checkpoint: nothing is saved."
-        if checkpoint.exists():
-            hint = f"Add --resume to go on from the last checkpoint, {checkpoint}."
-        print(f"\nInterrupted. {hint}", file=sys.stderr)
-        raise
-    model.save(checkpoint)
+    model.set_logger(make_logger(out, steps))
+    if steps:
+        model.take_up_log()
+    keeper = Keeper(model, out / CHECKPOINT, 60 * folder.minutes_between_checkpoints)
+    bar = folder.progress and sys.stdout.isatty()
+    callbacks: list[BaseCallback] = [keeper]
+    if folder.progress:
+        introduce(out, told, kind, steps)
+        if not bar:
+            callbacks.append(Lines(learner.total, learner.reached))
+    with keeper.listening():
+        try:
+            with _no_exit():
+                learner.learn(CallbackList(callbacks), bar)
+        except BaseException as error:
+            _end(keeper, error)
+            raise
+        keeper.finish()
     model.logger.close()
     assert model.env is not None
     model.env.close()
@@ -88,12 +125,50 @@ def run(make: MakeLearner[C], config: C, options: dict[str, Any], folder: Folder
         curve = learner.draw(out)
     except ValueError as error:  # no trial was over yet, or a log is damaged
         curve = f"unknown ({error})"
-    print(
+    say(
         f"{model.num_timesteps:,} steps, {model.num_timesteps - steps:,} of them now in "
         f"{model.seconds - seconds:.0f} s on {_machine(model)}. Agent: {agent}, "
         f"learning curve: {curve}"
     )
     return agent
+
+
+def _end(keeper: Keeper, error: BaseException) -> None:
+    """Save what can be saved, and say so.
+
+    :raises Stopped: a signal was the cause, also where it was a worker that it ended
+    """
+    saved = keeper.rescue()
+    hint = f"Add --resume to go on from {keeper.path}."
+    if not saved:
+        hint = f"Add --resume to go on from the last checkpoint, {keeper.path}."
+    if not keeper.path.exists():
+        hint = "Before the first checkpoint: nothing is saved."
+    lost = isinstance(error, (EOFError, BrokenPipeError, ConnectionResetError))
+    if keeper.signal is not None or (lost and keeper.wait_for_signal()):
+        assert keeper.signal is not None
+        stopped = Stopped(keeper.signal)
+        print(f"\n{stopped}. {hint}", file=sys.stderr)
+        raise stopped from error
+    print(f"\n{hint}", file=sys.stderr)
+    if lost:
+        raise RuntimeError(
+            "An environment's process has died; what it said stands above."
+        ) from error
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """Let no environment or plugin end the run as if all were well.
+
+    :raises RuntimeError: it called ``sys.exit``
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(
+            f"The task's code ended the process: it called sys.exit({error.code!r})."
+        ) from error
 
 
 def load_or_make(
@@ -136,26 +211,3 @@ def store_agent(model: Model, out: Path, config: dict[str, Any]) -> Path:
 
 def _machine(model: Model) -> str:
     return hardware(model.device, max(model.learning_threads()))
-
-
-class SaveEvery(BaseCallback):
-    """Saves the model before a rollout whenever so many seconds have passed."""
-
-    def __init__(self, path: Path, seconds: float):
-        super().__init__()
-        self.path = path
-        self.seconds = seconds
-        self._last = -math.inf  # the first is written after the first rollout
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_training_start(self) -> None:
-        self._begin = self.model.num_timesteps
-
-    def _on_rollout_start(self) -> None:
-        due = time.monotonic() - self._last >= self.seconds
-        if due and self.model.num_timesteps > self._begin:
-            model: Any = self.model  # an RL2PPO or RL2TRPO
-            model.save(self.path, exact=True)  # the last good one is not replaced by less
-            self._last = time.monotonic()

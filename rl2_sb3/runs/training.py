@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv
@@ -13,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.config import FolderConfig, TrainConfig, TRPOConfig
 from rl2_sb3.plots import learning_curve
+from rl2_sb3.runs.folder import settings_before
 from rl2_sb3.runs.run import Model, load_or_make, run
 from rl2_sb3.trials.make import make_tasks, make_trials
 
@@ -26,16 +29,28 @@ def train(config: TrainConfig, options: dict[str, Any], folder: FolderConfig) ->
     :return: the agent's file
     :raises ValueError: a folder in use, another run's checkpoint, settings that make no run
     """
+    if folder.resume:
+        config = replace(config, decay_steps=_decay_steps(config, folder.out))
     return run(Training, config, options, folder)
+
+
+def _decay_steps(config: TrainConfig, out: Path) -> int | None:
+    """Steps over which schedules run: a run that goes on for longer keeps those it began with.
+
+    :raises ValueError: settings of a run that cannot be read
+    """
+    before = settings_before(out)
+    if config.decay_steps is not None or before is None:
+        return config.decay_steps
+    steps: int | None = before.get("decay_steps") or before.get("steps")
+    return None if steps == config.steps else steps
 
 
 class Training:
     """Learns by reinforcement, to a number of steps in all."""
 
     def __init__(self, config: TrainConfig, options: dict[str, Any], checkpoint: Path | None):
-        if config.steps < 1:
-            raise ValueError(f"steps={config.steps}: at least 1.")
-        self.steps = config.steps
+        self.total = config.steps
         learning = vars(config.learning)
         if config.algorithm == "trpo":
             learning = learning | vars(config.trpo)
@@ -54,13 +69,19 @@ class Training:
         self.model = load_or_make(
             ALGORITHMS[config.algorithm], trials, config, checkpoint, **learning
         )
+        self.model.decay_steps = config.decay_steps
+
+    def reached(self) -> str:
+        """The mean return of recent trials."""
+        returns = [trial["r"] for trial in self.model.ep_info_buffer or ()]
+        return f"trial return {np.mean(returns):.3f}" if returns else "no trial is over"
 
     def learn(self, callback: BaseCallback, progress_bar: bool) -> None:
         """Train for the steps that are left."""
         done = self.model.num_timesteps
-        if done < self.steps:
+        if done < self.total:
             self.model.learn(
-                self.steps - done,
+                self.total - done,
                 callback=callback,
                 reset_num_timesteps=done == 0,
                 progress_bar=progress_bar,

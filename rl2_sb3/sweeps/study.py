@@ -17,6 +17,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial as FinishedRun
 from tqdm import tqdm
 
+from rl2_sb3.processes import follow_parent
 from rl2_sb3.sweeps.file import Sweep
 from rl2_sb3.sweeps.objective import Score, score, setting
 from rl2_sb3.sweeps.queue import Asked, Queue, done_runs, open_study, point_key
@@ -106,7 +107,8 @@ def processes(workers: int) -> Executor:
     """What plays points: so many processes, or this one; a context manager."""
     if workers == 1:
         return InProcess()
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    context = get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent)
 
 
 def _results(sweep: Sweep, study: Study) -> list[tuple[dict[str, Any], FinishedRun]]:

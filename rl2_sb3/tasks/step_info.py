@@ -54,6 +54,25 @@ def read_step_info(info: Mapping[str, Any], declared: bool) -> StepInfo:
             f"There are: {', '.join(StepInfo._fields)}."
         )
     step = StepInfo(**told)
-    if step.success is None and np.ndim(success) == 0 and success in (False, True):
+    for name in ("success", "lost"):
+        value = getattr(step, name)
+        if value is not None and not _is_truth(value):
+            raise RuntimeError(
+                f'info["{KEY}"]["{name}"] = {value!r} is neither true nor false: give a bool.'
+            )
+    if step.training_reward is not None and not _is_finite(step.training_reward):
+        raise RuntimeError(
+            f'info["{KEY}"]["training_reward"] = {step.training_reward!r} is not a finite number.'
+        )
+    if step.success is None and _is_truth(success):
         return step._replace(success=bool(success))
     return step
+
+
+def _is_truth(value: Any) -> bool:
+    return np.ndim(value) == 0 and not isinstance(value, str) and value in (False, True)
+
+
+def _is_finite(value: Any) -> bool:
+    array = np.asarray(value)
+    return array.ndim == 0 and array.dtype.kind in "biuf" and bool(np.isfinite(array))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import Any, overload
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -12,52 +12,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3.tasks.base import BatchedTasks, put, take
-from rl2_sb3.tasks.step_info import KEY, StepInfo
+from rl2_sb3.trials import checks
+from rl2_sb3.trials.infos import TrialInfos
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, no_action, trial_space
-
-
-class TrialInfos(Sequence[dict[str, Any]]):
-    """The ``infos`` of a step, each made when somebody first looks at it, and kept."""
-
-    def __init__(
-        self,
-        n: int,
-        done: NDArray[np.bool_],
-        terminal: dict[str, NDArray[Any]] | None,
-        training_reward: NDArray[np.float32] | None = None,
-    ):
-        self.training_reward = training_reward
-        """What is learned from, ``(n,)``, where trials are privileged and tasks have one."""
-        self._n = n
-        self._done = done
-        self._terminal = terminal
-        self._made: dict[int, dict[str, Any]] = {}  # SB3's wrappers write into infos
-
-    def __len__(self) -> int:
-        return self._n
-
-    @overload
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
-    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self._n))]
-        if not -self._n <= index < self._n:
-            raise IndexError(index)
-        index %= self._n
-        if index not in self._made:
-            self._made[index] = self._make(index)
-        return self._made[index]
-
-    def _make(self, index: int) -> dict[str, Any]:
-        info: dict[str, Any] = {}
-        if self.training_reward is not None:
-            info[KEY] = StepInfo(training_reward=float(self.training_reward[index]))
-        if self._terminal is not None and self._done[index]:
-            terminal = {key: value[index] for key, value in self._terminal.items()}
-            info |= {"terminal_observation": terminal, "TimeLimit.truncated": False}
-        return info
 
 
 class BatchedTrials(VecEnv):
@@ -108,6 +65,8 @@ class BatchedTrials(VecEnv):
         self._actions = self._none
         self._ready = False
         self._clock = np.zeros(n_envs, np.int64)
+        self._looked = 0
+        self._trial = self._step = np.zeros(n_envs, np.int64)  # for errors to name
         self.seed(seed)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
@@ -121,6 +80,8 @@ class BatchedTrials(VecEnv):
         n = self.num_envs
         self._params = self.tasks.sample(n, self._task_rng)
         self._state, own = self.tasks.reset(self._params, self._noise_rng)
+        self._trial, self._step = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self._look(own)
         self._episode = np.zeros(n, np.int64)
         self._clock += 1
         self._ready = True
@@ -142,12 +103,16 @@ class BatchedTrials(VecEnv):
         training = None
         if self.privileged:
             told = self.tasks.training_reward(self._params, self._state, self._actions.copy())
-            training = None if told is None else np.array(told, np.float32)
+            training = None if told is None else self._read(checks.read_reward, told)
         state, own, reward, ended = self.tasks.step(  # copies, which they may change
             self._params, self._state, self._actions.copy(), self._noise_rng
         )
         self._state = state
-        reward = np.array(reward, np.float32)
+        self._step = self._step + 1
+        self._looked += 1
+        reward = self._read(checks.read_reward, reward)
+        ended = self._read(checks.read_ends, ended)
+        self._look(own)
         self._training_reward = reward if training is None else training
         self._episode = self._episode + ended
         done = self._episode == self.episodes
@@ -170,6 +135,7 @@ class BatchedTrials(VecEnv):
 
     def _new_tasks(self, done: NDArray[np.bool_]) -> None:
         self._episode[done] = 0
+        self._trial, self._step = self._trial + done, np.where(done, 0, self._step)
         self._training_reward = np.where(done, np.float32(0), self._training_reward)
         params = self.tasks.sample(int(done.sum()), self._task_rng)
         self._params = params if done.all() else put(self._params, done, params)
@@ -178,10 +144,41 @@ class BatchedTrials(VecEnv):
         """Reset the columns whose episode ended; gives the observation with theirs replaced."""
         if ended.all():
             self._state, own = self.tasks.reset(self._params, self._noise_rng)
+            self._look(own)
             return own
         state, first = self.tasks.reset(take(self._params, ended), self._noise_rng)
+        self._look(first, np.flatnonzero(ended))
         self._state = put(self._state, ended, state)
         return put(own, ended, first)
+
+    def _look(self, own: Any, columns: NDArray[np.intp] | None = None) -> None:
+        """Look at the tasks' own observations.
+
+        :param columns: whose they are, by default all
+        :raises RuntimeError: they are none of the observation space's
+        """
+        columns = np.arange(self.num_envs) if columns is None else columns
+        space: Any = self.observation_space  # a Dict, whose own `in` asks for values
+        looks = self._looked < checks.LOOKED_AT
+        try:
+            parts = flatten(own, space)
+            odd = checks.check_observation(parts, space.spaces, len(columns), looks)
+        except checks.FlawError as flaw:
+            flaw.row = int(columns[flaw.row])
+            raise self._refusal(flaw) from None
+        if odd is not None:
+            self._looked = checks.LOOKED_AT  # one warning is enough
+            checks.warn(odd, type(self.tasks).__name__, 0, int(self._step[0]))
+
+    def _read(self, how: Callable[[Any, int], NDArray[Any]], handed_in: Any) -> NDArray[Any]:
+        try:
+            return how(handed_in, self.num_envs)
+        except checks.FlawError as flaw:
+            raise self._refusal(flaw) from None
+
+    def _refusal(self, flaw: checks.FlawError) -> RuntimeError:
+        name = f"{flaw.row} of {type(self.tasks).__name__}"
+        return checks.refusal(flaw, name, int(self._trial[flaw.row]), int(self._step[flaw.row]))
 
     def _observe(
         self,
@@ -220,8 +217,8 @@ class BatchedTrials(VecEnv):
             state |= {"params": self._params, "state": self._state, "episode": self._episode}
         return deepcopy(state)
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`get_state` gave.
+    def set_state(self, state: dict[str, Any]) -> bool:
+        """Go on from what :meth:`get_state` gave, and say that all is as it was.
 
         :raises ValueError: the state of another number of columns
         """
@@ -237,6 +234,7 @@ class BatchedTrials(VecEnv):
         if self._ready:
             self._params, self._state = state["params"], state["state"]
             self._episode = state["episode"]
+        return True
 
     def close(self) -> None:
         """Nothing to close."""

@@ -14,29 +14,48 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.type_aliases import GymEnv
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    SubprocVecEnv,
+    VecEnv,
+    VecEnvWrapper,
+    VecTransposeImage,
+)
 
 from rl2_sb3.config import RunConfig, Workers
+from rl2_sb3.processes import follow_parent
 from rl2_sb3.registry import TASKS, did_you_mean
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials
 from rl2_sb3.trials.spaces import is_trial_space
+from rl2_sb3.trials.steps import normalised
 from rl2_sb3.trials.threads import ThreadedVecEnv
 from rl2_sb3.trials.vectors import as_trial_columns, as_trials_of_gymnasium
 from rl2_sb3.trials.wrapper import TrialWrapper
 
 EPISODES = RunConfig.episodes
-VEC_ENVS: dict[str, Callable[[list[Callable[[], gym.Env[Any, Any]]]], VecEnv]] = {
+MakeEnv = Callable[[], gym.Env[Any, Any]]
+
+
+def _in_processes(env_fns: list[MakeEnv]) -> VecEnv:
+    """Each environment in a process, which ends with this one."""
+    return SubprocVecEnv([partial(_in_worker, make) for make in env_fns])
+
+
+def _in_worker(make: MakeEnv) -> gym.Env[Any, Any]:
+    follow_parent()
+    return make()
+
+
+VEC_ENVS: dict[str, Callable[[list[MakeEnv]], VecEnv]] = {
     "in-process": DummyVecEnv,
     "threads": ThreadedVecEnv,
-    "subprocess": SubprocVecEnv,
+    "subprocess": _in_processes,
 }
 BATCHED_ENVS = 500
 GYM_ENVS = 8
 
-EnvSource = (
-    str | gym.Env[Any, Any] | Callable[[], gym.Env[Any, Any]] | BatchedTasks[Any, Any] | GymTasks
-)
+EnvSource = str | gym.Env[Any, Any] | MakeEnv | BatchedTasks[Any, Any] | GymTasks
 
 
 def make_trials(
@@ -79,8 +98,8 @@ def make_trials(
                 "function that makes it."
             )
         n_envs = 1
-    make: Callable[[], gym.Env[Any, Any]] = partial(_make_trial, tasks, episodes, privileged)
-    envs = VEC_ENVS[workers]([make] * (n_envs or GYM_ENVS))
+    make = partial(_make_trial, tasks, episodes, privileged)
+    envs = VEC_ENVS[workers]([partial(make, number) for number in range(n_envs or GYM_ENVS)])
     if seed is not None:
         seed_trials(envs, seed)
     return envs
@@ -153,13 +172,18 @@ def _make_registered(name: str, options: dict[str, Any]) -> BatchedTasks[Any, An
     return tasks
 
 
-def _make_trial(tasks: Any, episodes: int, privileged: bool = False) -> gym.Env[Any, Any]:
+def _make_trial(
+    tasks: Any, episodes: int, privileged: bool = False, number: int = 0
+) -> gym.Env[Any, Any]:
     if isinstance(tasks, GymTasks):
-        return TrialWrapper(tasks.make_env(), episodes, tasks, privileged=privileged)
+        trial = TrialWrapper(tasks.make_env(), episodes, tasks, privileged=privileged)
+        trial.number = number
+        return trial
     env = tasks if isinstance(tasks, gym.Env) else tasks()
     if not isinstance(env, gym.Env):
         raise ValueError(f"{tasks!r} gave {env!r}: it must make a Gymnasium environment.")
     trial = TrialWrapper(env, episodes)
+    trial.number = number
     if isinstance(env, Monitor) and env.results_writer is not None:
         monitor = copy(env)  # a line of its file is a trial, as it is an episode for SB3
         monitor.env = trial
@@ -185,6 +209,12 @@ def as_trials(
         return env if isinstance(env, VecEnv) else DummyVecEnv([lambda: env])
     make_trial = partial(_make_trial, episodes=EPISODES if episodes is None else episodes)
     if isinstance(env, VecEnv):
+        if normalised(env) is not None:
+            raise ValueError(
+                "A VecNormalize of plain environments cannot be wrapped from outside: put it "
+                "around trials, VecNormalize(rl2_sb3.make_trials(...), norm_obs=False), and let "
+                "the policy normalise: policy_kwargs={'normalize_observations': True}."
+            )
         return as_trial_columns(env, make_trial)
     if isinstance(env, VectorEnv):
         return as_trials(as_trials_of_gymnasium(env, make_trial), episodes)
@@ -194,6 +224,24 @@ def as_trials(
         f"{env!r} is no environment: pass a Gymnasium environment, its id, a task distribution or "
         "its name, or a vector of environments."
     )
+
+
+def check_wrappers(trials: VecEnv) -> None:
+    """Raise a ValueError where a wrapper would change what is learned from, or seen."""
+    scaled = normalised(trials)
+    if scaled is not None and scaled.norm_obs:
+        raise ValueError(
+            "VecNormalize(norm_obs=True) around trials: agents' files would lack its statistics, "
+            "and the agent would see other observations than it was trained on. Use VecNormalize("
+            "..., norm_obs=False), and policy_kwargs={'normalize_observations': True}."
+        )
+    inner = trials.venv if isinstance(trials, VecTransposeImage) else trials  # SB3 puts that one on
+    if isinstance(inner, VecEnvWrapper) and any(trials.get_attr("privileged")):
+        raise ValueError(
+            f"Privileged trials in a {type(inner).__name__}: what is learned from, the training "
+            "rewards, would be lost or go past that wrapper. Pass what make_trials(..., "
+            "privileged=True) gave, or make the trials without privileged."
+        )
 
 
 def trials_like(env: GymEnv | str, episodes: int | None) -> VecEnv:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl2_sb3.trials.checks import FlawError, check_finite, refusal
 from rl2_sb3.trials.steps import TrialStep, read_step
 
 
@@ -60,16 +61,33 @@ def play(
     :param observation: the first of new trials in all columns; by default the trials are reset
     """
     n = trials.num_envs
-    trial, episode = np.arange(n), np.zeros(n, np.int64)
+    trial, episode, step = np.arange(n), np.zeros(n, np.int64), np.zeros(n, np.int64)
     obs: Any = trials.reset() if observation is None else observation
     state, start = None, np.ones(n, np.bool_)
     while n_trials is None or (trial < n_trials).any():
-        actions, state = agent.predict(
-            obs, state=state, episode_start=start, deterministic=deterministic
-        )
-        came = read_step(*trials.step(actions))
+        try:
+            actions, state = agent.predict(
+                obs, state=state, episode_start=start, deterministic=deterministic
+            )
+        except Exception:
+            _check_finite(obs, trial, step)  # a NaN is the cause; the error is its effect
+            raise
+        came = read_step(*trials.step(actions), trials=trials)
         busy = np.ones(n, np.bool_) if n_trials is None else trial < n_trials
         yield PlayedStep(trial, episode, busy, obs, actions, came)
         obs, start = came.observation, came.trial_ended
         episode = np.where(start, 0, episode + came.episode_ended)
+        step = np.where(start, 0, step + 1)
         trial = np.where(start & ~came.lost, trial + n, trial)
+
+
+def _check_finite(
+    observation: dict[str, NDArray[Any]], trial: NDArray[np.int64], step: NDArray[np.int64]
+) -> None:
+    """:raises RuntimeError: an observation that is not finite; it names where it is."""
+    try:
+        for key, part in observation.items():
+            check_finite(key, np.asarray(part))
+    except FlawError as flaw:
+        column = flaw.row
+        raise refusal(flaw, str(column), int(trial[column]), int(step[column])) from None

@@ -75,7 +75,8 @@ def flatten(value: Any, trial_space: spaces.Space[Any]) -> dict[str, Any]:
 
     :param trial_space: it tells a Tuple's observation from an array that is written as a tuple
     """
-    if isinstance(trial_space, spaces.Dict) and OBSERVATION in trial_space.spaces:
+    one = isinstance(trial_space, spaces.Dict) and OBSERVATION in trial_space.spaces
+    if one or not isinstance(value, (dict, tuple, list)):
         return {OBSERVATION: value}
     parts = value.items() if isinstance(value, dict) else enumerate(value)
     return {f"{OBSERVATION}_{key}": part for key, part in parts}

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 
 from rl2_sb3.tasks.step_info import KEY, StepInfo
-from rl2_sb3.trials.batched import TrialInfos
+from rl2_sb3.trials.infos import TrialInfos
 
 
 class TrialStep(NamedTuple):
@@ -31,9 +32,35 @@ class TrialStep(NamedTuple):
 
 
 def read_step(
+    observation: Any,
+    reward: NDArray[np.floating],
+    done: NDArray[np.bool_],
+    infos: Any,
+    trials: VecEnv | None = None,
+) -> TrialStep:
+    """Read what a VecEnv of trials gave.
+
+    :param trials: the VecEnv: under a VecNormalize, which scales what is learned from, lies the
+        reward itself
+    """
+    step = _read(observation, reward, done, infos)
+    scaled = normalised(trials)
+    return step if scaled is None else step._replace(reward=scaled.get_original_reward())
+
+
+def normalised(trials: VecEnv | None) -> VecNormalize | None:
+    """The innermost VecNormalize around trials, if there is one."""
+    found = None
+    while isinstance(trials, VecEnvWrapper):
+        if isinstance(trials, VecNormalize):
+            found = trials
+        trials = trials.venv
+    return found
+
+
+def _read(
     observation: Any, reward: NDArray[np.floating], done: NDArray[np.bool_], infos: Any
 ) -> TrialStep:
-    """Read what a VecEnv of trials gave."""
     n, done = len(done), np.asarray(done, np.bool_)
     ended = observation["done"][:, 0].astype(np.bool_) | done
     cut, lost, success = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.full(n, np.nan)

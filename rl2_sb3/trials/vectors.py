@@ -18,8 +18,8 @@ from rl2_sb3.trials.batched import BatchedTrials
 from rl2_sb3.trials.spaces import is_trial_space
 from rl2_sb3.trials.wrapper import TrialWrapper, changed_trials
 
-MakeTrial = Callable[[Any], gym.Env[Any, Any]]
-"""A trial out of an environment or a function that makes one."""
+MakeTrial = Callable[..., gym.Env[Any, Any]]
+"""A trial out of an environment or a function that makes one, and its ``number``."""
 OF_VECTORS = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers", "max_episode_steps")
 """What ``gymnasium.make_vec`` notes in a specification beside the environment's own options."""
 
@@ -30,7 +30,9 @@ def as_trial_columns(env: VecEnv, make_trial: MakeTrial) -> VecEnv:
     :raises ValueError: environments in other processes, or wrappers around plain environments
     """
     if type(env) is DummyVecEnv and not any(env.env_is_wrapped(TrialWrapper)):
-        trials = DummyVecEnv([partial(make_trial, each) for each in env.envs])
+        trials = DummyVecEnv(
+            [partial(make_trial, each, number=i) for i, each in enumerate(env.envs)]
+        )
         trials._seeds = env._seeds  # given, but not used before the first reset
         return trials
     if type(env) is VecMonitor:
@@ -62,9 +64,11 @@ def as_trials_of_gymnasium(env: VectorEnv[Any, Any, Any], make_trial: MakeTrial)
     ):
         make_trial = _as_it_is
     if isinstance(env, SyncVectorEnv):
-        return DummyVecEnv([partial(make_trial, each) for each in env.envs])
+        return DummyVecEnv([partial(make_trial, each, number=i) for i, each in enumerate(env.envs)])
     if isinstance(env, AsyncVectorEnv):
-        return SubprocVecEnv([partial(make_trial, make) for make in env.env_fns])
+        return SubprocVecEnv(
+            [partial(make_trial, make, number=i) for i, make in enumerate(env.env_fns)]
+        )
     spec = env.spec
     if env.unwrapped is not env or spec is None or spec.entry_point is None:
         raise ValueError(
@@ -75,9 +79,9 @@ def as_trials_of_gymnasium(env: VectorEnv[Any, Any, Any], make_trial: MakeTrial)
     kwargs = {key: value for key, value in spec.kwargs.items() if key not in OF_VECTORS}
     limit = spec.kwargs.get("max_episode_steps", spec.max_episode_steps)
     make_env = partial(gym.make, spec.id, max_episode_steps=limit, **kwargs)
-    return DummyVecEnv([partial(make_trial, make_env) for _ in range(env.num_envs)])
+    return DummyVecEnv([partial(make_trial, make_env, number=i) for i in range(env.num_envs)])
 
 
-def _as_it_is(source: Any) -> gym.Env[Any, Any]:
+def _as_it_is(source: Any, number: int = 0) -> gym.Env[Any, Any]:
     env: gym.Env[Any, Any] = source if isinstance(source, gym.Env) else source()
     return env

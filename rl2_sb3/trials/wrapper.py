@@ -15,6 +15,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.tasks.step_info import KEY, NOTHING, StepInfo, read_step_info
+from rl2_sb3.trials import checks
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, is_trial_space, no_action, trial_space
 
 EPISODE = "episode"
@@ -76,6 +77,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             if not isinstance(getattr(env, name, None), gym.Space):
                 raise ValueError(f"{env!r} has no {name}: set it in its __init__.")
         check_plain(env)
+        checks.check_wrappers(env)
         self.episodes = episodes
         self.tasks = tasks
         self.order = order
@@ -94,6 +96,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self._options: dict[str, Any] = {}
         self._options_again: dict[str, Any] = {}
         self._monitored = is_wrapped(self.env, Monitor)
+        self.number = 0
+        """Among the environments of a VecEnv, for errors to name."""
+        self._looked = 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -143,7 +148,35 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         else:
             options["task"] = self._task
             own, info = self.env.reset(seed=int(self._rng.integers(2**31)), options=options)
+        self._look(own)
         return own, info, self._read(info)
+
+    def _look(
+        self, own: Any, reward: Any = 0.0, terminated: Any = False, truncated: Any = False
+    ) -> float:
+        """Look at what the environment hands in.
+
+        :return: the reward
+        :raises RuntimeError: an observation that is none of its space's, a reward that is no
+            finite number, or an end that is neither true nor false
+        """
+        space: Any = self.observation_space  # a Dict, whose own `in` asks for values
+        looks = self._looked < checks.LOOKED_AT
+        self._looked += 1
+        try:
+            odd = checks.check_own(flatten(own, space), space.spaces, looks)
+            if odd is not None:
+                self._looked = checks.LOOKED_AT  # one warning is enough
+                checks.warn(odd, *self._place())
+            for flag in (terminated, truncated):
+                if not isinstance(flag, bool):
+                    checks.read_ends([flag], 1)
+            return checks.read_number(reward)
+        except checks.FlawError as flaw:
+            raise checks.refusal(flaw, *self._place()) from None
+
+    def _place(self) -> tuple[str, int, int]:
+        return f"{self.number} ({self.env.unwrapped})", self._trial, len(self._actions)
 
     def _read(self, info: dict[str, Any]) -> StepInfo:
         return read_step_info(info, declared=self.tasks is not None)
@@ -159,7 +192,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         own, reward, terminated, truncated, info = self.env.step(deepcopy(action))
         self._actions.append(deepcopy(action))
         self._clock += 1
-        reward = float(reward)
+        reward = self._look(own, reward, terminated, truncated)
         self._total += reward
         step_info = self._read(info)
         ended, lost = bool(terminated or truncated), bool(step_info.lost)
@@ -205,7 +238,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self, own: Any, action: Any, reward: float, ended: bool, start: bool, step_info: StepInfo
     ) -> dict[str, Any]:
         known = {PRIVILEGED: self._known(step_info)} if self._privileged_size else {}
-        return {
+        self._last_obs = {
             **flatten(own, self.observation_space),
             "action": _copy(action, self.action_space),
             "reward": np.array([reward], np.float32),
@@ -213,6 +246,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             "start": np.array([start], np.int8),
             **known,
         }
+        return self._last_obs
 
     def _known(self, step_info: StepInfo) -> NDArray[np.float32]:
         """The privileged observation; of a lost simulator, the last one."""
@@ -235,20 +269,27 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             "trial": self._trial,
             "options": deepcopy(self._options),
             "actions": deepcopy(self._actions) if self._started else None,
+            "observation": deepcopy(self._last_obs) if self._started else None,
         }
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: dict[str, Any]) -> bool:
         """Go on from what :meth:`get_state` gave, by taking the trial's actions again.
 
-        The environment must be deterministic given the seed that it is reset with.
+        :return: whether the environment, which must be deterministic given the seed that it is
+            reset with, came to the same observation as before
         """
         self._seed, self._trial, self._started = state["seed"], state["trial"], False
         self._options = state.get("options", {})  # not in checkpoints of before
         if state["actions"] is not None:
             self._begin()
             for action in state["actions"]:
+                if not self._started:
+                    return False  # its trial was over sooner
                 if self.step(action)[3]:
                     raise RuntimeError("The simulator died while a trial was taken up: try again.")
+            before = state.get("observation")  # states of before have none
+            return self._started and (before is None or _same(before, self._last_obs))
+        return True
 
 
 def _with_ours(info: dict[str, Any], step_info: StepInfo) -> dict[str, Any]:
@@ -276,6 +317,14 @@ def changed_trials(wrapper: Any) -> ValueError:
     return ValueError(
         f"{name} lies around trials and changes their observation, so that they are none any more. "
         f"Put such a wrapper inside: TrialWrapper({name}(env), episodes)."
+    )
+
+
+def _same(before: TrialObs, now: TrialObs) -> bool:
+    """Whether two observations are equal, all their parts."""
+    return before.keys() == now.keys() and all(
+        np.array_equal(part, now[key], equal_nan=np.asarray(part).dtype.kind == "f")
+        for key, part in before.items()
     )
 
 

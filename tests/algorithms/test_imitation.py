@@ -228,7 +228,7 @@ def test_imitation_resumes_as_if_uninterrupted(
     monkeypatch.setattr(Demonstrations, "play", interrupted)
     with pytest.raises(SystemExit):
         main([*common, "--out", "runs/parts", "--minutes-between-checkpoints", "0"])
-    hint = "Interrupted. Add --resume to go on from the last checkpoint, runs/parts/checkpoint.zip"
+    hint = "Add --resume to go on from runs/parts/checkpoint.zip"
     assert hint in capsys.readouterr().err
     monkeypatch.setattr(Demonstrations, "play", original)
     main([*common, "--out", "runs/parts", "--resume"])
@@ -253,7 +253,7 @@ def test_a_model_goes_on_within_a_round() -> None:
 
 @pytest.mark.parametrize(
     "sizes",
-    [["--n-envs", "24"], ["--n-envs", "64", "--batches", "7"], ["--trials-per-batch", "0"]],
+    [["--n-envs", "24"], ["--n-envs", "64", "--batches", "7"]],
 )
 def test_rounds_that_do_not_part_into_batches_are_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[str]
@@ -290,8 +290,8 @@ def test_a_bad_share_is_refused_before_anything_is_removed(
     main(["imitate", "bandit", *small])
     before = sorted(Path("runs/imitation").iterdir())
     for given, error in (
-        (["--student-share", "1.5"], r"student_share=1\.5: use one from 0 to 1"),
-        (["--cost-weight", "1.5"], r"cost_weight=1\.5: use one from 0 to 1"),
+        (["--student-share", "1.5"], r"student_share=1\.5: use a number from 0 to 1"),
+        (["--cost-weight", "1.5"], r"cost_weight=1\.5: use a number from 0 to 1"),
         (["--cost-weight", "0.5"], "has no action costs"),
         (["--teacher", "random"], "has no action probabilities"),
     ):

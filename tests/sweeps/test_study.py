@@ -253,7 +253,8 @@ def test_what_would_write_over_another_table_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--workers", "--points", "--test-trials"])
 def test_numbers_below_one_are_refused(option: str, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=rf"{option} 0: at least 1"):
+    name = option[2:].replace("-", "_")
+    with pytest.raises(SystemExit, match=f"{name}=0: use a whole number from 1 on"):
         main(["sweep", str(sweep_file(tmp_path)), option, "0", "--out", str(tmp_path / "out")])
 
 

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecMonitor, VecNormalize, VecTransp
 
 from rl2_sb3.tasks import BatchedTasks, BernoulliBandit
 from rl2_sb3.trials import BatchedTrials
-from rl2_sb3.trials.batched import TrialInfos
+from rl2_sb3.trials.infos import TrialInfos
 from tests.envs import RaggedTasks, Slopes, Walk, vector
 
 Rng = np.random.Generator

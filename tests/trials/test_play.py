@@ -6,10 +6,12 @@ from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
+import pytest
+from gymnasium import spaces
 
-from rl2_sb3 import BernoulliBandit, evaluate_trials, make_trials
+from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, make_trials
 from rl2_sb3.trials.play import PlayedStep, play
-from tests.envs import ListedGoals
+from tests.envs import ListedGoals, SmallEnv, vector
 
 
 class Alternating:
@@ -71,3 +73,23 @@ def test_what_is_played_can_be_recorded(monkeypatch: Any) -> None:
 
     evaluate_trials(Alternating(), BernoulliBandit(arms=2), 5, episodes=3, on_step=count)
     assert pulls.tolist() == 5 * [[2, 1]]
+
+
+class LateNaN(SmallEnv):
+    """Trials of 50 steps; the observation after step 113 is NaN."""
+
+    def __init__(self) -> None:
+        super().__init__(vector(2), spaces.Discrete(2), length=25)
+        self.taken = 0
+
+    def step(self, action: Any) -> Any:
+        self.taken += 1
+        own, *rest = super().step(action)
+        return own * (np.float32("nan") if self.taken == 113 else 1), *rest
+
+
+def test_late_nans_are_named() -> None:
+    model = RL2PPO("GRUPolicy", make_trials(LateNaN, 1, episodes=2), device="cpu")
+    message = "Environment 0, in trial 2, step 13, hands in observation nan, not a finite number"
+    with pytest.raises(RuntimeError, match=message):
+        list(play(model, make_trials(LateNaN, 1, episodes=2), n_trials=3))

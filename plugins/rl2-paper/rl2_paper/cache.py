@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import signal
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Sequence
@@ -24,6 +23,7 @@ from rl2_sb3.agent import Agent, load_agent
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.evaluation import Evaluation, Predictor, evaluate_trials
 from rl2_sb3.files import replace_whole
+from rl2_sb3.processes import follow_parent
 from rl2_sb3.provenance import version
 from rl2_sb3.signals import training
 from rl2_sb3.tasks.bandits import BernoulliBandit
@@ -197,8 +197,7 @@ def _play(
         return
     # Leaving the block by an exception ends the processes, whatever they are at: an interruption
     # takes no time. At the end they leave by themselves, and free what they hold.
-    quiet = signal.SIGINT, signal.SIG_IGN
-    with get_context("spawn").Pool(workers, signal.signal, quiet) as pool:
+    with get_context("spawn").Pool(workers, follow_parent) as pool:
         yield from pool.imap_unordered(play, jobs)
         pool.close()
         pool.join()

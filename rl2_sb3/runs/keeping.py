@@ -1,0 +1,144 @@
+"""What a run loses when it is ended: nothing but the rollout in progress."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+from rl2_sb3.algorithms.saving import SavedTraining
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+GRACE = 1.0
+"""Seconds: who ends a whole group of processes may reach a worker before us."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended a run.
+
+    :param number: the signal's
+    """
+
+    def __init__(self, number: int):
+        super().__init__(f"Stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
+class Keeper(BaseCallback):
+    """Saves the model before a rollout whenever so many seconds have passed, and at a run's end.
+
+    While it listens, SIGINT, SIGTERM and SIGHUP end the run by :class:`Stopped`: at once while a
+    rollout is collected, else after the update in progress. A second signal ends the process. A
+    signal that was ignored before stays so (``nohup``).
+
+    :param model: what is saved
+    :param path: of the checkpoint
+    :param seconds: between two
+    """
+
+    def __init__(self, model: SavedTraining, path: Path, seconds: float):
+        super().__init__()
+        self.model = model
+        self.path = path
+        self.seconds = seconds
+        self.signal: int | None = None
+        """The one that came, if any."""
+        self._last = -math.inf  # the first is written after the first rollout
+        self._collecting = False  # nothing has changed since the mark but what it holds
+        self._mark: dict[str, Any] | None = None
+        self._trials: list[Any] | None = None  # since the last rollout, wherein no worker may die
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take signals; outside of the main thread, where Python has none, do nothing."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        heard = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+        before = {each: signal.signal(each, self._hear) for each in heard}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _hear(self, number: int, _: Any) -> None:
+        if self.signal is not None:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self.signal = number
+        self._heed()
+
+    def _heed(self) -> None:
+        if self.signal is not None and self._collecting:
+            raise Stopped(self.signal)
+
+    def _on_training_start(self) -> None:
+        self._begin = self.model.num_timesteps
+        self._trials = None
+
+    def _on_rollout_start(self) -> None:
+        self._collecting = False
+        model: Any = self.model
+        self._mark = model.mark(self._trials)
+        due = time.monotonic() - self._last >= self.seconds
+        if due and model.num_timesteps > self._begin:
+            self._save()
+            self._last = time.monotonic()
+        self._collecting = True
+        self._heed()
+
+    def _on_step(self) -> bool:
+        model: Any = self.model
+        self._collecting = not model.rollout_buffer.full
+        self._heed()
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self._collecting = False
+        model: Any = self.model
+        self._trials = model.env.env_method("get_state")
+
+    def _save(self) -> None:
+        """Write the checkpoint.
+
+        :raises ValueError: learning has diverged: the checkpoint of before stays
+        """
+        model: Any = self.model
+        model.save_marked(self.path, self._mark)
+
+    def finish(self) -> None:
+        """Save the model after its last update.
+
+        :raises ValueError: learning has diverged: the checkpoint of before stays
+        """
+        model: Any = self.model
+        self._mark = model.mark(self._trials)
+        self._save()
+
+    def rescue(self) -> bool:
+        """After an error or a signal, save what there was before the rollout in progress.
+
+        :return: whether a checkpoint holds all that was learned until then
+        """
+        if not self._collecting or self._mark is None:
+            return False
+        self._collecting = False
+        if self._mark["num_timesteps"] > self._begin:
+            self._save()
+        return self.path.exists()
+
+    def wait_for_signal(self) -> bool:
+        """Whether a signal came, or comes in a moment."""
+        end = time.monotonic() + GRACE
+        while self.signal is None and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.signal is not None

@@ -1,0 +1,80 @@
+"""What a run tells while it goes on: what it is, and plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+from rl2_sb3.options import flat_defaults
+
+FIRST, MOST = 5.0, 60.0
+"""Seconds between two lines, at the beginning and at most."""
+ALWAYS = ("task", "options", "episodes", "steps", "batches", "algorithm", "teacher", "seed")
+
+
+def say(text: str) -> None:
+    """Print at once; whoever read it may have gone (``| head``), or its disk be full."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        return
+
+
+def introduce(out: Path, told: Mapping[str, Any], kind: type[Any], steps: int) -> None:
+    """Say which run this is: its folder, process and settings.
+
+    :param told: all options, by name
+    :param kind: the configuration that has their defaults, which are not told
+    :param steps: that it has done before
+    """
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    resumed = f", resumed after {steps:,} steps" if steps else ""
+    say(f"{out}: begun {now} on {platform.node()}, process {os.getpid()}{resumed}")
+    usual = flat_defaults(kind)
+    shown = {
+        name: value
+        for name, value in told.items()
+        if name in ALWAYS or (name in usual and value != _plain(usual[name]))
+    }
+    settings = ", ".join(f"{name}={value}" for name, value in shown.items())
+    say(f"Settings: {settings}; all of them in {out / 'config.json'}")
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+class Lines(BaseCallback):
+    """A line every now and then: steps, what is reached, steps per second, time left.
+
+    :param total: steps of the run
+    :param reached: what has been reached, in words
+    """
+
+    def __init__(self, total: int, reached: Callable[[], str]):
+        super().__init__()
+        self.total, self.reached = total, reached
+
+    def _on_training_start(self) -> None:
+        self._begin, self._first = time.monotonic(), self.model.num_timesteps
+        self._next = self._begin
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        now, steps = time.monotonic(), self.model.num_timesteps
+        if now < self._next or steps == self._first:
+            return
+        rate = (steps - self._first) / max(now - self._begin, 1e-9)
+        self._next = now + min(MOST, max(FIRST, (now - self._begin) / 10))
+        left = timedelta(seconds=round(max(0, self.total - steps) / rate))
+        share = f"{steps:,} of {self.total:,} steps ({steps / self.total:.0%})"
+        say(f"{share}, {self.reached()}, {rate:,.0f} steps/s, {left} left")
