@@ -7,14 +7,15 @@ are imported.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch as th
 from gymnasium import spaces
 from numpy.typing import NDArray
@@ -23,18 +24,29 @@ from safetensors.torch import save
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
+from rl2_sb3.agent_checks import (
+    check_format,
+    check_info,
+    check_network,
+    check_spaces,
+    check_tensors,
+    read_space,
+)
+from rl2_sb3.config import PolicyConfig
 from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.policies.earlier import ABSENT, DEFAULTS, present_names
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
 from rl2_sb3.policies.named import from_name, name_of
 from rl2_sb3.policies.options import products
-from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL
+from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL, did_you_mean
 from rl2_sb3.trials.spaces import PRIVILEGED
 
 FORMAT = 2
 POLICIES: dict[str, type[GRUPolicy]] = {"GRUPolicy": GRUPolicy, "CnnGRUPolicy": CnnGRUPolicy}
 FEATURES = {"GRUPolicy": TrialFeatures, "CnnGRUPolicy": TrialCNN}
+OWN_MEMORIES = ("gru", "lstm", "sums")
+"""Memories that are known to be made without memory of the computer's, as shapes alone."""
 VALUE_PARTS = (
     *("value_net.", "value_s", "vf_features_extractor.", "mlp_extractor.value."),
     "prediction_net.",
@@ -108,11 +120,11 @@ def agent_file(name: str | os.PathLike[str]) -> Path:
     :raises ValueError: there is none
     """
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path's, it takes any text
         path = path / "agent.safetensors"
-    if path.is_file():
+    if os.path.isfile(path):
         return path
-    if path.name == "agent.safetensors" and path.with_name("config.json").exists():
+    if path.name == "agent.safetensors" and os.path.exists(path.with_name("config.json")):
         raise ValueError(
             f"{path.parent} holds a run that has no agent yet: finish it, with --resume."
         )
@@ -132,24 +144,52 @@ def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:
     path = agent_file(name)
     try:
         with safe_open(path, "pt") as file:
-            description: dict[str, Any] = json.loads((file.metadata() or {})["rl2_sb3"])
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+            description: Description = json.loads((file.metadata() or {})["rl2_sb3"])
+    except OSError as error:
+        reason = error.strerror or "it is not there"
+        raise ValueError(f"{path} cannot be read: {reason}.") from error
+    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not an agent's file, or a damaged one: {error}") from error
-    if description["format"] > FORMAT:
-        raise ValueError(
-            f"{path} has format {description['format']}, this version of rl2-sb3 reads up to "
-            f"{FORMAT}: update it."
-        )
-    while description["format"] < FORMAT:
-        description = MIGRATIONS[description["format"]](description)
-    description["network"] = {**ABSENT, **description["network"]}
+    with _damaged(path):
+        check_format(description, FORMAT)
+        while description["format"] < FORMAT:
+            description = MIGRATIONS[description["format"]](description)
+        network = description["network"]
+        description = {**description, "network": {**ABSENT, **network}}
+        _check_description(description)
     return description
 
 
+def _check_description(description: Description) -> None:
+    """Refuse what no network can be made from, before any is made."""
+    kind = description["policy"]
+    if kind not in POLICIES:
+        raise ValueError(f"its policy is {kind!r}.{did_you_mean(kind, list(POLICIES))}")
+    own = None if "features_extractor" in description else FEATURES[kind]
+    check_network(description["network"], own)
+    check_info(description["info"])
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Says which file it is that is refused."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        raise ValueError(f"{path} is no agent of this version, or damaged: {error}") from error
+
+
 def agent_tensors(path: Path, device: th.device | str = "cpu") -> dict[str, th.Tensor]:
-    """The acting part of a policy's state, as an agent's file has it."""
+    """The acting part of a policy's state, as an agent's file has it.
+
+    :raises ValueError: numbers that are not finite
+    """
     with safe_open(path, "pt", device=str(device)) as file:
-        return present_names({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for key, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{path} is damaged: {key} holds numbers that are not finite.")
+    return present_names(tensors)
 
 
 def read_agent(name: str | os.PathLike[str]) -> tuple[GRUPolicy, dict[str, Any]]:
@@ -160,19 +200,48 @@ def read_agent(name: str | os.PathLike[str]) -> tuple[GRUPolicy, dict[str, Any]]
     """
     path = agent_file(name)
     description = describe_agent(path)
-    tensors = agent_tensors(path)
-    policy = POLICIES[description["policy"]](
-        _space_from_json(description["observation_space"]),
-        _space_from_json(description["action_space"]),
-        lambda _: 0.0,
-        activation_fn=_activation(description["activation"]),
-        **_features(description),
-        **{**description["network"], **ACTING_ALONE},
-    )
-    if set(tensors) != {key for key in policy.state_dict() if is_acting(key)}:
-        raise ValueError(f"{path} does not hold the network that it describes.")
-    policy.load_state_dict(tensors, strict=False)
+    with _damaged(path):
+        make = _network(description)
+        if _is_ours(description):
+            # Shapes alone, without memory; a fused optimizer would not be made so.
+            with th.device("meta"):
+                expected = make(optimizer_class=th.optim.SGD).state_dict()
+        else:
+            expected = make().state_dict()
+        check_tensors(path, {key: part for key, part in expected.items() if is_acting(key)})
+        policy = make()
+    policy.load_state_dict(agent_tensors(path), strict=False)
     return policy, description["info"]
+
+
+def _is_ours(description: Description) -> bool:
+    """Whether a network has no part of others, which may need numbers to be made."""
+    memory = description["network"].get("memory", PolicyConfig.memory)
+    named = ":" in description["activation"] or "features_extractor" in description
+    return memory in OWN_MEMORIES and not named
+
+
+def _network(description: Description) -> Callable[..., GRUPolicy]:
+    """What makes the network that a file describes.
+
+    :raises ValueError: spaces or options that make none
+    """
+    observations = read_space(description["observation_space"])
+    actions = read_space(description["action_space"])
+    check_spaces(observations, actions)
+    activation = _activation(description["activation"])
+    options = {**_features(description), **description["network"], **ACTING_ALONE}
+
+    def make(**more: Any) -> GRUPolicy:
+        kind = POLICIES[description["policy"]]
+        try:
+            return kind(
+                observations, actions, lambda _: 0.0, activation_fn=activation, **options, **more
+            )
+        except (TypeError, KeyError, AttributeError, ArithmeticError) as error:
+            raise ValueError(f"its options make no network: {error}") from error
+
+    return make
 
 
 def _from_format_1(description: Description) -> Description:
@@ -212,6 +281,8 @@ def _activation(name: str) -> type[nn.Module]:
     kind = getattr(nn, name, None)
     if not (isinstance(kind, type) and kind.__module__ == "torch.nn.modules.activation"):
         raise ValueError(f"{name!r} is no activation of torch.nn.")
+    if any(p.default is p.empty for p in inspect.signature(kind).parameters.values()):
+        raise ValueError(f"the activation {name!r} takes options, which the file cannot hold.")
     return kind
 
 
@@ -233,18 +304,3 @@ def _space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
 def _constant(bound: NDArray[Any]) -> Any:
     """One number where all are equal, which keeps the description of an image short."""
     return bound.flat[0].item() if bound.size and (bound == bound.flat[0]).all() else bound.tolist()
-
-
-def _space_from_json(description: dict[str, Any]) -> spaces.Space[Any]:
-    ((kind, content),) = description.items()
-    if kind == "Dict":
-        return spaces.Dict({key: _space_from_json(part) for key, part in content.items()})
-    if kind == "Box":
-        low, high, shape, name = content
-        dtype = np.dtype(name)
-        low, high = (np.broadcast_to(np.asarray(bound, dtype), shape) for bound in (low, high))
-        return spaces.Box(low, high, tuple(shape), dtype.type)
-    if kind in ("Discrete", "MultiDiscrete", "MultiBinary"):
-        space: spaces.Space[Any] = getattr(spaces, kind)(content)
-        return space
-    raise ValueError(f"Unknown space {kind!r}.")

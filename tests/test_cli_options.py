@@ -15,6 +15,7 @@ from rl2_sb3.cli import COMMANDS, main
 from rl2_sb3.cli.imitate import Imitate
 from rl2_sb3.cli.options import parse
 from rl2_sb3.cli.train import Train
+from rl2_sb3.registry import TASKS
 
 TINY = ["--hidden-size", "8", "--n-envs", "32", "--episodes", "5", "--no-progress"]
 
@@ -144,3 +145,12 @@ def test_switches_that_have_a_default_of_their_own(words: list[str], wanted: boo
     assert config.network.normalize_observations is wanted
     config = parse("train", Train, [*words, "--seed", "1", "CartPole-v1"]).config
     assert config.network.normalize_observations is wanted
+
+
+@pytest.mark.parametrize("what", [3, "bandit", None])
+def test_a_plugin_that_is_no_task_distribution_is_refused(
+    what: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TASKS._registered, "own", what)
+    with pytest.raises(SystemExit, match="own of this process is no task distribution"):
+        main(["train", "own"])

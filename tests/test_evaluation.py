@@ -3,6 +3,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+import torch as th
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3 import BernoulliBandit, evaluate_trials
@@ -58,6 +59,25 @@ def test_every_agent_meets_the_same_tasks_and_noise() -> None:
     np.testing.assert_array_equal(one.returns, other.returns)
     another_seed = evaluate_trials(FirstArm(), bandit, 50, seed=2, episodes=5)
     assert (another_seed.returns != one.returns).any()
+
+
+class Guess(FirstArm):
+    """Draws its actions from torch's generator, as policies do."""
+
+    def predict(self, observation: Any, *args: Any, **options: Any) -> tuple[Any, Any]:
+        return th.randint(2, (len(observation["start"]),)).numpy(), None
+
+
+def test_the_seed_is_that_of_the_actions_too() -> None:
+    """An evaluation is the same whatever was drawn before, and disturbs nothing after it."""
+    bandit = BernoulliBandit(arms=2)
+    th.manual_seed(1)
+    first = evaluate_trials(Guess(), bandit, 20, seed=3, episodes=5)
+    th.manual_seed(2)
+    state = th.get_rng_state()
+    again = evaluate_trials(Guess(), bandit, 20, seed=3, episodes=5)
+    np.testing.assert_array_equal(first.returns, again.returns)
+    assert th.equal(th.get_rng_state(), state)
 
 
 def test_a_fixed_list_of_gymnasium_trials_is_run_to_the_end() -> None:

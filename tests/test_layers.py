@@ -8,7 +8,7 @@ import rl2_sb3
 
 LAYERS = [
     *("files", "registry", "options", "ranges", "processes", "config", "presets"),
-    *("tasks", "trials", "memories", "policies", "agent_file", "agent"),
+    *("tasks", "trials", "memories", "policies", "agent_checks", "agent_file", "agent"),
     *("significance", "tables", "provenance", "signals", "evaluation", "successes"),
     *("baselines", "algorithms", "plots", "testing", "runs", "sweeps", "cli"),
 ]

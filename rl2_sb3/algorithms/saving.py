@@ -37,6 +37,8 @@ Self = TypeVar("Self", bound="SavedTraining")
 
 FORMAT = 2
 """Of checkpoints; 1: the policy's options had other defaults."""
+NEEDED = ("observation_space", "action_space", "policy_kwargs", "n_envs", "episodes")
+"""Attributes that a checkpoint cannot do without."""
 IN_A_ROLLOUT = (
     *("num_timesteps", "_last_obs", "_last_episode_starts", "ep_info_buffer"),
     "ep_success_buffer",
@@ -44,6 +46,8 @@ IN_A_ROLLOUT = (
 """Attributes that change while a rollout is collected; the others change at its end."""
 _DAMAGED = (
     ValueError,
+    TypeError,
+    AttributeError,
     KeyError,
     EOFError,
     RuntimeError,
@@ -328,9 +332,15 @@ class SavedTraining(OnPolicyAlgorithm):
                     f"{path} was saved with n_envs={data['n_envs']}, got {trials.num_envs}: use as "
                     "many, or force_reset=True to begin new trials."
                 )
-        model = super().load(
-            path, trials, device, custom_objects, print_system_info, force_reset, **kwargs
-        )
+        try:
+            model = super().load(
+                path, trials, device, custom_objects, print_system_info, force_reset, **kwargs
+            )
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{path} is a damaged checkpoint: {reason}") from error
         check_threads(model.threads)
         if trials is not None:
             model.episodes = env_episodes(trials)
@@ -345,11 +355,16 @@ def _read(path: Any, wanted: str, custom_objects: dict[str, Any] | None) -> dict
         data, _, _ = load_from_zip_file(path, device="cpu", custom_objects=custom_objects)
     except _DAMAGED as error:
         raise ValueError(f"{path} is not a checkpoint, or a damaged one: {error}") from error
-    if data is None or "resume_state" not in data:
+    if data is None or not isinstance(data.get("resume_state"), dict):
         raise ValueError(
             f"{path} is not a checkpoint of {wanted}, or a damaged one: it holds no trials."
         )
-    algorithm = data["resume_state"]["algorithm"]
+    missing = [name for name in NEEDED if name not in data]
+    if missing:
+        raise ValueError(f"{path} is a damaged checkpoint: it has no {missing[0]}.")
+    if not isinstance(data["policy_kwargs"], dict):
+        raise ValueError(f"{path} is a damaged checkpoint: {data['policy_kwargs']!r} for a policy.")
+    algorithm = data["resume_state"].get("algorithm")
     if algorithm != wanted:
         raise ValueError(f"{path} is a checkpoint of {algorithm}: use {algorithm}.load.")
     return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -37,7 +38,7 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     :param run: its folder, or an agent's file or registered name
     :raises ValueError: none there, or one of another network
     """
-    of_a_run = (run / "checkpoint.zip").exists()
+    of_a_run = os.path.exists(run / "checkpoint.zip")
     theirs, model.history = (_from_run if of_a_run else _from_agent)(run, model.device)
     ours = model.policy.state_dict()
     theirs = {key: value for key, value in theirs.items() if key in ours or key not in ONCE}
@@ -45,6 +46,9 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     if isinstance(model.action_space, spaces.Discrete) and actions < model.action_space.n:
         acting = {key: value for key, value in theirs.items() if is_acting(key)}
         theirs = more_actions(acting, model.policy, actions)
+    for key in ours.keys() & theirs.keys():
+        if ours[key].dtype != theirs[key].dtype:
+            raise _other_network(run, f"{key} is of {theirs[key].dtype}")
     if any(key in ours and ours[key].shape != theirs[key].shape for key in theirs):
         theirs = {key: value for key, value in theirs.items() if is_acting(key)}
     try:

@@ -216,6 +216,8 @@ class UCB1(IndexAgent):
         super().__post_init__()
         if not self.c >= 0:
             raise ValueError(f"c={self.c} is negative: the bound would lie below the mean.")
+        if self.c == np.inf:
+            raise ValueError(f"c={self.c}: all bounds would be the same.")
 
     def scores(self, successes: Counts, failures: Counts) -> NDArray[Any]:
         alpha = successes + self.prior_alpha

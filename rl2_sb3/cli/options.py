@@ -77,6 +77,11 @@ def parse(
     except ValueError as error:
         raise ValueError(f"Preset {settings['preset']!r} of `rl2 {command}`: {error}") from error
     if named is not None and (named in TASKS or TASKS.in_checkout(named)):
+        if not callable(TASKS.load(named)):
+            raise ValueError(
+                f"{named} of {TASKS.distribution(named)} is no task distribution: its entry point "
+                "must name a subclass of BatchedTasks or GymTasks, or a function that gives one."
+            )
         kind = _with_options(kind, named)
         tasks = TASKS.load(named)(**options) if options else tyro.MISSING_NONPROP
         default = kind(**vars(default), options=tasks)

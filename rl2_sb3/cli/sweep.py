@@ -72,10 +72,21 @@ def sweep(args: Sequence[str]) -> None:
     plans = [load_sweep(file) for file in config.files]  # all are checked before any runs
     if not plans:
         raise ValueError("Name a sweep's file, such as sweeps/ucb1.yaml.")
+    _check_tables(plans, config.files)
     config.out.mkdir(parents=True, exist_ok=True)
     with processes(config.workers) as pool:
         for plan in plans:
             _run(plan, config, pool)
+
+
+def _check_tables(plans: Sequence[Sweep], files: Sequence[Path]) -> None:
+    """Refuse sweeps of which one would write over the tables of another."""
+    written: dict[str, Path] = {}
+    for plan, file in zip(plans, files, strict=True):
+        for table in (f"{plan.name}.csv", f"{plan.name}-best.csv"):
+            if table in written:
+                raise ValueError(f"{written[table]} and {file} both write {table}: rename one.")
+            written[table] = file
 
 
 def _run(plan: Sweep, config: Sweeps, pool: Executor) -> None:

@@ -2,7 +2,8 @@
 
 from rl2_sb3.sweeps.file import Sweep, load_sweep
 from rl2_sb3.sweeps.objective import SPLITS, Score, check_point, score
-from rl2_sb3.sweeps.study import best_points, processes, run_sweep, work, write_points
+from rl2_sb3.sweeps.queue import work
+from rl2_sb3.sweeps.study import best_points, processes, run_sweep, write_points
 
 __all__ = [
     "SPLITS",

@@ -6,28 +6,25 @@ A *run* is what Optuna calls a trial, one point that is played; a trial here is 
 from __future__ import annotations
 
 import fcntl
-import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.study import Study
 from optuna.trial import FrozenTrial as FinishedRun
-from optuna.trial import Trial as Run
-from optuna.trial import TrialState as RunState
 from tqdm import tqdm
 
 from rl2_sb3.processes import follow_parent
 from rl2_sb3.sweeps.file import Sweep
 from rl2_sb3.sweeps.objective import Score, score, setting
+from rl2_sb3.sweeps.queue import Asked, Queue, done_runs, open_study, point_key
 from rl2_sb3.tables import write_table
 
-SIZES = ("trials", "episodes", "horizon", "arms", "samples")
-"""The time that a point takes grows with these."""
+DEFAULT_POINTS = 100
+"""Points of a search, where nobody says how many."""
 
 
 def run_sweep(
@@ -58,30 +55,21 @@ def _run(
     progress: bool,
     pool: Executor | None,
 ) -> Study:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=storage,
-        study_name=sweep.study_name,
-        direction="maximize" if sweep.maximise else "minimize",
-        load_if_exists=True,
-    )
-    if storage.startswith("sqlite"):  # elsewhere another machine may be at them
-        for stale in study.get_trials(deepcopy=False, states=(RunState.RUNNING,)):
-            study.tell(stale.number, state=RunState.FAIL)  # an interrupted session left it
-    total = len(sweep.grid()) if sweep.method == "grid" else points or 100
-    bar = tqdm(total=total, initial=len(_done(study)), desc=sweep.name, disable=not progress)
-    asked: dict[Future[Score], Run] = {}
+    stored = open_study(sweep, storage)
+    queue = Queue(sweep, stored, shared=not storage.startswith("sqlite"))
+    total = sweep.points if sweep.method == "grid" else points or DEFAULT_POINTS
+    bar = tqdm(total=total, initial=queue.done, desc=sweep.name, disable=not progress)
+    asked: dict[Future[Score], Asked] = {}
     with nullcontext(pool) if pool else processes(workers) as pool, bar:
         while True:
-            while len(asked) < 2 * workers and (run := _ask(sweep, study, asked.values(), total)):
-                point = {**sweep.fixed, **run.params}
-                asked[pool.submit(score, sweep.baseline, point)] = run
+            while len(asked) < 2 * workers and (new := queue.ask(len(asked), total)):
+                point = {**sweep.fixed, **new.params}
+                asked[pool.submit(score, sweep.baseline, point)] = new
             if not asked:
-                return study
-            for future in wait(asked, return_when=FIRST_COMPLETED).done:
-                run, result = asked.pop(future), future.result()
-                run.set_user_attr("standard_error", result.standard_error)
-                study.tell(run, result.mean)
+                return stored
+            done = wait(asked, return_when=FIRST_COMPLETED).done
+            for future in sorted(done, key=lambda future: asked[future].number):
+                queue.tell(asked.pop(future), future.result())
                 bar.update()
 
 
@@ -123,49 +111,12 @@ def processes(workers: int) -> Executor:
     return ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent)
 
 
-def _ask(sweep: Sweep, study: Study, ours: Collection[Run], total: int) -> Run | None:
-    """Begin a run, or none if all are done or ``ours``, begun here."""
-    if sweep.method == "grid":
-        taken = {_key(run.params) for run in (*_done(study), *ours)}
-        missing = [point for point in sweep.grid() if _key(point) not in taken]
-        if not missing:
-            return None
-        running = study.get_trials(deepcopy=False, states=(RunState.RUNNING,))
-        elsewhere = {_key(run.params) for run in running}
-
-        def place(point: dict[str, Any]) -> tuple[bool, int]:
-            return _key(point) in elsewhere, -work({**sweep.fixed, **point})
-
-        study.enqueue_trial(min(missing, key=place))
-    elif len(_done(study)) + len(ours) >= total:
-        return None
-    # GridSampler is not used: it takes failed runs for visited points.
-    sampler = (
-        optuna.samplers.TPESampler if sweep.method == "bayes" else optuna.samplers.RandomSampler
-    )
-    study.sampler = sampler(seed=len(study.get_trials(deepcopy=False)))
-    return study.ask(sweep.varied)
-
-
-def work(point: dict[str, Any]) -> int:
-    """How much there is to do for a point: the longest go first, lest one be left at the end."""
-    return math.prod(point.get(name, 1) for name in SIZES)
-
-
-def _key(params: dict[str, Any]) -> frozenset[tuple[str, Any]]:
-    return frozenset(params.items())
-
-
-def _done(study: Study) -> list[FinishedRun]:
-    return study.get_trials(deepcopy=False, states=(RunState.COMPLETE,))
-
-
 def _results(sweep: Sweep, study: Study) -> list[tuple[dict[str, Any], FinishedRun]]:
     """The points that were run, by their values, in whatever order they were run.
 
     Each is there once: two workers may have played the same, alike.
     """
-    runs = {_key(run.params): run for run in _done(study)}
+    runs = {point_key(run.params): run for run in done_runs(study)}
     results = [({**sweep.fixed, **run.params}, run) for run in runs.values()]
     return sorted(results, key=lambda result: _order(result[0]))
 
@@ -188,7 +139,7 @@ def best_points(sweep: Sweep, study: Study) -> list[dict[str, Any]]:
     """
     best: dict[frozenset[tuple[str, Any]], tuple[float, dict[str, Any]]] = {}
     for point, run in _results(sweep, study):
-        key = _key(setting(point))
+        key = point_key(setting(point))
         value = run.value if sweep.maximise else -(run.value or 0.0)
         assert value is not None
         if key not in best or value > best[key][0]:

@@ -29,8 +29,10 @@ class BernoulliBandit(BatchedTasks[NDArray[np.float64], None]):
     def __post_init__(self) -> None:
         if self.arms < 1:
             raise ValueError(f"arms={self.arms}: a bandit needs at least one arm.")
-        if min(self.alpha, self.beta) <= 0:
-            raise ValueError(f"alpha={self.alpha}, beta={self.beta}: both must be positive.")
+        if not all(0 < parameter < np.inf for parameter in (self.alpha, self.beta)):
+            raise ValueError(
+                f"alpha={self.alpha}, beta={self.beta}: both must be positive, and finite."
+            )
         self.observation_space: spaces.Space[Any] = spaces.Discrete(1)
         self.action_space: spaces.Space[Any] = spaces.Discrete(self.arms)
         self.horizon = 1

@@ -73,6 +73,9 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         gym.Wrapper.__init__(self, env.env if isinstance(env, Monitor) else env)
         if episodes < 1:
             raise ValueError(f"episodes={episodes}: a trial has at least one.")
+        for name in ("observation_space", "action_space"):
+            if not isinstance(getattr(env, name, None), gym.Space):
+                raise ValueError(f"{env!r} has no {name}: set it in its __init__.")
         check_plain(env)
         checks.check_wrappers(env)
         self.episodes = episodes

@@ -59,6 +59,13 @@ def test_the_value_may_learn_from_whole_returns() -> None:
     np.testing.assert_allclose(buffer.returns[:, 0], [0.625, 1.25, 0.5, 1, 1], atol=1e-6)
 
 
+def test_the_next_blocks_advantages_keep_their_lambda() -> None:
+    one, other = (collect(counting_model(5, value_lambda), 2) for value_lambda in (None, 1))
+
+    np.testing.assert_allclose(other.advantages, one.advantages, atol=1e-5)
+    assert np.abs(other.returns - one.returns).max() > 0.1
+
+
 def test_a_trial_goes_on_in_the_next_block() -> None:
     model = counting_model(n_steps=5)
     collect(model)

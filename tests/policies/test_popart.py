@@ -19,6 +19,15 @@ def test_the_first_returns_set_the_statistics_and_later_ones_move_them() -> None
     assert popart.follow(Statistics(), np.array([5.0, 5.0])).scale > 0  # what is divided by
 
 
+def test_returns_that_are_all_alike_have_a_floor_under_their_deviation() -> None:
+    """In proportion to their size, as float32 tells numbers apart, and never 0."""
+    assert popart.follow(Statistics(), np.full(3, -2e6)).scale == pytest.approx(2)
+    assert popart.follow(Statistics(), np.zeros(3)).scale == pytest.approx(1e-8)
+    assert popart.follow(Statistics(), np.array([0.0, 2.0])).scale == pytest.approx(1)
+    then = popart.follow(Statistics(scale=1.0, shift=0.0), np.full(3, 5.0), rate=1.0)
+    assert then.scale == pytest.approx(5e-6)
+
+
 def test_normalising_is_undone() -> None:
     statistics = Statistics(scale=2.0, shift=3.0)
     assert popart.normalise(np.array([3.0, 7.0]), statistics).tolist() == [0, 2]

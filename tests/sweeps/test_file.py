@@ -10,6 +10,8 @@ from rl2_sb3.registry import Registry
 from rl2_sb3.sweeps import load_sweep
 from tests.sweeps.files import GRID, sweep_file
 
+PARAMETERS = GRID.partition("parameters:")[2]
+
 
 def test_what_is_installed_is_not_read_for_each_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -43,6 +45,44 @@ def test_what_is_installed_is_not_read_for_each_value(
         ("validation", "training", "line 7: split='training'"),
         ("{name: mean, goal: maximize}", "{name: regret}", "line 5: the metric is"),
         ("name: tiny", "name: [tiny", "is not YAML"),
+        ("maximize", "maximise", "line 5: goal 'maximise'. Did you mean 'maximize'"),
+        (", goal: maximize", "", "line 5: give a goal"),
+        ("mean, goal", "mean, target: 3, goal", "line 5: unknown key 'target'"),
+        ("method: grid", "method: grid\nmethod: random", "line 5: the key 'method' comes twice"),
+        ("  c: {", "  arms: {", "line 11: the key 'arms' comes twice, first in line 9"),
+        ("{value: 300}", "{value: 300, values: [3]}", "line 8: trials: give either `value`"),
+        ("{value: 300}", "{value: 300, q: 2}", "line 8: unknown key 'q'"),
+        ("{value: 300}", "{value: 300, distribution: uniform}", "line 8: trials: the distribution"),
+        ("{value: 300}", "{min: 3}", "line 8: trials: give either"),
+        ("{value: 300}", "{parameters: {x: {value: 3}}}", "line 8: unknown key 'parameters'"),
+        ("{value: 300}", "{value: [300]}", "line 8: expected a single value"),
+        ("{value: 300}", "{value: !!python/name:os.system x}", "line 8: 'x' cannot be read: could"),
+        ("{value: 300}", "{value: !bad x}", "line 8: 'x' cannot be read"),
+        ("{value: 300}", "{value: !!int x}", "line 8: 'x' cannot be read"),
+        ("{value: 300}", "{value: !!bool x}", "line 8: 'x' cannot be read"),
+        ("{value: 300}", "{value: 2020-01-01}", "line 8: '2020-01-01' is of type date"),
+        ("{value: 300}", "{value: }", "line 8: '' is nothing"),
+        ("{value: 300}", "&x {value: *x}", "line 8: expected a single value"),
+        ("{value: 300}", "&x {<<: *x, value: 3}", "line 8: '<<' cannot be read"),
+        ("[0.1, 3.0]", "&x [*x, 1.0]", "line 11: expected a single value"),
+        ("[0.1, 3.0]", "[0.1, .inf]", "line 11: .inf is not finite"),
+        ("[0.1, 3.0]", "[.nan]", "line 11: .nan is not finite"),
+        ("[0.1, 3.0]", "[0.1, 1.0, 0.1]", "line 11: c has the value 0.1 twice"),
+        ("name: tiny", "name: ../tiny", "line 1: the name '../tiny' is to be a file's"),
+        ("name: tiny", "name: /tmp/tiny", "line 1: the name '/tmp/tiny'"),
+        ("name: tiny", "name: '.'", "line 1: the name '.'"),
+        ("name: tiny", "name: ''", "line 1: the name ''"),
+        ("name: tiny", f"name: {'x' * 300}", "line 1: the name 'xxx"),
+        ("name: tiny", "name: 3", "line 1: 3 is no text"),
+        ("name: tiny", "3: tiny", "line 1: the key 3 is no text"),
+        ("program: rl2", "program: [rl2]", "line 2: expected a single value"),
+        ("ucb1, ", "ucb1, --arms, 7, ", "line 3: name a baseline"),
+        (', "${args}"', "", "line 3: name a baseline"),
+        ("rl2, baseline", "rl2, train", "line 3: name a baseline"),
+        ("[2, 4]", str(list(range(1, 60_000))), "line 7: a grid of 119,998 points"),
+        (PARAMETERS, " {}\n", "line 6: there are no parameters"),
+        (PARAMETERS, " 3\n", "line 6: expected a mapping"),
+        ("[0.1, 3.0]", "[1e-3]", "line 11: '1e-3' is text to YAML: write 0.001"),
     ],
 )
 def test_what_cannot_run_is_refused_with_its_line(
@@ -52,6 +92,65 @@ def test_what_cannot_run_is_refused_with_its_line(
     with pytest.raises(ValueError) as raised:  # noqa: PT011 (the message is compared below)
         load_sweep(sweep_file(tmp_path, GRID.replace(old, new, 1)))
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{min: 0, max: .inf}", "line 11: .inf is not finite"),
+        ("{min: 2, max: 1}", "min=2 must be a number below max=1"),
+        ("{min: 1, max: 1}", "min=1 must be a number below max=1"),
+        ("{min: false, max: true}", "min=False must be a number below max=True"),
+        ("{min: a, max: b}", "min='a' must be a number"),
+        ("{min: 0.0, max: 1.0e+300}", "beyond 9.0072e+15"),
+        ("{min: 0.5, max: 2, distribution: int_uniform}", "int_uniform needs whole numbers"),
+        ("{min: 0, max: 2, distribution: log_uniform_values}", "needs min=0 above 0"),
+        ("{min: 0, max: 2, distribution: normal}", "line 11: c: the distribution 'normal'. "),
+        ("{min: 0, max: 2, value: 1}", "c: give either"),
+        ("{distribution: normal, mu: 0}", "line 11: unknown key 'mu'"),
+    ],
+)
+def test_ranges_that_are_none_are_refused(entry: str, message: str, tmp_path: Path) -> None:
+    text = GRID.replace("method: grid", "method: random")
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 (the message is compared below)
+        load_sweep(sweep_file(tmp_path, text.replace("{values: [0.1, 3.0]}", entry)))
+    assert message in str(raised.value)
+
+
+def test_a_search_over_nothing_is_refused(tmp_path: Path) -> None:
+    text = GRID.replace("method: grid", "method: bayes").replace("{values: [2, 4]}", "{value: 2}")
+    with pytest.raises(ValueError, match="nothing varies: bayes needs"):
+        load_sweep(sweep_file(tmp_path, text.replace("{values: [0.1, 3.0]}", "{value: 1}")))
+
+
+@pytest.mark.timeout(20)
+def test_a_grid_without_end_and_a_bomb_are_refused_at_once(tmp_path: Path) -> None:
+    many = "".join(
+        f"  {name}: {{values: {list(range(1, 101))}}}\n" for name in ("episodes", "arms")
+    )
+    text = GRID.replace("  arms: {values: [2, 4]}\n  episodes: {value: 20}\n", many)
+    text = text.replace("[0.1, 3.0]", str([i / 10 for i in range(100_000)]))
+    with pytest.raises(ValueError, match="a grid of 1,000,000,000 points"):
+        load_sweep(sweep_file(tmp_path, text))
+    bomb = "[&a0 [x, x], " + ", ".join(
+        f"&a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}, *a{i - 1}]" for i in range(1, 40)
+    )
+    with pytest.raises(ValueError, match="line 11: expected a single value"):
+        load_sweep(sweep_file(tmp_path, GRID.replace("[0.1, 3.0]", f"{bomb}]")))
+    with pytest.raises(ValueError, match="nested too deeply"):
+        load_sweep(sweep_file(tmp_path, "[" * 9000 + "]" * 9000))
+    with pytest.raises(ValueError, match="more than 1,000,000 bytes"):
+        load_sweep(sweep_file(tmp_path, "#" * 1_000_001))
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = sweep_file(tmp_path)
+    for content, message in ((b"\xff\xfe\x00", "not text in UTF-8"), (b"", "is empty")):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            load_sweep(path)
+    with pytest.raises(ValueError, match="cannot be read: Is a directory"):
+        load_sweep(tmp_path)
 
 
 @pytest.mark.parametrize("path", sorted(Path("sweeps").glob("*.yaml")), ids=lambda p: p.stem)
@@ -101,7 +200,7 @@ def test_json_of_a_sweep_is_yaml_too(tmp_path: Path) -> None:
     content: dict[str, Any] = {
         "command": ["rl2", "baseline", "greedy", "${args}"],
         "method": "grid",
-        "metric": {"name": "mean"},
+        "metric": {"name": "mean", "goal": "maximize"},
         "parameters": {"arms": {"values": [2]}},
     }
     assert load_sweep(sweep_file(tmp_path, json.dumps(content))).baseline == "greedy"

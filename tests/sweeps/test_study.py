@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.study import Study
@@ -11,7 +12,9 @@ from optuna.trial import TrialState
 
 from rl2_sb3.cli import main
 from rl2_sb3.sweeps import SPLITS, Score, best_points, load_sweep, run_sweep, score, write_points
+from rl2_sb3.sweeps.queue import Queue, open_study
 from rl2_sb3.sweeps.study import alone
+from rl2_sb3.tasks.bandits import BernoulliBandit
 from tests.sweeps.files import GRID, sweep_file
 
 SAMPLES = "samples: {values: [1, 9]}"
@@ -92,16 +95,16 @@ def test_an_interrupted_grid_runs_each_point_once(
 ) -> None:
     sweep = load_sweep(sweep_file(tmp_path, GRID.replace("[2, 4]", "[2, 3, 4]")))
     storage = f"sqlite:///{tmp_path}/s.db"
-    tell, told = Study.tell, []
+    add, added = Study.add_trial, []
 
-    def interrupted(*args: Any, **kwargs: Any) -> Any:
-        told.append(args)
-        if len(told) == 3:
+    def interrupted(*args: Any) -> None:
+        added.append(args)
+        if len(added) == 3:
             raise KeyboardInterrupt
-        return tell(*args, **kwargs)
+        add(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Study, "tell", interrupted)
+        patch.setattr(Study, "add_trial", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_sweep(sweep, storage, progress=False)
     study = run_sweep(sweep, storage, progress=False)
@@ -187,6 +190,72 @@ def test_ranges_are_searched(method: str, tmp_path: Path) -> None:
     chosen = [trial.params["c"] for trial in study.trials]
     assert len(set(chosen)) == len(chosen) == 6
     assert all(0.01 <= c <= 3 for c in chosen)
+    whole = run_sweep(sweep, f"sqlite:///{tmp_path}/whole.db", points=6, progress=False)
+    if method == "random":  # the points are those of a session that was not interrupted
+        assert [trial.params["c"] for trial in whole.trials] == chosen
+
+
+def test_a_search_goes_on_where_points_were_lost(tmp_path: Path) -> None:
+    """What was asked for before a kill, and not done, is not taken for the next number."""
+    text = GRID.replace("method: grid", "method: random")
+    sweep = load_sweep(
+        sweep_file(tmp_path, text.replace("{values: [0.1, 3.0]}", "{min: 0, max: 9}"))
+    )
+    study = open_study(sweep, f"sqlite:///{tmp_path}/s.db")
+    queue = Queue(sweep, study, shared=False)
+    asked = [queue.ask(i, 9) for i in range(3)]
+    assert asked[2] is not None
+    queue.tell(asked[2], Score(1.0, 0.1))  # the first two are lost
+    again = Queue(sweep, open_study(sweep, f"sqlite:///{tmp_path}/s.db"), shared=False)
+    following = again.ask(0, 9)
+    assert following is not None
+    assert following.number == 3
+    assert again.done == 1
+
+
+def test_thousands_of_points_take_one_transaction_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The study's runs are read once, and each run is written once, when it is done."""
+    calls: Counter[str] = Counter()
+    for name in ("ask", "tell", "enqueue_trial", "get_trials", "add_trial"):
+        method = getattr(Study, name)
+
+        def counted(*args: Any, name: str = name, method: Any = method, **kwargs: Any) -> Any:
+            calls[name] += 1
+            return method(*args, **kwargs)
+
+        monkeypatch.setattr(Study, name, counted)
+    text = GRID.replace("300", "1").replace("[0.1, 3.0]", str([i / 10 for i in range(20)]))
+    run_sweep(load_sweep(sweep_file(tmp_path, text)), f"sqlite:///{tmp_path}/s.db", progress=False)
+    assert calls == {"add_trial": 40, "get_trials": 2}
+
+
+def test_a_mean_that_is_not_finite_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def infinite(*_: Any) -> tuple[Any, ...]:
+        state, own, reward, ended = step(*_)
+        return state, own, reward * np.inf, ended
+
+    step = BernoulliBandit.step
+    monkeypatch.setattr(BernoulliBandit, "step", infinite)
+    with pytest.raises(ValueError, match="rewards that are not finite"), np.errstate(all="ignore"):
+        score("random", {"trials": 3, "episodes": 2})
+
+
+def test_what_would_write_over_another_table_is_refused(tmp_path: Path) -> None:
+    for names in (("same", "same"), ("x", "x-best")):
+        files = [tmp_path / f"{i}.yaml" for i in range(2)]
+        for file, name in zip(files, names, strict=True):
+            file.write_text(GRID.replace("name: tiny", f"name: {name}"))
+        with pytest.raises(SystemExit, match=rf"0\.yaml and .*1\.yaml both write {names[1]}\.csv"):
+            main(["sweep", *map(str, files), "--out", str(tmp_path / "out")])
+
+
+@pytest.mark.parametrize("option", ["--workers", "--points", "--test-trials"])
+def test_numbers_below_one_are_refused(option: str, tmp_path: Path) -> None:
+    name = option[2:].replace("-", "_")
+    with pytest.raises(SystemExit, match=f"{name}=0: use a whole number from 1 on"):
+        main(["sweep", str(sweep_file(tmp_path)), option, "0", "--out", str(tmp_path / "out")])
 
 
 def test_a_baseline_plays_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

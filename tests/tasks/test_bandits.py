@@ -56,6 +56,8 @@ def test_means_come_from_the_beta_prior(alpha: float, beta: float) -> None:
     [
         ({"arms": 0}, "arms=0: a bandit needs at least one arm"),
         ({"alpha": 0.0}, r"alpha=0\.0, beta=1\.0: both must be positive"),
+        ({"alpha": float("nan")}, "alpha=nan, beta=1.0: both must be positive, and finite"),
+        ({"beta": float("inf")}, "both must be positive, and finite"),
         ({"beta": -1.0}, r"alpha=1\.0, beta=-1\.0: both must be positive"),
     ],
 )

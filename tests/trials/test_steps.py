@@ -101,6 +101,14 @@ def test_is_success_is_read_as_sb3_reads_it_where_it_is_a_truth_value(
     np.testing.assert_equal(told[1].success[0], np.nan if success is None else success)
 
 
+def test_a_trial_is_cut_where_it_is_truncated_at_its_end() -> None:
+    """SB3's entry in the middle of a trial is of some time limit within it."""
+    observation = {"done": np.zeros((3, 1), np.int8), "start": np.zeros((3, 1), np.int8)}
+    infos = [{"TimeLimit.truncated": cut} for cut in (True, True, False)]
+    told = read_step(observation, np.zeros(3), np.array([False, True, True]), infos)
+    assert told.cut.tolist() == [False, True, False]
+
+
 def test_a_misspelt_entry_is_refused() -> None:
     with pytest.raises(RuntimeError, match=r"no entry 'sucess'. Did you mean 'success'"):
         read_step_info({"rl2": {"sucess": True}}, declared=True)

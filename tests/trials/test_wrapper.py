@@ -1,6 +1,6 @@
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -455,6 +455,10 @@ def test_step_needs_a_reset() -> None:
         trial.step(0)
 
 
+class NoSpaces(gym.Env[Any, Any]):
+    """Says nothing of itself."""
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -464,6 +468,11 @@ def test_step_needs_a_reset() -> None:
         (
             lambda: TrialWrapper(SmallEnv(spaces.Text(3), spaces.Discrete(2)), 2),
             "Observation space 'observation': Text.* is not supported: flatten it first",
+        ),
+        (lambda: TrialWrapper(NoSpaces(), 2), "NoSpaces.* has no observation_space: set it in its"),
+        (
+            lambda: TrialWrapper(SmallEnv(spaces.Discrete(2), cast(Any, 3)), 2),
+            "SmallEnv.* has no action_space",
         ),
     ],
 )
