@@ -147,7 +147,6 @@ def test_before_the_first_rollout_is_over_nothing_is_saved(
         main([*TRAIN, "--out", "run"])
     assert "Before the first checkpoint: nothing is saved." in capsys.readouterr().err
     assert not Path("run/checkpoint.zip").exists()
-    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("error", [KeyError("mine"), EOFError("a worker died")])
