@@ -53,7 +53,7 @@ def test_train_evaluate_plot(out: Any, capsys: Any, monkeypatch: pytest.MonkeyPa
 
     rl2("evaluate", str(out), "--trials", "20", "--name", "mine", "--append-to", "rows.csv")
     for words, message in (
-        (["--append-to", "rows.csv"], "name the agent with --name"),
+        (["--append-to", "rows.csv"], "--append-to needs --name"),
         (["--name", "x", "--append-to", "config.json"], r"config.json lacks the columns task"),
     ):
         Path("config.json").write_text("{}\n")

@@ -258,7 +258,7 @@ class Doubling(gym.Env[Any, Any]):
     """It changes the action that it is handed, and pays what it gets."""
 
     def __init__(self) -> None:
-        self.observation_space = spaces.Box(-1, 1, (1,), np.float32)
+        self.observation_space = spaces.Box(-9, 9, (1,), np.float32)
         self.action_space = spaces.Box(-1, 1, (1,), np.float32)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:

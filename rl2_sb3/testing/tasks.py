@@ -18,6 +18,7 @@ from stable_baselines3.common import env_checker as sb3_checker
 
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks, take
 from rl2_sb3.testing.watched import Watched, demand, same, unmoved
+from rl2_sb3.trials.checks import Warned
 
 if TYPE_CHECKING:
     from rl2_sb3.trials import BatchedTrials
@@ -53,7 +54,12 @@ def check_tasks(
     if isinstance(tasks, BatchedTasks):
         _check_batched(tasks, episodes, n, seed)
     elif isinstance(tasks, GymTasks):
-        _check_gym(tasks, episodes, n, seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Warned)  # training takes it, the contract does not
+            try:
+                _check_gym(tasks, episodes, n, seed)
+            except Warned as outside:
+                raise AssertionError(str(outside)) from None
     else:
         way_out = "pass an instance" if isinstance(tasks, type) else "subclass one of them"
         raise TypeError(f"{tasks!r} is neither a BatchedTasks nor a GymTasks: {way_out}.")
