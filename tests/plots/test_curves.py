@@ -70,7 +70,7 @@ def write_evaluation(path: Path, agents: dict[str, list[float]], trials: int = 1
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that would be written, for a look at what is in them."""
     seen: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, out: seen.append(figure))
+    monkeypatch.setattr(Figure, "savefig", lambda figure, out, format: seen.append(figure))
     return seen
 
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
 from optuna.study import Study
@@ -14,7 +13,6 @@ from rl2_sb3.cli import main
 from rl2_sb3.sweeps import SPLITS, Score, best_points, load_sweep, run_sweep, score, write_points
 from rl2_sb3.sweeps.queue import Queue, open_study
 from rl2_sb3.sweeps.study import alone
-from rl2_sb3.tasks.bandits import BernoulliBandit
 from tests.sweeps.files import GRID, sweep_file
 
 SAMPLES = "samples: {values: [1, 9]}"
@@ -229,17 +227,6 @@ def test_thousands_of_points_take_one_transaction_each(
     text = GRID.replace("300", "1").replace("[0.1, 3.0]", str([i / 10 for i in range(20)]))
     run_sweep(load_sweep(sweep_file(tmp_path, text)), f"sqlite:///{tmp_path}/s.db", progress=False)
     assert calls == {"add_trial": 40, "get_trials": 2}
-
-
-def test_a_mean_that_is_not_finite_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def infinite(*_: Any) -> tuple[Any, ...]:
-        state, own, reward, ended = step(*_)
-        return state, own, reward * np.inf, ended
-
-    step = BernoulliBandit.step
-    monkeypatch.setattr(BernoulliBandit, "step", infinite)
-    with pytest.raises(ValueError, match="rewards that are not finite"), np.errstate(all="ignore"):
-        score("random", {"trials": 3, "episodes": 2})
 
 
 def test_what_would_write_over_another_table_is_refused(tmp_path: Path) -> None:
