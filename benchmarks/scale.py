@@ -80,7 +80,7 @@ TASKS = {
             **{"learning_rate": 2e-3, "lr_decay": True, "gamma": 0.98, "gae_lambda": 0.95},
             **COMMON,
         },
-        {"layers_after": (64,)},
+        {"layers_after": (64,), "shared": True},
     ),
     "Pendulum without velocity": Task(pendulum, 100_000, PENDULUM, PENDULUM, {}),
 }
