@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from numpy.typing import NDArray
 from safetensors import safe_open
 
 from rl2_sb3.config import PolicyConfig
@@ -221,3 +222,27 @@ def check_tensors(path: Path, expected: Mapping[str, th.Tensor]) -> None:
             kind = TYPES[tensor.dtype]
             if slices[name].get_dtype() != kind:
                 raise ValueError(f"{name} is of {slices[name].get_dtype()}, the network of {kind}.")
+
+
+def space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
+    """A space as an agent's file has it.
+
+    :raises ValueError: one that it cannot hold
+    """
+    if isinstance(space, spaces.Dict):
+        return {"Dict": {key: space_to_json(part) for key, part in space.items()}}
+    if isinstance(space, spaces.Box):
+        low, high = (_constant(bound) for bound in (space.low, space.high))
+        return {"Box": [low, high, list(space.shape), str(space.dtype)]}
+    if isinstance(space, spaces.Discrete):
+        return {"Discrete": int(space.n)}
+    if isinstance(space, spaces.MultiDiscrete):
+        return {"MultiDiscrete": space.nvec.tolist()}
+    if isinstance(space, spaces.MultiBinary):
+        return {"MultiBinary": int(space.n) if isinstance(space.n, int) else list(space.n)}
+    raise ValueError(f"{space} cannot be stored.")
+
+
+def _constant(bound: NDArray[Any]) -> Any:
+    """One number where all are equal, which keeps the description of an image short."""
+    return bound.flat[0].item() if bound.size and (bound == bound.flat[0]).all() else bound.tolist()

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch as th
 from gymnasium import spaces
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -31,6 +30,7 @@ from rl2_sb3.agent_checks import (
     check_spaces,
     check_tensors,
     read_space,
+    space_to_json,
 )
 from rl2_sb3.config import PolicyConfig
 from rl2_sb3.files import replace_whole
@@ -87,8 +87,8 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
         },
         "activation": activation,
         **named,
-        "observation_space": _space_to_json(_without_privileged(policy.observation_space)),
-        "action_space": _space_to_json(policy.action_space),
+        "observation_space": space_to_json(_without_privileged(policy.observation_space)),
+        "action_space": space_to_json(policy.action_space),
         "info": info,
     }
     tensors = {
@@ -284,23 +284,3 @@ def _activation(name: str) -> type[nn.Module]:
     if any(p.default is p.empty for p in inspect.signature(kind).parameters.values()):
         raise ValueError(f"the activation {name!r} takes options, which the file cannot hold.")
     return kind
-
-
-def _space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
-    if isinstance(space, spaces.Dict):
-        return {"Dict": {key: _space_to_json(part) for key, part in space.items()}}
-    if isinstance(space, spaces.Box):
-        low, high = (_constant(bound) for bound in (space.low, space.high))
-        return {"Box": [low, high, list(space.shape), str(space.dtype)]}
-    if isinstance(space, spaces.Discrete):
-        return {"Discrete": int(space.n)}
-    if isinstance(space, spaces.MultiDiscrete):
-        return {"MultiDiscrete": space.nvec.tolist()}
-    if isinstance(space, spaces.MultiBinary):
-        return {"MultiBinary": int(space.n) if isinstance(space.n, int) else list(space.n)}
-    raise ValueError(f"{space} cannot be stored.")
-
-
-def _constant(bound: NDArray[Any]) -> Any:
-    """One number where all are equal, which keeps the description of an image short."""
-    return bound.flat[0].item() if bound.size and (bound == bound.flat[0]).all() else bound.tolist()

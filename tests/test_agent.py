@@ -11,9 +11,8 @@ from safetensors import safe_open
 from torch import nn
 
 from rl2_sb3 import RL2PPO, GRUPolicy, load_agent, make_trials
-from rl2_sb3.agent_checks import read_space
+from rl2_sb3.agent_checks import read_space, space_to_json
 from rl2_sb3.agent_file import (
-    _space_to_json,
     agent_file,
     describe_agent,
     is_acting,
@@ -228,7 +227,7 @@ def test_a_folder_stands_for_the_agent_in_it(tmp_path: Any) -> None:
     ],
 )
 def test_spaces_survive_json(space: Any) -> None:
-    assert read_space(json.loads(json.dumps(_space_to_json(space)))) == space
+    assert read_space(json.loads(json.dumps(space_to_json(space)))) == space
 
 
 class Swish(nn.SiLU):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3.config import LearningConfig, PolicyConfig, TRPOConfig
 from rl2_sb3.options import flat_defaults
+from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.ranges import check_options
 from rl2_sb3.registry import did_you_mean
 from rl2_sb3.trials.make import rollout_size
@@ -140,3 +142,16 @@ def size_of_rollouts(trials: VecEnv | None, options: dict[str, Any]) -> tuple[in
         n_steps, _ = rollout_size(trials, n_steps, None)
         batch_size = columns * n_steps
     return rollout_size(trials, n_steps, batch_size)
+
+
+def settle_normalisation(policy: GRUPolicy, policy_kwargs: dict[str, Any]) -> None:
+    """Print a note where observations are normalised by default, and state the option."""
+    settled = policy.config.normalize_observations
+    if settled and policy_kwargs.get("normalize_observations") is None:
+        print(
+            "Note: the observation is unbounded, so it is normalised by its running mean and "
+            "standard deviation (normalize_observations=False, --no-normalize-observations turn "
+            "this off).",
+            file=sys.stderr,
+        )
+    policy_kwargs["normalize_observations"] = settled

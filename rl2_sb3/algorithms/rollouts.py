@@ -7,7 +7,6 @@ out of plain environments, and collects blocks with the memory carried along.
 from __future__ import annotations
 
 import inspect
-import sys
 import warnings
 from typing import Any, ClassVar, TypeVar
 
@@ -20,17 +19,21 @@ from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
-from stable_baselines3.common.utils import explained_variance, obs_as_tensor
+from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3.algorithms.alone import check_alone, clock, prepare_evaluations
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.finite import Block
 from rl2_sb3.algorithms.heap import reused_memory
-from rl2_sb3.algorithms.options import complete, policy_options, size_of_rollouts
+from rl2_sb3.algorithms.options import (
+    complete,
+    policy_options,
+    settle_normalisation,
+    size_of_rollouts,
+)
 from rl2_sb3.algorithms.saving import SavedTraining
 from rl2_sb3.algorithms.threads import check_threads, take_threads
-from rl2_sb3.algorithms.updates import Figures
 from rl2_sb3.config import TrainConfig
 from rl2_sb3.memories import native
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, popart
@@ -93,22 +96,10 @@ class TrialRollouts(SavedTraining):
         self.rollout_buffer_class = TrialRolloutBuffer
         super()._setup_model()
         self.rollout_buffer.value_lambda = self.value_lambda
-        self._settle_normalisation()
+        settle_normalisation(self.policy, self.policy_kwargs)
         self._memory = self.policy.initial_memory(self.n_envs)
         if self.device.type == "cpu":
             native.load()  # may take half a minute, once, which is not learning's
-
-    def _settle_normalisation(self) -> None:
-        """Print a note where observations are normalised by default, and state the option."""
-        settled = self.policy.config.normalize_observations
-        if settled and self.policy_kwargs.get("normalize_observations") is None:
-            print(
-                "Note: the observation is unbounded, so it is normalised by its running mean and "
-                "standard deviation (normalize_observations=False, --no-normalize-observations "
-                "turn this off).",
-                file=sys.stderr,
-            )
-        self.policy_kwargs["normalize_observations"] = settled
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seed everything, the trials so that those of two seeds have nothing in common."""
@@ -300,17 +291,6 @@ class TrialRollouts(SavedTraining):
         """
         if self.policy.statistics is not None:
             self.policy.statistics.follow(self.rollout_buffer.observations)
-
-    def log_update(self, figures: Figures) -> None:
-        """Log an update under ``train/``."""
-        for name, value in figures._asdict().items():
-            self.logger.record(f"train/{name}", value)
-        buffer = self.rollout_buffer
-        explained = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
-        self.logger.record("train/explained_variance", explained)
-        if hasattr(self.policy, "log_std"):
-            self.logger.record("train/std", self.policy.log_std.exp().mean().item())
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
     def _tensors(self, obs: dict[str, np.ndarray]) -> dict[str, th.Tensor]:
         tensors = obs_as_tensor(obs, self.device)

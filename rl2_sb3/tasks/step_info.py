@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 
 from rl2_sb3.registry import did_you_mean
 
+EPISODE = "episode"
+"""Where Monitor tells an episode's return and length, and SB3 reads them."""
 KEY = "rl2"
 """Of an ``info``; nothing under another key is taken for ours, whatever it is called."""
 
@@ -76,3 +78,11 @@ def _is_truth(value: Any) -> bool:
 def _is_finite(value: Any) -> bool:
     array = np.asarray(value)
     return array.ndim == 0 and array.dtype.kind in "biuf" and bool(np.isfinite(array))
+
+
+def with_ours(info: dict[str, Any], step_info: StepInfo) -> dict[str, Any]:
+    """An environment's info, with the trial's entry in place of the environment's."""
+    if step_info == NOTHING and KEY not in info and EPISODE not in info:
+        return info
+    ours = {} if step_info == NOTHING else {KEY: step_info}
+    return {key: value for key, value in info.items() if key not in (KEY, EPISODE)} | ours

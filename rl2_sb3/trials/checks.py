@@ -11,8 +11,9 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from numpy.typing import ArrayLike, NDArray
+from stable_baselines3.common.env_util import is_wrapped
 
-from rl2_sb3.trials.spaces import FEEDBACK, PRIVILEGED
+from rl2_sb3.trials.spaces import FEEDBACK, PRIVILEGED, is_trial_space
 
 LOOKED_AT = 100
 """Steps of an environment in which values are looked at; later a rollout's are, all at once."""
@@ -218,3 +219,32 @@ def warn(odd: str, environment: str, trial: int, step: int) -> None:
 def place(environment: str, trial: int, step: int) -> str:
     """Where something is wrong, all numbers from 0; step 0 of a trial is its reset."""
     return f"Environment {environment}, in trial {trial}, step {step},"
+
+
+def check_plain(env: gym.Env[Any, Any], trials: type[gym.Wrapper[Any, Any, Any, Any]]) -> None:
+    """Refuse trials within trials.
+
+    :param trials: the wrapper that makes them
+    :raises ValueError: trials, or a wrapper around trials that changes their observation
+    """
+    if is_trial_space(env.observation_space):
+        raise ValueError("The environment is a trial already: wrap it once.")
+    if is_wrapped(env, trials):
+        raise changed_trials(env)
+
+
+def changed_trials(wrapper: Any) -> ValueError:
+    """The error about a wrapper around trials that changes their observation."""
+    name = type(wrapper).__name__
+    return ValueError(
+        f"{name} lies around trials and changes their observation, so that they are none any more. "
+        f"Put such a wrapper inside: TrialWrapper({name}(env), episodes)."
+    )
+
+
+def same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two observations are equal, all their parts."""
+    return before.keys() == now.keys() and all(
+        np.array_equal(part, now[key], equal_nan=np.asarray(part).dtype.kind == "f")
+        for key, part in before.items()
+    )

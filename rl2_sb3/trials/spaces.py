@@ -93,3 +93,8 @@ def no_action(action_space: spaces.Space[Any]) -> NDArray[Any]:
     if isinstance(action_space, spaces.Box):
         nothing = np.clip(nothing, action_space.low, action_space.high)
     return nothing
+
+
+def like_space(action: Any, space: spaces.Space[Any]) -> Any:
+    """A copy of an action, with the type and the shape of its space."""
+    return np.array(action, space.dtype).reshape(space.shape or ())[()]

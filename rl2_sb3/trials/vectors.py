@@ -15,8 +15,9 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecMonitor
 
 from rl2_sb3.trials.batched import BatchedTrials
+from rl2_sb3.trials.checks import changed_trials
 from rl2_sb3.trials.spaces import is_trial_space
-from rl2_sb3.trials.wrapper import TrialWrapper, changed_trials
+from rl2_sb3.trials.wrapper import TrialWrapper
 
 MakeTrial = Callable[..., gym.Env[Any, Any]]
 """A trial out of an environment or a function that makes one, and its ``number``."""

@@ -14,12 +14,10 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.monitor import Monitor
 
 from rl2_sb3.tasks.base import GymTasks
-from rl2_sb3.tasks.step_info import KEY, NOTHING, StepInfo, read_step_info
+from rl2_sb3.tasks.step_info import EPISODE, KEY, NOTHING, StepInfo, read_step_info, with_ours
 from rl2_sb3.trials import checks
-from rl2_sb3.trials.spaces import PRIVILEGED, flatten, is_trial_space, no_action, trial_space
+from rl2_sb3.trials.spaces import PRIVILEGED, flatten, like_space, no_action, trial_space
 
-EPISODE = "episode"
-"""Where Monitor tells an episode's return and length, and SB3 reads them."""
 LOSSES = 10
 """Times in a row that a trial may be lost to its simulator's death."""
 
@@ -76,7 +74,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         for name in ("observation_space", "action_space"):
             if not isinstance(getattr(env, name, None), gym.Space):
                 raise ValueError(f"{env!r} has no {name}: set it in its __init__.")
-        check_plain(env)
+        checks.check_plain(env, TrialWrapper)
         checks.check_wrappers(env)
         self.episodes = episodes
         self.tasks = tasks
@@ -139,7 +137,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         own, info, step_info = self._reset_episode()
         nothing = no_action(self.action_space)
         obs = self._observe(own, nothing, 0.0, ended=False, start=True, step_info=step_info)
-        return obs, _with_ours(info, NOTHING)
+        return obs, with_ours(info, NOTHING)
 
     def _reset_episode(self) -> tuple[Any, dict[str, Any], StepInfo]:
         options = {**self._options, "privileged": True} if self.privileged else {**self._options}
@@ -211,7 +209,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         if step_info is not NOTHING:
             training = step_info.training_reward if self.privileged else None
             step_info = StepInfo(training, None, step_info.success, lost)
-        info = _with_ours(info, step_info)
+        info = with_ours(info, step_info)
         if over and self._monitored:
             info = {**info, EPISODE: {"r": round(self._total, 6), "l": len(self._actions)}}
         return obs, reward, over, lost, info
@@ -240,7 +238,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         known = {PRIVILEGED: self._known(step_info)} if self._privileged_size else {}
         self._last_obs = {
             **flatten(own, self.observation_space),
-            "action": _copy(action, self.action_space),
+            "action": like_space(action, self.action_space),
             "reward": np.array([reward], np.float32),
             "done": np.array([ended], np.int8),
             "start": np.array([start], np.int8),
@@ -288,45 +286,5 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
                 if self.step(action)[3]:
                     raise RuntimeError("The simulator died while a trial was taken up: try again.")
             before = state.get("observation")  # states of before have none
-            return self._started and (before is None or _same(before, self._last_obs))
+            return self._started and (before is None or checks.same(before, self._last_obs))
         return True
-
-
-def _with_ours(info: dict[str, Any], step_info: StepInfo) -> dict[str, Any]:
-    """An environment's info, with the trial's entry in place of the environment's."""
-    if step_info == NOTHING and KEY not in info and EPISODE not in info:
-        return info
-    ours = {} if step_info == NOTHING else {KEY: step_info}
-    return {key: value for key, value in info.items() if key not in (KEY, EPISODE)} | ours
-
-
-def check_plain(env: gym.Env[Any, Any]) -> None:
-    """Refuse trials within trials.
-
-    :raises ValueError: trials, or a wrapper around trials that changes their observation
-    """
-    if is_trial_space(env.observation_space):
-        raise ValueError("The environment is a trial already: wrap it once.")
-    if is_wrapped(env, TrialWrapper):
-        raise changed_trials(env)
-
-
-def changed_trials(wrapper: Any) -> ValueError:
-    """The error about a wrapper around trials that changes their observation."""
-    name = type(wrapper).__name__
-    return ValueError(
-        f"{name} lies around trials and changes their observation, so that they are none any more. "
-        f"Put such a wrapper inside: TrialWrapper({name}(env), episodes)."
-    )
-
-
-def _same(before: TrialObs, now: TrialObs) -> bool:
-    """Whether two observations are equal, all their parts."""
-    return before.keys() == now.keys() and all(
-        np.array_equal(part, now[key], equal_nan=np.asarray(part).dtype.kind == "f")
-        for key, part in before.items()
-    )
-
-
-def _copy(action: Any, space: gym.Space[Any]) -> Any:
-    return np.array(action, space.dtype).reshape(space.shape or ())[()]
