@@ -19,7 +19,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from rl2_sb3 import load_agent
-from rl2_sb3.algorithms import RL2PPO, RL2TRPO, saving
+from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.trials import TrialWrapper, make_trials
 from tests.algorithms.collecting import Model
 from tests.envs import RaggedEnv, RaggedTasks, SmallEnv, vector
@@ -160,7 +160,7 @@ def test_a_checkpoint_of_format_1_is_gone_on_from(
     model = make_model(ragged(), policy_kwargs=earlier)
     model.learn(STEPS * 3)
     model.policy_kwargs = {}  # which meant those
-    monkeypatch.setattr(saving, "FORMAT", 1)
+    monkeypatch.setattr(resuming, "FORMAT", 1)
     model.save(path)
     rewrite_as_format_1(path)
     monkeypatch.undo()
