@@ -19,7 +19,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from rl2_sb3 import load_agent
-from rl2_sb3.algorithms import RL2PPO, RL2TRPO
+from rl2_sb3.algorithms import RL2PPO, RL2TRPO, resuming
 from rl2_sb3.trials import TrialWrapper, make_trials
 from tests.algorithms.collecting import Model
 from tests.envs import RaggedEnv, RaggedTasks, SmallEnv, vector
