@@ -73,7 +73,12 @@ class PointGoal(BatchedTasks[Floats, Walk]):
         """Move by a tenth of the action; the reward is that of the place moved to."""
         place = state.place + STRIDE * np.clip(action, -1, 1)
         after = Walk(place, state.steps + 1)
-        return after, place.astype(np.float32), self._pay(place, params), after.steps >= self.horizon
+        return (
+            after,
+            place.astype(np.float32),
+            self._pay(place, params),
+            after.steps >= self.horizon,
+        )
 
     def optimal_return(self, params: Floats) -> Floats:
         """That of going straight to the goal, each axis at its full stride until it is there.
