@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import gymnasium as gym
 import metaworld
 import numpy as np
 from gymnasium import spaces
-from metaworld.sawyer_xyz_env import SawyerXYZEnv
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -30,13 +29,14 @@ class Task(NamedTuple):
     goal: int
 
 
-@lru_cache(maxsize=None)
-def _family(name: str) -> metaworld.ML1:
-    """The family's goals: a second's work, once in a process."""
-    return metaworld.ML1(name, seed=GOALS_SEED)
+@cache
+def _family(name: str) -> Any:
+    """Meta-World's benchmark of one family, with its goals: a second's work, once in a process."""
+    make: Any = metaworld.ML1
+    return make(name, seed=GOALS_SEED)
 
 
-class ArmEnv(gym.Env[Floats, NDArray[np.float32]]):
+class ArmEnv(gym.Env[Any, Any]):
     """The arm with the objects of the task's family; the goal is not observed.
 
     A family's simulator is made when its first task comes. Without a task, the environment keeps
@@ -51,11 +51,11 @@ class ArmEnv(gym.Env[Floats, NDArray[np.float32]]):
         self.render_mode = "rgb_array"
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 80}
         self.task, self._horizon = first, horizon
-        self._arms: dict[str, SawyerXYZEnv] = {}
+        self._arms: dict[str, Any] = {}  # a SawyerXYZEnv of each family
         self._steps, self._success = 0, False
         arm = self._arm()
         self.observation_space: spaces.Box = arm.sawyer_observation_space
-        self.action_space: spaces.Box = arm.action_space
+        self.action_space = arm.action_space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -104,7 +104,7 @@ class ArmEnv(gym.Env[Floats, NDArray[np.float32]]):
             arm.close()
         self._arms.clear()
 
-    def _arm(self) -> SawyerXYZEnv:
+    def _arm(self) -> Any:
         """The simulator of the task's family, with the task's goal set."""
         family, split, goal = self.task
         benchmark = _family(family)

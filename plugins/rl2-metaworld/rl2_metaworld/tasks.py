@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from typing import get_args
 
 import numpy as np
-from metaworld.env_dict import ML10_V3, ML45_V3
 from metaworld.env_dict import ENV_CLS_MAP as FAMILIES
+from metaworld.env_dict import ML10_V3, ML45_V3
 from typing_extensions import Self
 
 from rl2_metaworld.env import GOALS, ArmEnv, Split, Task
@@ -42,7 +42,9 @@ class _Benchmark(GymTasks):
     def sample(self, rng: np.random.Generator) -> Task:
         """Draw a family, and one of its goals."""
         families = self.families()
-        return Task(families[rng.integers(len(families))], self.split, int(rng.integers(GOALS)))
+        return Task(
+            families[int(rng.integers(len(families)))], self.split, int(rng.integers(GOALS))
+        )
 
     def all_tasks(self) -> Sequence[Task]:
         """All goals of the split, family by family."""
