@@ -7,7 +7,8 @@ process beside seven others:
 - environment: the task's own environment with random actions, resets included; what the suite does
   in Python is its own;
 - network: acting, and the values of what was played;
-- ours: the rest of collecting a rollout: trials, checks, the buffer, callbacks.
+- ours: the rest of collecting a rollout: trials, checks, the buffer, callbacks. Its environments
+  only hand out what the suite's own handed in before, since a simulator's time varies by more.
 
 Then steps per second of collecting with environments in this process, in threads, and in as many
 processes as there are processors. Rounds take turns; each figure is a median over them.
@@ -32,13 +33,14 @@ import tyro
 from gymnasium.vector.utils import batch_space
 from rl2_paper.markdown import markdown_table, replace_between
 
+from benchmarks.recorded import recorded
 from benchmarks.tables import processor
 from rl2_sb3 import RL2PPO, make_trials
 from rl2_sb3.config import Workers
 from rl2_sb3.provenance import version
 from rl2_sb3.registry import TASKS
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
-from rl2_sb3.trials.make import make_tasks
+from rl2_sb3.trials.make import EnvSource, make_tasks
 from rl2_sb3.trials.threads import processors
 
 SUITES = (
@@ -48,7 +50,8 @@ SUITES = (
 COLUMNS = 8
 ARRAYS = 256
 """Columns of tasks that are arrays."""
-HEAD = ("task", "environment", "network", "ours", "in-process", "threads", "subprocess")
+WORKERS = ("in-process", "threads", "subprocess")
+HEAD = ("task", "environment", "network", "ours", *WORKERS)
 
 
 class Row(NamedTuple):
@@ -84,30 +87,29 @@ class Suites:
 class Collecting:
     """A model that collects rollouts and never learns."""
 
-    def __init__(self, name: str, workers: Workers, columns: int, steps: int):
-        self.trials = make_trials(name, columns, episodes=2, seed=0, workers=workers)
+    def __init__(self, source: EnvSource, workers: Workers, columns: int, steps: int):
+        self.trials = make_trials(source, columns, episodes=2, seed=0, workers=workers)
         self.model = RL2PPO("GRUPolicy", self.trials, n_steps=steps, threads=1, seed=0)
         self.model.train = lambda: None  # type: ignore[method-assign]
+        self.size = steps * columns
 
-    def round(self) -> tuple[float, float, float]:
-        """Collect: processor time of a step and of its network, in µs, and steps per second."""
-        model = self.model
-        size = model.n_steps * model.n_envs
+    def round(self) -> tuple[float, float]:
+        """Collect: processor time of a step in µs, and steps per second."""
         before, wall = time.process_time(), time.perf_counter()
-        model.learn(size, reset_num_timesteps=False)
-        taken, wall = time.process_time() - before, time.perf_counter() - wall
-        before = time.process_time()
-        self._network()
-        return 1e6 * taken / size, 1e6 * (time.process_time() - before) / size, size / wall
+        self.model.learn(self.size, reset_num_timesteps=False)
+        wall = time.perf_counter() - wall
+        return 1e6 * (time.process_time() - before) / self.size, self.size / wall
 
     @th.no_grad()
-    def _network(self) -> None:
-        """What the network does in a rollout, once more: a clock around each call costs as much."""
+    def network(self) -> float:
+        """What the network does in a rollout, once more: processor time of a step in µs."""
         model = self.model
         last: Any = model._last_obs
+        before = time.process_time()
         for _ in range(model.n_steps):
             model.policy.act(model._tensors(last), value=False)
         model._fill_values([])
+        return 1e6 * (time.process_time() - before) / self.size
 
 
 def environment(tasks: GymTasks | BatchedTasks[Any, Any], steps: int) -> Callable[[], float]:
@@ -120,7 +122,7 @@ def environment(tasks: GymTasks | BatchedTasks[Any, Any], steps: int) -> Callabl
     actions = [env.action_space.sample() for _ in range(steps)]
     env.reset(seed=0, options={"task": tasks.sample(rng)})
 
-    def measure() -> float:
+    def alone() -> float:
         begin = time.process_time()
         for action in actions:
             _, _, terminated, truncated, _ = env.step(action)
@@ -128,7 +130,7 @@ def environment(tasks: GymTasks | BatchedTasks[Any, Any], steps: int) -> Callabl
                 env.reset(seed=0, options={"task": tasks.sample(rng)})
         return 1e6 * (time.process_time() - begin) / steps
 
-    return measure
+    return alone
 
 
 def _arrays(
@@ -139,14 +141,14 @@ def _arrays(
     space.seed(0)
     actions = [space.sample() for _ in range(steps)]
 
-    def measure() -> float:
+    def alone() -> float:
         state, _ = tasks.reset(params, rng)
         begin = time.process_time()
         for action in actions:
             state, *_ = tasks.step(params, state, action, rng)
         return 1e6 * (time.process_time() - begin) / (steps * ARRAYS)
 
-    return measure
+    return alone
 
 
 def measure(name: str, config: Suites) -> Row:
@@ -158,19 +160,18 @@ def measure(name: str, config: Suites) -> Row:
     if not arrays:
         ways += [("threads", columns), ("subprocess", processors())]
     played = [Collecting(name, workers, n, config.steps) for workers, n in ways]
+    again = Collecting(recorded(tasks, ARRAYS), "in-process", columns, config.steps)
     alone = environment(tasks, config.steps * (1 if arrays else columns))
-    own, parts = [], []
-    for number in range(config.rounds + 1):
-        taken = alone(), [each.round() for each in played]
-        if number:  # the first one warms up
-            own.append(taken[0])
-            parts.append(taken[1])
+    turns = []
+    for _ in range(config.rounds + 1):
+        collected, _ = again.round()
+        network = again.network()
+        rates = [each.round()[1] for each in played]
+        turns.append((alone(), network, collected - network, *rates))
     for each in played:
         each.trials.close()
-    rates = [median(turn[way][2] for turn in parts) for way in range(len(ways))]
-    network = median(turn[0][1] for turn in parts)
-    ours = median(turn[0][0] - turn[0][1] - env for turn, env in zip(parts, own, strict=True))
-    return Row(name, median(own), network, ours, *rates, *([0.0] * (3 - len(rates))))
+    medians = [median(column) for column in zip(*turns[1:], strict=True)]  # the first warms up
+    return Row(name, *medians, *([0.0] * (len(WORKERS) - len(ways))))
 
 
 def table(rows: list[Row]) -> str:

@@ -75,7 +75,7 @@ def test_options_out_of_range_are_refused(option: str, value: object) -> None:
 def test_the_agent_finds_the_goal_again() -> None:
     from rl2_sb3 import load_agent
 
-    played = evaluate_trials(load_agent("point-goal"), PointGoal(), 200, episodes=2)
+    played = evaluate_trials(load_agent("point-goal-n2"), PointGoal(), 200, episodes=2)
     first, second = played.returns.mean(axis=0)
     assert second > first + 5
     assert second < PointGoal().optimal_return(GOALS)[0]
