@@ -64,6 +64,19 @@ def test_goals_lie_on_the_circle_asked_for() -> None:
     assert half[:, 1].min() > 0 > whole[:, 1].min()
 
 
+def test_the_picture_shows_the_goal_the_start_and_the_point() -> None:
+    """The goal to the right of the middle, the point in it; ten steps further up it is there."""
+    tasks, rng = PointGoal(), np.random.default_rng(0)
+    state, _ = tasks.reset(GOALS[:1], rng)
+    first = tasks.render(GOALS[:1], state)
+    assert first[120, 120].tolist() == [0, 0, 0]
+    assert first[120, 200].tolist() == [120, 200, 120]
+    assert first[20, 120].tolist() == [255, 255, 255]
+    for _ in range(10):
+        state, *_ = tasks.step(GOALS[:1], state, np.array([[0.0, 1.0]]), rng)
+    assert tasks.render(GOALS[:1], state)[40, 120].tolist() == [0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("option", "value"), [("reward", "none"), ("circle", "third"), ("radius", 0), ("horizon", 0)]
 )

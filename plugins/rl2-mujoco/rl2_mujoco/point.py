@@ -14,6 +14,8 @@ from rl2_sb3 import BatchedTasks
 Floats = NDArray[np.float64]
 STRIDE = 0.1
 """Largest way along an axis in one step; goals are at distance 1."""
+SEEN, SIDE, POINT, GREEN = 1.5, 240, 0.04, (120, 200, 120)
+"""Of pictures: the plane to either side, pixels, the point's radius, the goal's colour."""
 Circle = Literal["half", "whole"]
 Reward = Literal["sparse", "dense"]
 ANGLES: dict[str, float] = {"half": np.pi, "whole": 2 * np.pi}
@@ -87,6 +89,16 @@ class PointGoal(BatchedTasks[Floats, Walk]):
         """
         reach = STRIDE * np.arange(1, self.horizon + 1)[:, None, None]
         return np.asarray(self._pay(np.clip(params, -reach, reach), params).sum(axis=0))
+
+    def render(self, params: Floats, state: Walk) -> NDArray[np.uint8]:
+        """The first point, in black, on the circle around its goal; RGB ``(240, 240, 3)``."""
+        along = np.linspace(-SEEN, SEEN, SIDE)
+        pixels = np.stack(np.meshgrid(along, -along), axis=-1)
+        picture = np.full((SIDE, SIDE, 3), 255, np.uint8)
+        picture[np.abs(np.linalg.norm(pixels, axis=-1) - 1) < 2 * SEEN / SIDE] = 200
+        picture[np.linalg.norm(pixels - params[0], axis=-1) <= self.radius] = GREEN
+        picture[np.linalg.norm(pixels - state.place[0], axis=-1) <= POINT] = 0
+        return picture
 
     def _pay(self, place: Floats, goal: Floats) -> Floats:
         distance = np.linalg.norm(place - goal, axis=-1)
