@@ -10,7 +10,7 @@ from gymnasium import spaces
 from safetensors import safe_open
 from torch import nn
 
-from rl2_sb3 import RL2PPO, CnnGRUPolicy, GRUPolicy, load_agent, make_trials
+from rl2_sb3 import RL2PPO, load_agent, make_trials
 from rl2_sb3.agent_checks import read_space, space_to_json
 from rl2_sb3.agent_file import (
     agent_file,
@@ -227,49 +227,6 @@ def test_clear_errors(tmp_path: Any) -> None:
     (tmp_path / "text.safetensors").write_text("not a safetensors file")
     with pytest.raises(ValueError, match="damaged"):
         load_agent(tmp_path / "text.safetensors")
-
-
-class Doubtful(GRUPolicy):
-    """Scales its logits down."""
-
-    def _distribution(self, latent: Any) -> Any:
-        return self._get_action_dist_from_latent(latent / 10)
-
-
-class Picky(CnnGRUPolicy):
-    """Has an option that no file would hold."""
-
-    def __init__(self, *args: Any, scale: float = 1.0, **options: Any):
-        super().__init__(*args, **options)
-
-
-def test_an_importable_policy_goes_into_the_file_by_name(tmp_path: Any) -> None:
-    env = make_trials("bandit", 4, 2, seed=0)
-    model = RL2PPO(Doubtful, env, policy_kwargs={"hidden_size": 4}, seed=0)
-    model.save_agent(tmp_path / "own.safetensors")
-    policy = load_agent(tmp_path / "own.safetensors").policy
-    assert type(policy) is Doubtful
-    seen: Any = env.reset()
-    chances = []
-    for each in (policy, model.policy):
-        observation: Any = each.obs_to_tensor(seen)[0]
-        observation["memory"] = each.initial_memory(4)
-        chances.append(each.get_distribution(observation).distribution.probs.tolist())  # type: ignore[union-attr]
-    assert chances[0] == chances[1]
-
-
-def test_a_policy_that_no_file_describes_is_refused_before_training(tmp_path: Any) -> None:
-    class Own(GRUPolicy):
-        pass
-
-    env = make_trials("bandit", 4, 2)
-    with pytest.raises(ValueError, match=r"Own of tests.test_agent cannot be imported by name"):
-        RL2PPO(Own, env, policy_kwargs={"hidden_size": 4})
-    with pytest.raises(ValueError, match="Picky has options of its own, scale, which no agent's"):
-        RL2PPO(Picky, env)
-    policy = Own(env.observation_space, env.action_space, lambda _: 0.0, hidden_size=4)
-    with pytest.raises(ValueError, match="cannot be imported by name"):
-        save_agent(policy, tmp_path / "own.safetensors")
 
 
 def test_a_folder_stands_for_the_agent_in_it(tmp_path: Any) -> None:
