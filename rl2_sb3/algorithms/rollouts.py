@@ -37,7 +37,7 @@ from rl2_sb3.algorithms.threads import check_threads, take_threads
 from rl2_sb3.config import TrainConfig
 from rl2_sb3.memories import native
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, popart
-from rl2_sb3.policies.named import check_describable
+from rl2_sb3.policies.named import check_describable, check_policy
 from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
 from rl2_sb3.trials.make import as_trials, check_wrappers, env_episodes, seed_trials, trials_like
 from rl2_sb3.trials.steps import read_step
@@ -68,6 +68,8 @@ class TrialRollouts(SavedTraining):
         values = complete(type(self), options)
         check_threads(values["threads"])
         check_describable(values["policy_kwargs"] or {})
+        if values["_init_setup_model"] and isinstance(policy, type):  # else it is being loaded
+            check_policy(policy, GRUPolicy)
         trials = None if env is None else as_trials(env, values["episodes"])
         values["n_steps"], values["batch_size"] = size_of_rollouts(trials, values)
         values["policy_kwargs"] = policy_options(values["policy_kwargs"] or {})

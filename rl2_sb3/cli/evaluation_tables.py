@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from rl2_sb3.cli.entries import Entry, Trials
+from rl2_sb3.cli.screen import show
 from rl2_sb3.evaluation import Evaluation
 from rl2_sb3.plots.logs import EVALUATION
 from rl2_sb3.provenance import version
@@ -97,7 +97,7 @@ def print_means(rows: Sequence[Row], results: Results) -> None:
     """Print the agents' means, the lowest first."""
     first = rows[0]["agent"]
     table = Table(title=f"Return per trial, {rows[0]['trials']:,} common trials")
-    table.add_column("agent", overflow="fold")  # the whole name
+    table.add_column("agent")
     for heading in ("mean", "± s.e.", "p", "exact", "first episode", "last episode"):
         table.add_column(heading, justify="right")
     for row in sorted(rows, key=lambda row: results[row["agent"]].mean):
@@ -114,7 +114,7 @@ def print_means(rows: Sequence[Row], results: Results) -> None:
         )
     if len(rows) > 1:
         table.caption = f"p: of a paired t-test against {first}, two-sided"
-    Console().print(table)
+    show(table)
 
 
 def print_successes(rows: Sequence[Sequence[str]]) -> None:
@@ -127,4 +127,4 @@ def print_successes(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         cells = enumerate(row)
         table.add_row(*(f"{float(x):.1%}" if i in shares and x else x for i, x in cells))
-    Console().print(table)
+    show(table)

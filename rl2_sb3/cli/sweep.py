@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from rl2_sb3.cli.screen import show
 from rl2_sb3.config import Count
 from rl2_sb3.ranges import check_config
 from rl2_sb3.registry import BASELINES, named_values
@@ -111,7 +111,7 @@ def _run(plan: Sweep, config: Sweeps, pool: Executor) -> None:
         rows.append({"agent": plan.baseline, **row, **dict(zip(NUMBERS, numbers, strict=True))})
     path = config.out / f"{plan.name}-best.csv"
     write_table(path, ("agent", *names, *NUMBERS), rows)
-    Console().print(table)
+    show(table)
     print(f"All points: {points}, the best: {path}")
 
 

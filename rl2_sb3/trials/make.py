@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
+from stable_baselines3.common.env_util import unwrap_wrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import (
@@ -182,10 +183,13 @@ def _make_trial(
     env = tasks if isinstance(tasks, gym.Env) else tasks()
     if not isinstance(env, gym.Env):
         raise ValueError(f"{tasks!r} gave {env!r}: it must make a Gymnasium environment.")
+    inside: Any = unwrap_wrapper(env, Monitor)
     trial = TrialWrapper(env, episodes)
     trial.number = number
-    if isinstance(env, Monitor) and env.results_writer is not None:
-        monitor = copy(env)  # a line of its file is a trial, as it is an episode for SB3
+    if inside is not None and inside.results_writer is not None:
+        monitor: Monitor[Any, Any] = copy(
+            inside
+        )  # a line of its file is a trial, as it is an episode for SB3
         monitor.env = trial
         return monitor
     return trial
