@@ -13,7 +13,7 @@ import tyro
 from rl2_sb3.agent import Agent
 from rl2_sb3.cli import entries, evaluation_tables
 from rl2_sb3.cli.entries import Entry, Trials
-from rl2_sb3.cli.evaluation_tables import COMPARED, SUMMARY, Results, Row
+from rl2_sb3.cli.evaluation_tables import COMPARED, SUMMARY, WORDS, Results, Row
 from rl2_sb3.config import Count, Seed, TrackConfig, Workers
 from rl2_sb3.evaluation import evaluate_trials
 from rl2_sb3.options import flat
@@ -187,13 +187,13 @@ def _track(
     tracker: Tracker, out: Path, rows: Sequence[Row], successes: Sequence[Sequence[str]]
 ) -> None:
     """Log what was written there."""
-    tracker.table("evaluation", SUMMARY, rows)
-    tracker.table(
-        "adaptation_table", EVALUATION, read_table(out / "adaptation.csv", EVALUATION, "")
-    )
+    numbers = {name: name not in WORDS for name in (*SUMMARY, *EVALUATION, *SUCCESSES)}
+    tracker.table("evaluation", {name: numbers[name] for name in SUMMARY}, rows)
+    curves = read_table(out / "adaptation.csv", EVALUATION, "")
+    tracker.table("adaptation_table", {name: numbers[name] for name in EVALUATION}, curves)
     if successes:
         kept = [dict(zip(SUCCESSES, row, strict=True)) for row in successes]
-        tracker.table("successes", SUCCESSES, kept)
+        tracker.table("successes", {name: numbers[name] for name in SUCCESSES}, kept)
     tracker.picture("adaptation", lambda _: out / "adaptation.png")
 
 

@@ -26,6 +26,11 @@ SUMMARY = (
     *("deterministic", "seed", "steps_trained", "seconds", "hardware", "teacher"),
     *(*COMPARED, "version"),
 )
+WORDS = (
+    *("task", "options", "agent", "deterministic", "hardware", "teacher"),
+    *("training", "compared_with", "version"),
+)
+"""Columns that are not of numbers."""
 PLAYED = ("task", "options", "episodes", "agent", "trials", "deterministic", "seed")
 """Key of a row: a later row replaces one with the same key."""
 TRAINING = {"steps_trained": "steps", "seconds": "seconds"}

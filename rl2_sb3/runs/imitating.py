@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch as th
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 
+from rl2_sb3.agent import load_agent
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.algorithms.imitation import Imitation, batches_of_a_round
 from rl2_sb3.baselines.base import make_baseline
@@ -68,7 +69,9 @@ class Imitating:
         """Returns of new trials that the student plays, ``(trials, episodes)``."""
         cuda = [self.model.device] if self.model.device.type == "cuda" else []
         with th.random.fork_rng(cuda):  # learning draws what it would draw without
-            student = deepcopy(self.model.policy)
+            with TemporaryDirectory() as folder:
+                self.model.save_agent(file := Path(folder, "agent.safetensors"))
+                student = load_agent(file)
             return evaluate_trials(student, self.tasks, PLAYED, episodes=self.episodes).returns
 
     def draw(self, out: Path) -> str:

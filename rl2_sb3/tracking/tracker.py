@@ -65,14 +65,22 @@ class Tracker:
 
         self._attempt(act)
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-        """Log a table."""
+    def table(
+        self, name: str, columns: Mapping[str, bool], rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Log a table.
+
+        :param columns: by name, whether they are of numbers; these may be text in the rows
+        """
 
         def act(run: Any) -> None:
             from wandb import Table
 
-            cells = [[row[column] for column in columns] for row in rows]
-            run.log({name: Table(columns=list(columns), data=cells, allow_mixed_types=True)})
+            cells = [
+                [_number(row[name]) if number else row[name] for name, number in columns.items()]
+                for row in rows
+            ]
+            run.log({name: Table(columns=list(columns), data=cells)})
 
         self._attempt(act)
 
@@ -168,8 +176,8 @@ def begin(
     except Exception as error:
         told = (str(error).splitlines() or [type(error).__name__])[0]
         raise RuntimeError(
-            f"W&B: {told.rstrip('.')}. Log in with `wandb login`, track without account or network "
-            "with WANDB_MODE=offline, or leave out --track wandb."
+            f"W&B: {told.rstrip('.')}. Without account or network: WANDB_MODE=offline; untracked: "
+            "--track none."
         ) from error
     return Tracker(run)
 
@@ -199,8 +207,13 @@ def check_installed() -> None:
         from wandb import init  # noqa: F401
     except ImportError as error:
         raise RuntimeError(
-            f"W&B is not installed: `{INSTALL}`, or leave out --track wandb."
+            f"W&B is not installed: `{INSTALL}`, or untracked: --track none."
         ) from error
+
+
+def _number(cell: Any) -> float | None:
+    """A table's cell of a column of numbers; empty ones are none."""
+    return None if cell == "" else float(cell)
 
 
 def _plain(description: Mapping[str, Any]) -> dict[str, Any]:

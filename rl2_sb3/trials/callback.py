@@ -14,7 +14,7 @@ from rl2_sb3.trials.make import env_episodes
 from rl2_sb3.trials.steps import TrialStep
 
 POSITIONS_SHOWN = 10
-RETURNS = "trial/returns"
+RETURNS = "adaptation/returns"
 """What the log has for outputs that take arrays: of the trials that ended in a rollout, the return
 of each episode, ``(trials, episodes)``, NaN where a trial was cut before."""
 NUMBERS_ALONE = ("stdout", "log", "json", "csv", "tensorboard")
