@@ -20,7 +20,7 @@ from rl2_sb3.registry import named_values
 Candidate = Literal["tanh", "relu"]
 Precision = Literal["fp32", "bf16"]
 Workers = Literal["in-process", "threads", "subprocess"]
-Tracking = Literal["none", "wandb"]
+Tracking = Literal["auto", "none", "wandb"]
 
 
 def whole(text: str) -> int:
@@ -264,9 +264,9 @@ class ImitationRunConfig(RunConfig):
 class TrackConfig:
     """Where a run is tracked, beside its folder."""
 
-    track: Tracking | None = None
-    """Track the run on Weights & Biases as well, as its environment variables say (WANDB_PROJECT,
-    WANDB_MODE=offline, ...); by default where `wandb agent` has started it."""
+    track: Tracking = "auto"
+    """wandb: log the run on Weights & Biases as well, as its environment variables say
+    (WANDB_PROJECT, WANDB_MODE=offline, ...). auto: where `wandb agent` has started it."""
 
 
 @dataclass(kw_only=True)

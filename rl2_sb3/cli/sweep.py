@@ -126,8 +126,8 @@ def baseline(args: Sequence[str]) -> None:
         sys.exit(BASELINE_HELP)
     name, *rest = args
     point = _point(rest)
-    track = TrackConfig(track=point.pop("track", None))
-    if track.track not in (None, *get_args(Tracking)):
+    track = TrackConfig(track=point.pop("track", TrackConfig.track))
+    if track.track not in get_args(Tracking):
         raise ValueError(f"track={track.track}: use one of {', '.join(get_args(Tracking))}.")
     check_point(name, point)
     with begin(track, "baseline", {"baseline": name, **point}) as tracker:

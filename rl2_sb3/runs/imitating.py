@@ -67,11 +67,10 @@ class Imitating:
 
     def play(self) -> NDArray[np.floating]:
         """Returns of new trials that the student plays, ``(trials, episodes)``."""
-        cuda = [self.model.device] if self.model.device.type == "cuda" else []
-        with th.random.fork_rng(cuda):  # learning draws what it would draw without
-            with TemporaryDirectory() as folder:
-                self.model.save_agent(file := Path(folder, "agent.safetensors"))
-                student = load_agent(file)
+        with TemporaryDirectory() as folder:
+            self.model.save_agent(file := Path(folder, "agent.safetensors"))
+            student = load_agent(file)
+        with th.random.fork_rng([]):  # learning draws what it would draw without
             return evaluate_trials(student, self.tasks, PLAYED, episodes=self.episodes).returns
 
     def draw(self, out: Path) -> str:

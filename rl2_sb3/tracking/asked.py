@@ -16,6 +16,4 @@ def sweep_folder() -> Path | None:
 
 def is_tracked(config: TrackConfig) -> bool:
     """Whether a run is to be tracked."""
-    if config.track is None:
-        return sweep_folder() is not None
-    return config.track == "wandb"
+    return config.track == "wandb" or (config.track == "auto" and sweep_folder() is not None)

@@ -32,25 +32,28 @@ class Tracker:
     """
 
     def __init__(self, run: Any | None, finish: bool = True):
-        self._run, self._finish = run, finish
+        self._run, self._finish, self._failed = run, finish, False
 
     @property
     def active(self) -> bool:
         """Whether anything is tracked."""
-        return self._run is not None
+        return self._run is not None and not self._failed
 
     def _attempt(self, act: Callable[[Any], Any]) -> None:
-        if self._run is None:
+        if not self.active:
             return
         try:
             act(self._run)
         except Exception as error:  # whatever fails there: the run's own work goes on
-            self._run = None
-            print(
-                f"\nTracking on W&B has failed ({type(error).__name__}: {error}). The run goes on "
-                "untracked; `wandb sync` uploads what was tracked before.",
-                file=sys.stderr,
-            )
+            self._failed = True
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        print(
+            f"\nTracking on W&B has failed ({type(error).__name__}: {error}). The run goes on "
+            "untracked; `wandb sync` uploads what was tracked before.",
+            file=sys.stderr,
+        )
 
     def log(self, values: Mapping[str, Any], steps: int | None = None) -> None:
         """Log values.
@@ -142,9 +145,14 @@ class Tracker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._finish:
-            self._attempt(lambda run: run.finish(exit_code=0 if kind is None else 1))
-        self._run = None
+        run, self._run = self._run, None
+        if run is None or not self._finish:
+            return
+        try:
+            run.finish(exit_code=0 if kind is None else 1)
+        except Exception as failure:
+            if not self._failed:
+                self._tell(failure)
 
 
 def begin(

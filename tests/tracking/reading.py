@@ -17,6 +17,7 @@ class Tracked(NamedTuple):
     id: str
     config: dict[str, Any]
     summary: dict[str, Any]
+    """By names with dots, where a value has parts."""
     history: dict[int, dict[str, Any]]
     """Rows of the log by their step."""
     artifacts: list[dict[str, Any]]
@@ -28,7 +29,7 @@ class Tracked(NamedTuple):
 
     def table(self, name: str) -> dict[str, Any]:
         """A table that was logged."""
-        path = self.folder / "files" / self.summary[name]["path"]
+        path = self.folder / "files" / self.summary[f"{name}.path"]
         content: dict[str, Any] = json.loads(path.read_text())
         return content
 
@@ -39,14 +40,15 @@ def tracked(folder: Path = Path("wandb")) -> list[Tracked]:
 
 
 def _read(run: Path) -> Tracked:
-    records = [json.loads(line) for line in _inspect(run).splitlines()]
-    rows = [record["history"]["item"] for record in records if record["type"] == "history"]
-    artifacts = [record["artifact"] for record in records if record["type"] == "artifact"]
-    told = json.loads(_inspect(run, "--summary"))
-    history = {row["_step"]: row for row in rows}
-    return Tracked(told["run_id"], told["config"], told["summary"], history, artifacts, run)
-
-
-def _inspect(run: Path, *options: str) -> str:
-    command = [WANDB, "leet", "inspect", "--json", *options, str(run)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command = [WANDB, "leet", "inspect", "--json", str(run)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    records: dict[str, list[dict[str, Any]]] = {}
+    for record in map(json.loads, told.splitlines()):
+        records.setdefault(record["type"], []).append(record[record["type"]])
+    begun, config, summary = records["run"][0], {}, {}
+    for part in (begun["config"], *records.get("config", [])):
+        config |= part["update"]
+    for part in records["summary"]:
+        summary |= part["update"]
+    history = {row["item"]["_step"]: row["item"] for row in records.get("history", [])}
+    return Tracked(begun["run_id"], config, summary, history, records.get("artifact", []), run)

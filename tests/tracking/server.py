@@ -74,7 +74,7 @@ class Wandb(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: Wandb
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         answer: dict[str, Any] = {}
         if self.path == "/graphql":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import wandb
+from stable_baselines3.common.logger import configure
 
 from rl2_sb3 import RL2PPO, TrackingCallback, make_trials
 from tests.tracking.reading import tracked
@@ -52,10 +53,9 @@ def test_into_the_run_that_is_active(model: RL2PPO) -> None:
 def test_a_network_that_diverged_ends_as_it_does_untracked(model: RL2PPO) -> None:
     callback = TrackingCallback()
     callback.init_callback(model)
-    model.set_logger(__import__("stable_baselines3").common.logger.configure(None, []))
+    model.set_logger(configure(None, []))
     callback.on_training_start({}, {})
     next(model.policy.parameters()).data.fill_(np.nan)
     callback.on_training_end()  # no file of it can be made, which is W&B's loss alone
-    assert wandb.run is not None
-    wandb.finish()
+    assert wandb.run is None
     assert tracked()[0].artifacts == []
