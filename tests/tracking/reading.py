@@ -45,7 +45,9 @@ def _read(run: Path) -> Tracked:
     records: dict[str, list[dict[str, Any]]] = {}
     for record in map(json.loads, told.splitlines()):
         records.setdefault(record["type"], []).append(record[record["type"]])
-    begun, config, summary = records["run"][0], {}, {}
+    begun = records["run"][0]
+    config: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     for part in (begun["config"], *records.get("config", [])):
         config |= part["update"]
     for part in records["summary"]:

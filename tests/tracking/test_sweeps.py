@@ -18,6 +18,7 @@ from tests.tracking.server import ENTITY, PROJECT, SWEEP, serving
 
 BASELINE = Path(rl2_sb3.__file__).parents[1] / "sweeps" / "ucb1.yaml"
 TRAIN = Path(__file__).with_name("train.yaml")
+pytestmark = pytest.mark.timeout(900)  # eight programs, which a busy machine starts slowly
 
 
 @pytest.fixture(scope="module")
