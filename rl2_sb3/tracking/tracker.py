@@ -50,8 +50,8 @@ class Tracker:
 
     def _tell(self, error: Exception) -> None:
         print(
-            f"\nTracking on W&B has failed ({type(error).__name__}: {error}). The run goes on "
-            "untracked; `wandb sync` uploads what was tracked before.",
+            f"\nTracking on W&B has failed ({type(error).__name__}: {_line(error)}). The run "
+            "goes on untracked; `wandb sync` uploads what was tracked before.",
             file=sys.stderr,
         )
 
@@ -182,9 +182,8 @@ def begin(
         if run.resumed:
             run.config.update(dict(settings), allow_val_change=True)  # type: ignore[no-untyped-call]
     except Exception as error:
-        told = (str(error).splitlines() or [type(error).__name__])[0]
         raise RuntimeError(
-            f"W&B: {told.rstrip('.')}. Without account or network: WANDB_MODE=offline; untracked: "
+            f"W&B: {_line(error)}. Without account or network: WANDB_MODE=offline; untracked: "
             "--track none."
         ) from error
     return Tracker(run)
@@ -217,6 +216,11 @@ def check_installed() -> None:
         raise RuntimeError(
             f"W&B is not installed: `{INSTALL}`, or untracked: --track none."
         ) from error
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _number(cell: Any) -> float | None:
