@@ -171,11 +171,10 @@ def begin(
     check_installed()
     import wandb
 
-    before = {} if resumed is None else _kept(resumed)
+    before: dict[str, Any] = {}
     if resumed is not None:
-        before["resume"] = "allow"
-    if "WANDB_RUN_ID" in os.environ:
-        before.pop("id", None)
+        said = "WANDB_RUN_ID" in os.environ  # which run it is, by the user or `wandb agent`
+        before = {"resume": "allow", **({} if said else _kept(resumed))}
     patience = {} if "WANDB_FINISH_TIMEOUT" in os.environ else {"finish_timeout": PATIENCE}
     try:
         run = wandb.init(job_type=job, config=dict(settings), settings=patience, **before)
