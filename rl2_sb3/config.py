@@ -20,6 +20,7 @@ from rl2_sb3.registry import named_values
 Candidate = Literal["tanh", "relu"]
 Precision = Literal["fp32", "bf16"]
 Workers = Literal["in-process", "threads", "subprocess"]
+Tracking = Literal["auto", "none", "wandb"]
 
 
 def whole(text: str) -> int:
@@ -260,7 +261,16 @@ class ImitationRunConfig(RunConfig):
 
 
 @dataclass(kw_only=True)
-class FolderConfig:
+class TrackConfig:
+    """Where a run is tracked, beside its folder."""
+
+    track: Tracking = "auto"
+    """wandb: log the run on Weights & Biases as well, as its environment variables say
+    (WANDB_PROJECT, WANDB_MODE=offline, ...). auto: where `wandb agent` has started it."""
+
+
+@dataclass(kw_only=True)
+class FolderConfig(TrackConfig):
     """The run's folder, and how it is written."""
 
     out: Path = Path("runs/latest")

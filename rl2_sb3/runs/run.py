@@ -22,6 +22,8 @@ from rl2_sb3.runs.folder import AGENT, CHECKPOINT, check_free, check_resumed, cl
 from rl2_sb3.runs.keeping import Keeper, Stopped
 from rl2_sb3.runs.log import make_logger
 from rl2_sb3.runs.telling import Lines, introduce, say
+from rl2_sb3.tracking.callback import Play, Tracked
+from rl2_sb3.tracking.tracker import Tracker, begin
 
 Model = RL2PPO | RL2TRPO
 C = TypeVar("C", bound=RunConfig, contravariant=True)
@@ -33,9 +35,15 @@ TOLD_IF_SET = ("privileged", "student_share", "cost_weight")
 class Learner(Protocol):
     """A model, and how it learns."""
 
+    job: str
+    """What it is called where it is tracked."""
     model: Model
     total: int
     """Steps of the run."""
+
+    @property
+    def play(self) -> Play | None:
+        """Plays trials for the adaptation curve, where learning plays none of the agent's."""
 
     def reached(self) -> str:
         """What it has reached until now, in words."""
@@ -85,14 +93,24 @@ def run(make: MakeLearner[C], config: C, options: dict[str, Any], folder: Folder
             check_harmless(checkpoint)
         with _no_exit():
             learner = make(config, options, checkpoint if going_on else None)
+        settings = {**options, **flat(config), "out": str(out)}
+        resumed = out if folder.resume else None
+        tracker = stack.enter_context(begin(folder, learner.job, settings, resumed))
         if not held:
             stack.enter_context(own(out, make=True))
             check_free(out, folder.resume, folder.overwrite)  # another may have begun meanwhile
         claim(out, told, folder.resume)
-        return _learn(learner, told, type(config), folder)
+        tracker.keep(out)
+        return _learn(learner, told, type(config), folder, tracker)
 
 
-def _learn(learner: Learner, told: dict[str, Any], kind: type[Any], folder: FolderConfig) -> Path:
+def _learn(
+    learner: Learner,
+    told: dict[str, Any],
+    kind: type[Any],
+    folder: FolderConfig,
+    tracker: Tracker,
+) -> Path:
     """Learn what is left in a folder that is ours, and write the agent.
 
     :param told: the configuration, as JSON holds it
@@ -105,6 +123,8 @@ def _learn(learner: Learner, told: dict[str, Any], kind: type[Any], folder: Fold
     keeper = Keeper(model, out / CHECKPOINT, 60 * folder.minutes_between_checkpoints)
     bar = folder.progress and sys.stdout.isatty()
     callbacks: list[BaseCallback] = [keeper]
+    if tracker.active:
+        callbacks.append(Tracked(tracker, learner.play))
     if folder.progress:
         introduce(out, told, kind, steps)
         if not bar:
@@ -121,6 +141,7 @@ def _learn(learner: Learner, told: dict[str, Any], kind: type[Any], folder: Fold
     assert model.env is not None
     model.env.close()
     agent = store_agent(model, out, told)
+    tracker.agent(lambda _: agent)
     try:
         curve = learner.draw(out)
     except ValueError as error:  # no trial was over yet, or a log is damaged

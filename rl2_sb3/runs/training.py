@@ -17,6 +17,7 @@ from rl2_sb3.config import FolderConfig, TrainConfig, TRPOConfig
 from rl2_sb3.plots import learning_curve
 from rl2_sb3.runs.folder import settings_before
 from rl2_sb3.runs.run import Model, load_or_make, run
+from rl2_sb3.tracking.callback import Play
 from rl2_sb3.trials.make import make_tasks, make_trials
 
 ALGORITHMS: dict[str, type[Model]] = {"ppo": RL2PPO, "trpo": RL2TRPO}
@@ -48,6 +49,9 @@ def _decay_steps(config: TrainConfig, out: Path) -> int | None:
 
 class Training:
     """Learns by reinforcement, to a number of steps in all."""
+
+    job = "train"
+    play: Play | None = None
 
     def __init__(self, config: TrainConfig, options: dict[str, Any], checkpoint: Path | None):
         self.total = config.steps

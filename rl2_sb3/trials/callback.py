@@ -14,6 +14,11 @@ from rl2_sb3.trials.make import env_episodes
 from rl2_sb3.trials.steps import TrialStep
 
 POSITIONS_SHOWN = 10
+RETURNS = "adaptation/returns"
+"""What the log has for outputs that take arrays: of the trials that ended in a rollout, the return
+of each episode, ``(trials, episodes)``, NaN where a trial was cut before."""
+NUMBERS_ALONE = ("stdout", "log", "json", "csv", "tensorboard")
+"""Outputs that do not."""
 REPLAYED_COLUMNS = 8
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
 
@@ -102,6 +107,7 @@ class TrialCallback(BaseCallback):
             left_out = np.isnan(returns)
             with np.errstate(invalid="ignore"):  # an episode that no trial came to
                 per_episode = np.nansum(returns, axis=0) / (~left_out).sum(axis=0)
+            self.logger.record(RETURNS, returns, exclude=NUMBERS_ALONE)
             self._log("return", np.nansum(returns, axis=1).mean())
             self._log("length", np.concatenate(self._ended_lengths).mean())
             if not left_out[:, -1].all():
