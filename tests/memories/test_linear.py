@@ -64,7 +64,7 @@ def test_operations_one_after_the_other_are_far_fewer_than_steps() -> None:
 def test_a_step_is_the_formula() -> None:
     th.manual_seed(0)
     memory = Linear(INPUTS, SIZE, layers=1).double()
-    (layer,) = memory.layers
+    layer: Any = memory.layers[0]
     x = th.randn(1, COLUMNS, INPUTS, dtype=th.float64)
     h = th.randn(COLUMNS, SIZE, dtype=th.float64)
 
@@ -87,7 +87,8 @@ def test_contract(layers: int) -> None:
 
 
 def test_units_forget_at_the_speeds_asked_for() -> None:
-    gates = Linear(INPUTS, 1000, memory_steps=50).layers[0].gates.bias
+    layer: Any = Linear(INPUTS, 1000, memory_steps=50).layers[0]
+    gates = layer.gates.bias
     speeds = gates[:1000].exp() + 1  # a unit that keeps the share 1 - 1 / t forgets over t steps
     assert 2 <= speeds.min() < 4
     assert 46 < speeds.max() <= 50
@@ -109,7 +110,7 @@ def test_bf16_is_close_to_fp32() -> None:
     ("options", "message"),
     [({"layers": 0}, "layers=0: one or more"), ({"memory_steps": 1}, "memory_steps=1: 0 for none")],
 )
-def test_options_that_make_no_sense_are_refused(options: dict[str, int], message: str) -> None:
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Linear(INPUTS, SIZE, **options)
 
