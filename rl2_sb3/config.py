@@ -79,7 +79,7 @@ class PolicyConfig:
     """The policy's network (policy_kwargs in Python)."""
 
     memory: str = "gru"
-    """Name of the memory: gru, lstm, or one that a plugin brings."""
+    """Name of the memory: gru, lstm, linear, window, or one that a plugin brings."""
     memory_kwargs: Named = field(default_factory=dict)
     """Further options of the memory, as name=value."""
     hidden_size: Count = 64
@@ -87,8 +87,8 @@ class PolicyConfig:
     candidate: Candidate = "tanh"
     """Activation of the GRU's candidate state."""
     memory_steps: CountOrNone = 0
-    """Initialise the update gates' biases for time scales from 2 to this many steps, such as a
-    trial's length; by default all units forget half of their state at each step."""
+    """Initialise the update gates' biases (gru, linear) for time scales from 2 to this many steps,
+    such as a trial's length; by default all units forget half of their state at each step."""
     episode_units: CountOrNone = 0
     """Number of units that are also reset at each episode's start."""
     layers_before: Widths = ()
