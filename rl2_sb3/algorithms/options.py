@@ -12,6 +12,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl2_sb3 import ranks
 from rl2_sb3.config import LearningConfig, PolicyConfig, TRPOConfig
 from rl2_sb3.options import flat_defaults
 from rl2_sb3.policies import GRUPolicy
@@ -147,7 +148,8 @@ def size_of_rollouts(trials: VecEnv | None, options: dict[str, Any]) -> tuple[in
 def settle_normalisation(policy: GRUPolicy, policy_kwargs: dict[str, Any]) -> None:
     """Print a note where observations are normalised by default, and state the option."""
     settled = policy.config.normalize_observations
-    if settled and policy_kwargs.get("normalize_observations") is None:
+    told = policy_kwargs.get("normalize_observations") is not None
+    if settled and not told and ranks.is_first():
         print(
             "Note: the observation is unbounded, so it is normalised by its running mean and "
             "standard deviation (normalize_observations=False, --no-normalize-observations turn "

@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env import (
     VecTransposeImage,
 )
 
+from rl2_sb3 import ranks
 from rl2_sb3.config import RunConfig, Workers
 from rl2_sb3.processes import follow_parent
 from rl2_sb3.registry import TASKS, did_you_mean
@@ -103,6 +104,21 @@ def make_trials(
     if seed is not None:
         seed_trials(envs, seed)
     return envs
+
+
+def share_columns(source: EnvSource, columns: int | None = None, **options: Any) -> int | None:
+    """This rank's part of the trials that run at once.
+
+    :param columns: of all ranks, by default as many as :func:`make_trials` makes, or a few fewer
+    :param options: of the source
+    :raises ValueError: not a multiple of the number of ranks
+    """
+    if ranks.size() == 1:
+        return columns
+    if columns is None:
+        batched = isinstance(make_tasks(source, **options), BatchedTasks)
+        return max(1, (BATCHED_ENVS if batched else GYM_ENVS) // ranks.size())
+    return ranks.share(columns, "n_envs")
 
 
 def seed_trials(trials: VecEnv, seed: int) -> None:
@@ -219,7 +235,8 @@ def as_trials(
     if isinstance(env, VectorEnv):
         return as_trials(as_trials_of_gymnasium(env, make_trial), episodes)
     if isinstance(env, (str, gym.Env, BatchedTasks, GymTasks)):
-        return make_trials(env, episodes=EPISODES if episodes is None else episodes)
+        n_envs = None if isinstance(env, gym.Env) else share_columns(env)
+        return make_trials(env, n_envs, EPISODES if episodes is None else episodes)
     raise ValueError(
         f"{env!r} is no environment: pass a Gymnasium environment, its id, a task distribution or "
         "its name, or a vector of environments."
@@ -263,9 +280,12 @@ def rollout_size(
 ) -> tuple[int, int]:
     """Length of a rollout and steps of a minibatch, checked, or chosen where ``None``.
 
+    :param trials: of this rank; a minibatch is of all ranks together
+
     :raises ValueError: an empty rollout, or a minibatch that cuts columns
     """
-    n_envs = 1 if trials is None else trials.num_envs
+    of_a_rank = 1 if trials is None else trials.num_envs
+    n_envs = of_a_rank * ranks.size()
     if n_steps is None:
         length = trial_length(trials)
         n_steps = max(128, 2048 // n_envs) if length is None else length
@@ -278,6 +298,11 @@ def rollout_size(
         raise ValueError(
             f"batch_size={batch_size} cuts trials: use a multiple of n_steps={n_steps}, which is "
             "one column of the rollout."
+        )
+    if batch_size // n_steps < ranks.size():
+        raise ValueError(
+            f"batch_size={batch_size}: a minibatch of {batch_size // n_steps} columns cannot be "
+            f"shared by {ranks.size()} ranks: use {ranks.size()} columns at least, or fewer ranks."
         )
     if n_steps * n_envs == 1 or batch_size == 1:
         raise ValueError(
