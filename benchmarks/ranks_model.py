@@ -107,12 +107,12 @@ def rollout_seconds(found: list[Measured], n: int, network: Network, computing: 
     slowest = imbalance / expected_greatest(2) * expected_greatest(n)
     latency = 2 * math.ceil(math.log2(n)) * network.latency * two.calls
     volume = 2 * (n - 1) / n * two.gradient * EXCHANGES / network.bandwidth
-    return computing + slowest + latency + volume
+    return float(computing + slowest + latency + volume)
 
 
 def transfer_seconds(two: Measured) -> float:
     """Of two ranks' waiting, what no balance would spare."""
-    return EXCHANGES * two.large + (two.calls - EXCHANGES) * two.small
+    return float(EXCHANGES * two.large + (two.calls - EXCHANGES) * two.small)
 
 
 def model_table(found: list[Measured]) -> str:

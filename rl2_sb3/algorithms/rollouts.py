@@ -70,6 +70,7 @@ class TrialRollouts(SharedTraining):
         if policy not in names and not (isinstance(policy, type) and issubclass(policy, GRUPolicy)):
             raise ValueError(f"policy={policy!r}: use one of {names}, or a subclass of GRUPolicy.")
         values = complete(type(self), options)
+        values["verbose"] *= ranks.is_first()
         check_threads(values["threads"])
         check_describable(values["policy_kwargs"] or {})
         trials = None if env is None else as_trials(env, values["episodes"])

@@ -137,7 +137,8 @@ class SavedTraining(ResumedTraining):
         self.resume_state = self._get_resume_state(exact=exact)
         if exact:
             self.gather_states()
-        if ranks.is_first():
+            ranks.together(lambda: self._write(path, exclude, include), first_alone=True)
+        elif ranks.is_first():
             self._write(path, exclude, include)
 
     def _write(
