@@ -75,7 +75,8 @@ def join(device: str) -> None:
     :raises ValueError: a launcher that does not say which rank this is, or too few GPUs
     :raises LostError: not all ranks have come
     """
-    if dist.is_initialized() or os.environ.get("WORLD_SIZE", "1") == "1":
+    alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    if alone or not dist.is_available() or dist.is_initialized():
         return
     missing = [name for name in LAUNCHER if name not in os.environ]
     if missing:

@@ -142,6 +142,8 @@ class Keeper(EveryRank):
         if ranks.size() == 1 or not model.stopped or self._agreed:
             return
         (why,) = ranks.greatest(self.signal or (FAILED if failed else 0))
+        if why == 0:  # a callback has had enough
+            return
         self._agreed = self._collecting = True
         if not failed:
             raise ranks.EchoError("Another rank has failed.") if why == FAILED else Stopped(why)

@@ -75,7 +75,8 @@ def run(make: MakeLearner[C], config: C, options: dict[str, Any], folder: Folder
     check_config(folder)
     out, checkpoint = folder.out, folder.out / CHECKPOINT
     told = {**flat(config), "options": options}
-    ranks.check_same({**told, **vars(folder), "version": version()})
+    if ranks.size() > 1:
+        ranks.check_same({**told, **vars(folder), "version": version()})
     with ExitStack() as stack:
 
         def look() -> tuple[bool, bool]:
