@@ -14,7 +14,7 @@ import torch as th
 
 from rl2_sb3.cli import main
 
-LIMIT = 120.0
+LIMIT = 300.0
 """Seconds after which a rank is taken to hang."""
 
 
