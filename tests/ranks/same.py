@@ -136,6 +136,8 @@ def copies(model: RL2PPO | RL2TRPO) -> Weights:
 
 
 Case = Callable[[tuple[int, ...]], tuple[Weights, Weights]]
+# A line search in small steps, which other divergences would end elsewhere.
+FINE = {"target_kl": 1e-3, "line_search_shrinking_factor": 0.97, "line_search_max_iter": 200}
 NORMALISED = {"network": {"normalize_observations": True}}
 CASES: dict[str, Case] = {
     "ppo": lambda columns: learn(RL2PPO, columns),
@@ -144,9 +146,9 @@ CASES: dict[str, Case] = {
     ),
     "ppo, observations normalised": lambda columns: learn(RL2PPO, columns, **NORMALISED),
     "ppo, one network": lambda columns: learn(RL2PPO, columns, network={"shared": True}),
-    "trpo, first-order": lambda columns: learn(RL2TRPO, columns, target_kl=1e-3, **NORMALISED),
+    "trpo, first-order": lambda columns: learn(RL2TRPO, columns, **FINE, **NORMALISED),
     "trpo, natural step": lambda columns: learn(
-        RL2TRPO, columns, step="conjugate-gradient", n_critic_updates=3, target_kl=1e-3
+        RL2TRPO, columns, step="conjugate-gradient", n_critic_updates=3, **FINE
     ),
     "imitation": imitate,
 }
