@@ -67,6 +67,32 @@ class Search(NamedTuple):
     objective: float
 
 
+def solve_together(
+    product: Callable[[th.Tensor], th.Tensor], gradient: th.Tensor, iterations: int
+) -> th.Tensor:
+    """Conjugate gradients of the first rank, whose products all ranks compute.
+
+    A rank that rounds otherwise would else end after another number of products.
+
+    :param product: with the Fisher matrix
+    """
+    if ranks.size() == 1:
+        return conjugate_gradient_solver(product, gradient, max_iter=iterations)
+
+    def ask(vector: th.Tensor) -> th.Tensor:
+        ranks.of_first(th.cat([vector, vector.new_ones(1)]))
+        return product(vector)
+
+    if ranks.is_first():
+        found = conjugate_gradient_solver(ask, gradient, max_iter=iterations)
+        return ranks.of_first(th.cat([found, found.new_zeros(1)]))[:-1]
+    while True:
+        told = ranks.of_first(gradient.new_empty(len(gradient) + 1))
+        if told[-1] == 0:
+            return told[:-1]
+        product(told[:-1])
+
+
 def natural_step(
     surrogate: Surrogate,
     parameters: list[nn.Parameter],
@@ -84,14 +110,8 @@ def natural_step(
     :param tries: step lengths that are tried; the parameters stay where none helps
     :param iterations: of the conjugate gradient method
     """
-
-    def product_of_first(vector: th.Tensor) -> th.Tensor:
-        return product(ranks.of_first(vector))
-
     gradient, before = surrogate.gradient(parameters)
-    direction = ranks.of_first(
-        conjugate_gradient_solver(product_of_first, gradient, max_iter=iterations)
-    )
+    direction = solve_together(product, gradient, iterations)
     curvature = ranks.of_first(th.matmul(direction, product(direction)))
     length = float(np.sqrt(2 * bound / float(curvature)))
     old, fraction = flat(parameters).detach(), 1.0
