@@ -18,7 +18,7 @@ from rl2_sb3.options import flat_defaults
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.ranges import check_options
 from rl2_sb3.registry import did_you_mean
-from rl2_sb3.trials.make import rollout_size
+from rl2_sb3.trials.sizes import rollout_size
 
 OURS: dict[str, Any] = {"episodes": None, "threads": None, "batch_size": None}
 """Beside those of the configurations."""
