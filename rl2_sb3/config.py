@@ -229,7 +229,7 @@ class TrainConfig(RunConfig):
     values afterwards. By default all of the run's; a resumed run keeps those that it began with."""
     n_envs: Count | None = None
     """Number of parallel environments, the columns of a rollout; by default 500 for batched tasks,
-    else 8."""
+    else 8. Ranks (torchrun) share them evenly, as well as --trials-per-batch and --steps."""
     steps_per_rollout: Count | None = None
     """Choose n_envs so that a rollout has about this many steps, where trials have one length."""
     workers: Workers = "in-process"
@@ -254,7 +254,7 @@ class ImitationRunConfig(RunConfig):
     "ucb1(c=0.2)"."""
     n_envs: Count | None = None
     """Trials that the teacher plays at once, by default as many as a minibatch has; a slow teacher
-    is faster with more."""
+    is faster with more. Ranks (torchrun) share them evenly, as well as --trials-per-batch."""
     gamma: Share = 1.0
     """Discount factor of the value network's returns."""
     learning: tyro.conf.OmitArgPrefixes[ImitationConfig] = field(default_factory=ImitationConfig)

@@ -8,7 +8,17 @@ import rl2_sb3
 
 LAYERS = [
     *("files", "registry", "options", "ranges", "processes", "config", "presets"),
-    *("tasks", "trials", "memories", "policies", "agent_checks", "agent_file", "agent"),
+    *(
+        "ranks",
+        "pooled",
+        "tasks",
+        "trials",
+        "memories",
+        "policies",
+        "agent_checks",
+        "agent_file",
+        "agent",
+    ),
     *("significance", "tables", "provenance", "signals", "evaluation", "successes"),
     *("baselines", "algorithms", "plots", "testing", "tracking", "runs", "sweeps", "cli"),
 ]

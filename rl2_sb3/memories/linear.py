@@ -96,7 +96,7 @@ class _Layer(nn.Module):
         self.gates = nn.Linear(size, 2 * size)
         self.up, self.down = nn.Linear(size, 2 * size), nn.Linear(size, size)
         for layer in (self.gates, self.up, self.down):
-            for block in layer.weight.split(size):
+            for block in th.split(layer.weight, size):
                 nn.init.xavier_uniform_(block)
             nn.init.zeros_(layer.bias)
         if memory_steps > 1:

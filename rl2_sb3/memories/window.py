@@ -54,7 +54,7 @@ class _Layer(nn.Module):
         self.attention, self.project = nn.Linear(size, 3 * size), nn.Linear(size, size)
         self.up, self.down = nn.Linear(size, 2 * size), nn.Linear(2 * size, size)
         for layer in (self.attention, self.project, self.up, self.down):
-            for block in layer.weight.split(size):
+            for block in th.split(layer.weight, size):
                 nn.init.xavier_uniform_(block)
             nn.init.zeros_(layer.bias)
         self.bias = nn.Parameter(th.zeros(heads, window + 1))  # by age

@@ -11,6 +11,7 @@ import torch as th
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 
+from rl2_sb3 import ranks
 from rl2_sb3.agent import load_agent
 from rl2_sb3.algorithms import RL2PPO
 from rl2_sb3.algorithms.imitation import Imitation, batches_of_a_round
@@ -50,7 +51,7 @@ class Imitating:
         columns = learning.trials_per_batch if config.n_envs is None else config.n_envs
         batches_of_a_round(columns, learning.trials_per_batch, learning.batches)  # or an error
         self.tasks, self.episodes = tasks, config.episodes
-        trials = make_trials(tasks, columns, config.episodes)
+        trials = make_trials(tasks, ranks.share(columns, "n_envs"), config.episodes)
         self.model = load_or_make(RL2PPO, trials, config, checkpoint, gamma=config.gamma)
         self.imitation = Imitation(self.model, teacher, learning)
         steps = self.imitation.demonstrations.length * learning.trials_per_batch
@@ -61,7 +62,7 @@ class Imitating:
         last = self.imitation.last
         return "no batch yet" if last is None else f"KL from teacher {last.divergence:.4f}"
 
-    def learn(self, callback: BaseCallback, progress_bar: bool) -> None:
+    def learn(self, callback: list[BaseCallback], progress_bar: bool) -> None:
         """Learn from the batches that are left."""
         self.imitation.learn(callback, progress_bar)
 

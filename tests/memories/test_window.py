@@ -16,6 +16,7 @@ def make(window: int, layers: int = 2) -> Window:
     """With random biases, where new ones are zero."""
     th.manual_seed(window)
     memory = Window(INPUTS, SIZE, window=window, layers=layers, heads=HEADS).double()
+    layer: Any
     for layer in memory.layers:
         th.nn.init.normal_(layer.bias)
         th.nn.init.normal_(layer.nothing)
@@ -24,6 +25,7 @@ def make(window: int, layers: int = 2) -> Window:
 
 def attend(memory: Window, trial: th.Tensor) -> th.Tensor:
     """All outputs of one trial, each step and head for itself: ``(steps, size)``."""
+    layer: Any
     x = memory.embed(trial)
     for layer in memory.layers:
         query, key, value = layer.attention(layer.norm(x)).chunk(3, dim=1)
@@ -71,7 +73,7 @@ def test_blocks_one_after_the_other_equal_one_block(pieces: list[int]) -> None:
     expected, last = memory(x, start, keep)
 
     outputs, state = [], start
-    for part, kept in zip(x.split(pieces), keep.split(pieces), strict=True):
+    for part, kept in zip(th.split(x, pieces), th.split(keep, pieces), strict=True):
         output, state = memory(part, state, kept)
         outputs.append(output)
 
