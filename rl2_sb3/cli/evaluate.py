@@ -38,7 +38,8 @@ class Evaluate:
     OUT/evaluation.csv, where they replace those of the same agent, trials and seed, and writes
     OUT/adaptation.csv and OUT/adaptation.png: the mean return of a trial's first episode, its
     second, and so on. Where episodes succeed or fail, OUT/successes.csv has the success rate, and
-    the length of successful episodes.
+    the length of successful episodes; where environments report metrics, OUT/metrics.csv has their
+    means by episode.
     """
 
     agent: Annotated[str, tyro.conf.Positional]
@@ -111,6 +112,8 @@ def evaluate(args: Sequence[str]) -> None:
     successes = success_rows(results)
     if successes:
         evaluation_tables.print_successes(successes)
+    if any(result.metrics for result in results.values()):
+        evaluation_tables.print_metrics(results)
     _write(config, results, rows, successes)
 
 
@@ -168,6 +171,10 @@ def _write(
         if config.append_to is not None:
             conditions = [rows[0][name] for name in CONDITIONS]
             keep_successes(config.append_to, successes, conditions)
+    metrics = evaluation_tables.metric_rows(results)
+    if metrics:
+        tables.append("metrics.csv")
+        write_table(out / "metrics.csv", evaluation_tables.METRICS, metrics)
     picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png")
     print(f"Tables: {', '.join(str(out / name) for name in tables)}. Picture: {picture}")
 

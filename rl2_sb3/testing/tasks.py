@@ -88,6 +88,7 @@ def _check_batched(tasks: BatchedTasks[Any, Any], episodes: int, n: int, seed: i
     )
     watched.reset(take(drawn, np.arange(n) % 2 == 0), rngs[0])  # some of them, as trials do
     state, _ = watched.reset(drawn, rngs[0])
+    watched.render(drawn, state)
     privileged = watched.privileged_observation(drawn, state) is not None
     trials = [BatchedTrials(watched, n, episodes, seed, privileged) for _ in range(3)]
     action = _actions(batch_space(tasks.action_space, n), seed).sample()

@@ -10,6 +10,7 @@ import torch as th
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 
+from rl2_sb3.trials.episode_metrics import EpisodeMetrics, stacked
 from rl2_sb3.trials.make import env_episodes
 from rl2_sb3.trials.steps import TrialStep
 
@@ -25,9 +26,10 @@ class TrialCallback(BaseCallback):
     ``trial/return``, ``trial/length``, ``trial/gain`` (return of the last episode minus that of
     the first), ``trial/success`` (share of episodes that their environment calls a success: see
     :class:`~rl2_sb3.tasks.StepInfo`), and ``trial/return_episode_<i>``, for at most ten episodes;
-    and ``trial/lost``, how many trials were cut by their simulator's death, if any: they count for
-    nothing else; and ``trial/prediction_loss``, the last minibatch's error of predicting the
-    privileged observation, if the memory learns that.
+    ``metrics/<name>`` and ``metrics/<name>_episode_<i>``, the means of what environments report of
+    episodes beside that; and ``trial/lost``, how many trials were cut by their simulator's death,
+    if any: they count for nothing else; and ``trial/prediction_loss``, the last minibatch's error
+    of predicting the privileged observation, if the memory learns that.
 
     At each rollout's end it replays some columns as learning will, and compares the
     log-probabilities with those of acting: ``trial/replay_error``.
@@ -44,6 +46,7 @@ class TrialCallback(BaseCallback):
         self._lengths = np.zeros(n, np.int64)
         self._position = np.zeros(n, np.int64)
         self._success = np.full((n, self.episodes), np.nan)  # successes, 1 or 0
+        self._metrics = EpisodeMetrics(n, self.episodes)
         self._whole = obs["start"][:, 0].astype(bool)  # those that began under our eyes
         self.recent: deque[float] = deque(maxlen=100)
         """Returns of the last hundred trials."""
@@ -53,6 +56,7 @@ class TrialCallback(BaseCallback):
         self._ended_returns: list[NDArray[np.floating]] = []
         self._ended_lengths: list[NDArray[np.int64]] = []
         self._successes: list[NDArray[np.floating]] = []
+        self._ended_metrics: list[EpisodeMetrics] = []
         self._lost = 0
 
     def _on_step(self) -> bool:
@@ -70,7 +74,9 @@ class TrialCallback(BaseCallback):
         self._returns[columns, self._position] += came.reward
         self._lengths += 1
         if ended.any():
-            self._success[columns[ended], self._position[ended]] = came.success[ended]
+            at = columns[ended], self._position[ended]
+            self._success[at] = came.success[ended]
+            self._metrics.note(*at, {name: x[ended] for name, x in came.metrics.items()})
             self._position += ended
         if dones.any():
             self._note_trials(dones, came.lost)
@@ -88,6 +94,9 @@ class TrialCallback(BaseCallback):
         self._successes.append(success[np.isfinite(success)])
         self.recent.extend(np.nansum(returns, axis=1)[-100:].tolist())
         self._whole |= dones
+        if self._metrics:
+            self._ended_metrics.append(self._metrics.rows(whole))
+            self._metrics.forget(dones)
         self._returns[dones], self._success[dones] = 0, np.nan
         self._lengths[dones] = self._position[dones] = 0
         # SB3's own statistics, rollout/ep_rew_mean and ep_len_mean, over the same trials.
@@ -106,14 +115,13 @@ class TrialCallback(BaseCallback):
             self._log("length", np.concatenate(self._ended_lengths).mean())
             if not left_out[:, -1].all():
                 self._log("gain", per_episode[-1] - per_episode[0])
-            shown = np.linspace(0, self.episodes - 1, min(self.episodes, POSITIONS_SHOWN))
-            width = len(str(self.episodes))
-            for i in shown.round().astype(int):
+            for i, name in self._shown():
                 if not left_out[:, i].all():
-                    self._log(f"return_episode_{i + 1:0{width}}", per_episode[i])
+                    self._log(f"return_{name}", per_episode[i])
             successes = np.concatenate(self._successes)
             if len(successes):
                 self._log("success", successes.mean())
+        self._log_metrics()
         if self._lost:
             self._log("lost", self._lost)
         self._clear()
@@ -122,6 +130,21 @@ class TrialCallback(BaseCallback):
             if np.isfinite(each.last):  # after the first update
                 self._log(each.name, each.last)
         self._log("replay_error", self._replay_error())
+
+    def _shown(self) -> list[tuple[int, str]]:
+        """The episodes whose means are logged, and what they are called."""
+        shown = np.linspace(0, self.episodes - 1, min(self.episodes, POSITIONS_SHOWN))
+        width = len(str(self.episodes))
+        return [(i, f"episode_{i + 1:0{width}}") for i in shown.round().astype(int)]
+
+    def _log_metrics(self) -> None:
+        for name, values in stacked(self._ended_metrics).items():
+            means = {f"_{episode}": values[:, i] for i, episode in self._shown()}
+            for suffix, part in {"": values, **means}.items():
+                known = part[np.isfinite(part)]
+                if len(known):  # SB3's table in the terminal has no room for the longer names
+                    exclude = "stdout" if suffix else None
+                    self.logger.record(f"metrics/{name}{suffix}", known.mean(), exclude=exclude)
 
     def _log(self, name: str, value: Any) -> None:
         self.logger.record(f"trial/{name}", float(value))
