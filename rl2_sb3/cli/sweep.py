@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from rl2_sb3.config import Count
+from rl2_sb3.cli.screen import show
+from rl2_sb3.config import Count, TrackConfig, Tracking
 from rl2_sb3.ranges import check_config
 from rl2_sb3.registry import BASELINES, named_values
 from rl2_sb3.sweeps import (
@@ -30,6 +30,7 @@ from rl2_sb3.sweeps import (
     write_points,
 )
 from rl2_sb3.tables import write_table
+from rl2_sb3.tracking.tracker import begin
 
 NUMBERS = ("mean", "standard_error", "trials")
 """Columns of the best points, beside those of the parameters."""
@@ -37,6 +38,7 @@ NUMBERS = ("mean", "standard_error", "trials")
 BASELINE_HELP = """usage: rl2 baseline NAME [--task bandit] [--episodes N] [--trials N]
                          [--split test] [--<option of the task> VALUE]
                          [--<parameter of the baseline> VALUE]
+                         [--track wandb]
 
 Evaluate a baseline: print the mean return of a trial and its standard error.
 
@@ -111,7 +113,7 @@ def _run(plan: Sweep, config: Sweeps, pool: Executor) -> None:
         rows.append({"agent": plan.baseline, **row, **dict(zip(NUMBERS, numbers, strict=True))})
     path = config.out / f"{plan.name}-best.csv"
     write_table(path, ("agent", *names, *NUMBERS), rows)
-    Console().print(table)
+    show(table)
     print(f"All points: {points}, the best: {path}")
 
 
@@ -124,9 +126,14 @@ def baseline(args: Sequence[str]) -> None:
         sys.exit(BASELINE_HELP)
     name, *rest = args
     point = _point(rest)
+    track = TrackConfig(track=point.pop("track", TrackConfig.track))
+    if track.track not in get_args(Tracking):
+        raise ValueError(f"track={track.track}: use one of {', '.join(get_args(Tracking))}.")
     check_point(name, point)
-    result = score(name, point)
-    print(f"mean {result.mean:.6g} standard_error {result.standard_error:.3g}")
+    with begin(track, "baseline", {"baseline": name, **point}) as tracker:
+        result = score(name, point)
+        print(f"mean {result.mean:.6g} standard_error {result.standard_error:.3g}")
+        tracker.log(result._asdict())
 
 
 def _point(words: Sequence[str]) -> dict[str, Any]:
