@@ -54,10 +54,11 @@ class Claims(Study):
         if sweep.of_baseline:  # the longest go first, lest one be left at the end
             grid.sort(key=lambda point: -work({**sweep.fixed, **point}))
         self._grid = grid
+        self._distributions: dict[str, BaseDistribution] = {}
         self.total = len(grid) if sweep.method == "grid" else points or DEFAULT_POINTS
         if sweep.run_cap is not None and (points is None or points > sweep.run_cap):
             self.total = min(self.total, sweep.run_cap) if grid else sweep.run_cap
-        super().__init__(sweep.name, storage.optuna, self._sampler(0), self._pruner())
+        super().__init__(sweep.name, storage.optuna, self.sampler_of(0), self._pruner())
 
     def ask(self, fixed_distributions: dict[str, BaseDistribution] | None = None) -> Running:
         """Begin an attempt at the next configuration.
@@ -66,7 +67,7 @@ class Claims(Study):
         """
         with self.database.locked(self.study_name):
             number = self._queue_next()
-            self.sampler = self._sampler(number)
+            self.sampler = self.sampler_of(number)
             running = super().ask({name: self.distribution(name) for name in self.sweep.varied})
             self.database.optuna.record_heartbeat(running._trial_id)
             running.set_user_attr(HOST, platform.node())
@@ -88,36 +89,44 @@ class Claims(Study):
         number = max(last, default=-1) + 1
         if number >= self.total:
             raise NothingLeft
-        point = self._grid[number] if self._grid else {}
+        params = self.grid_params(number) if self._grid else {}
         self.add_trial(
             create_trial(
                 state=State.WAITING,
-                params={name: label(value) for name, value in point.items()},
-                distributions={name: self.distribution(name) for name in point},
+                params=params,
+                distributions={name: self.distribution(name) for name in params},
                 user_attrs={NUMBER: number},
             )
         )
         return number
 
+    def grid_params(self, number: int) -> dict[str, Any]:
+        """A configuration of the grid, as Optuna keeps it."""
+        return {name: label(value) for name, value in self._grid[number].items()}
+
     def distribution(self, name: str) -> BaseDistribution:
         """What Optuna chooses a parameter from; in a grid, one of its values."""
-        parameter = self.sweep.varied[name]
-        if self.sweep.method != "grid":
-            return parameter.chosen
-        return CategoricalDistribution([label(value) for value in parameter.all_values()])
+        if name not in self._distributions:
+            parameter = self.sweep.varied[name]
+            self._distributions[name] = (
+                CategoricalDistribution([label(value) for value in parameter.all_values()])
+                if self.sweep.method == "grid"
+                else parameter.chosen
+            )
+        return self._distributions[name]
 
-    def point(self, attempt: Attempt | Running) -> dict[str, Any]:
-        """The values of what varies."""
+    def point(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The values of what varies, of what Optuna chose."""
         varied, grid = self.sweep.varied, self.sweep.method == "grid"
         return {
             name: chosen
             if grid and varied[name].kind != "categorical"
             else varied[name].value(chosen)
-            for name, chosen in attempt.params.items()
+            for name, chosen in params.items()
             if name in varied
         }
 
-    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+    def sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
         """By the configuration's number: what was chosen before a kill is chosen again."""
         if self.sweep.method != "bayes":
             return optuna.samplers.RandomSampler(seed=number)

@@ -36,7 +36,7 @@ def results(study: Claims) -> list[Result]:
     found: dict[str, Result] = {}
     for attempt in finished(study):
         if "same_as" not in attempt.user_attrs:
-            point = {**given, **sweep.fixed, **study.point(attempt)}
+            point = {**given, **sweep.fixed, **study.point(attempt.params)}
             found[repr(sorted(point.items()))] = Result(point, attempt)
     return sorted(found.values(), key=lambda result: _order(result.point))
 

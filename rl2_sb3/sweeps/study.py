@@ -21,6 +21,7 @@ from tqdm import tqdm
 from rl2_sb3.sweeps.baselines import score
 from rl2_sb3.sweeps.claims import DONE, ERROR, Claims, NothingLeft, abandon, open_study
 from rl2_sb3.sweeps.file import Sweep
+from rl2_sb3.sweeps.points import play_points
 from rl2_sb3.sweeps.runs import Failed, folder_of, play, seconds_since
 from rl2_sb3.sweeps.storage import HEARTBEAT, Storage
 from rl2_sb3.sweeps.workers import Workers, ending
@@ -66,6 +67,9 @@ def run_sweep(job: Job, workers: Workers | None = None, retry_failed: bool = Fal
         bar = stack.enter_context(
             tqdm(total=study.total, initial=done, desc=job.sweep.name, disable=not job.progress)
         )
+        if job.sweep.of_baseline and not storage.shared:
+            play_points(study, workers, lambda: bar.update(), say)
+            return study
         if workers.count == 1:
             work(job, study, lambda: bar.update())
             return study
@@ -126,7 +130,7 @@ def attempt(job: Job, study: Claims, running: Running) -> float:
     """
     if ending():
         raise KeyboardInterrupt
-    sweep, varied = job.sweep, study.point(running)
+    sweep, varied = job.sweep, study.point(running.params)
     begin = time.monotonic()
     twin = _twin(study, running)
     if twin is not None:

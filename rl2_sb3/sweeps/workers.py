@@ -57,7 +57,10 @@ class Workers:
         if self.pool is not None:
             return self.pool.submit(function, *args)
         future: Future[Any] = Future()
-        future.set_result(function(*args))
+        try:
+            future.set_result(function(*args))
+        except Exception as error:
+            future.set_exception(error)
         return future
 
     def all(
