@@ -17,6 +17,7 @@ from rl2_sb3.files import replace_text
 from rl2_sb3.options import as_kind, flat, flat_defaults
 from rl2_sb3.sweeps import Best, Claims, Sweep
 from rl2_sb3.sweeps.options import CONFIGS, is_of_task
+from rl2_sb3.trials.make import make_tasks
 
 KINDS: dict[str, type[Any]] = {"train": Train, "imitate": Imitate}
 
@@ -41,13 +42,14 @@ def _parsed(plan: Sweep, point: dict[str, Any]) -> Parsed:
 
 
 def check_words(plan: Sweep, file: Path) -> None:
-    """See that the command line takes a sweep's first configuration.
+    """See that the command line takes a sweep's first configuration, and that there is its task.
 
     :raises ValueError: it does not
     """
     first = {name: parameter.examples()[0] for name, parameter in plan.varied.items()}
     try:
-        _parsed(plan, {**plan.fixed, **first})
+        parsed = _parsed(plan, {**plan.fixed, **first})
+        make_tasks(parsed.config.task, **parsed.options)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
 

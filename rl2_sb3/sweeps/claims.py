@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import warnings
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.study import Study
 from optuna.trial import FrozenTrial as Attempt
@@ -25,7 +24,7 @@ from optuna.trial import create_trial
 from rl2_sb3.sweeps.baselines import work
 from rl2_sb3.sweeps.file import Sweep
 from rl2_sb3.sweeps.parameters import label
-from rl2_sb3.sweeps.storage import Storage
+from rl2_sb3.sweeps.storage import Storage, quiet
 
 NUMBER, HOST, ERROR = "configuration", "host", "error"
 """Attributes of an attempt: its configuration's number, who makes it, and why it failed."""
@@ -84,7 +83,8 @@ class Claims(Study):
         last = latest(self.get_trials(deepcopy=False))
         for number, attempt in sorted(last.items()):
             if lost(attempt):
-                RetryHeartbeatStaleTrialCallback()(self, attempt)
+                with quiet():
+                    RetryHeartbeatStaleTrialCallback()(self, attempt)
                 return number
         number = max(last, default=-1) + 1
         if number >= self.total:
@@ -130,8 +130,7 @@ class Claims(Study):
         """By the configuration's number: what was chosen before a kill is chosen again."""
         if self.sweep.method != "bayes":
             return optuna.samplers.RandomSampler(seed=number)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
+        with quiet():
             return optuna.samplers.TPESampler(seed=number, constant_liar=True)
 
     def _pruner(self) -> optuna.pruners.BasePruner:
@@ -204,7 +203,7 @@ def latest(attempts: list[Attempt]) -> dict[int, Attempt]:
 
 def lost(attempt: Attempt) -> bool:
     """Whether it came to nothing through no fault of its own, and may be made again."""
-    history = RetryHeartbeatStaleTrialCallback.retry_history(attempt)
+    history = attempt.system_attrs.get("retry_history", [])
     failed = attempt.state == State.FAIL and ERROR not in attempt.user_attrs
     return failed and len(history) < ATTEMPTS - 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,13 +200,18 @@ def _check_values(sweep: Sweep, found: list[tuple[str, Node, Parameter]], comman
                 check_parameter(baseline, task, name, value)
     for name, node, _ in found:
         for value in values[name]:
-            with _at(node):
+            with _at(node, {key: at for key, at, _ in found}):
                 check_point(baseline, {**first, name: value})
 
 
 @contextmanager
-def _at(node: Node) -> Iterator[None]:
+def _at(node: Node, others: Mapping[str, Node] | None = None) -> Iterator[None]:
+    """Give an error its line.
+
+    :param others: of which it may be instead: it begins with ``NAME=``
+    """
     try:
         yield
     except (ValueError, RuntimeError) as error:
+        node = (others or {}).get(str(error).partition("=")[0], node)
         raise node.error(str(error)) from error

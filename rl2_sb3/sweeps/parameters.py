@@ -44,6 +44,8 @@ LARGEST_GRID = 100_000
 """Values of a grid's parameter."""
 EDGE = 1e-6
 """Share of a distribution's tails that is never drawn: a normal one has no end."""
+NEAR = 0.01
+"""Share of its tails whose values are not checked before they are drawn."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,11 @@ class Parameter:
         raise ValueError("a grid needs `values`, `value`, int_uniform or q_uniform.")
 
     def examples(self) -> list[Any]:
-        """Values to check: all, or those at both ends."""
+        """Values to check: all, or those near both ends."""
         if self.values:
             return list(self.values)
+        if self.quantile:
+            return [self.value(share) for share in (NEAR, 1 - NEAR)]
         distribution = self.chosen
         assert isinstance(distribution, (FloatDistribution, IntDistribution))
         return [self.value(distribution.low), self.value(distribution.high)]

@@ -28,7 +28,14 @@ GRACE = 3
 WAIT = 10
 """Seconds until a server that does not answer is unreachable."""
 FORM = "write postgresql://USER@HOST/DATABASE, or sqlite:///FILE"
-Key = int
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let Optuna not warn of what it calls experimental, its heartbeats for example."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 class Storage:
@@ -45,8 +52,7 @@ class Storage:
         self.url = _address(url)
         self.shared = self.url.get_backend_name() != "sqlite"
         self.heartbeat = heartbeat
-        with self.told(), self.locked("tables"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
+        with self.told(), self.locked("tables"), quiet():
             optuna.logging.set_verbosity(optuna.logging.ERROR)
             self.optuna = RDBStorage(
                 self.url.render_as_string(hide_password=False),
@@ -79,9 +85,12 @@ class Storage:
             reason = next(iter(str(origin).strip().splitlines()), type(origin).__name__)
             if self.url.password:
                 reason = reason.replace(str(self.url.password), "***")
+            hint = "See that the server runs, and that PGPASSWORD or ~/.pgpass has the password."
+            if not self.shared:
+                hint = "See that the file is one of rl2 sweep, on a disk that is not full."
             raise RuntimeError(
-                f"{self} cannot be used: {reason.rstrip('.')}. Finished runs are kept: the same "
-                "command goes on when it can."
+                f"{self} cannot be used: {reason.rstrip('.')}. {hint} Finished runs are kept: the "
+                "same command goes on with the rest."
             ) from None
 
     @contextmanager

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.study import Study
 from optuna.trial import FrozenTrial as Attempt
 from optuna.trial import Trial as Running
@@ -23,7 +21,7 @@ from rl2_sb3.sweeps.claims import DONE, ERROR, Claims, NothingLeft, abandon, ope
 from rl2_sb3.sweeps.file import Sweep
 from rl2_sb3.sweeps.points import play_points
 from rl2_sb3.sweeps.runs import Failed, folder_of, play, seconds_since
-from rl2_sb3.sweeps.storage import HEARTBEAT, Storage
+from rl2_sb3.sweeps.storage import HEARTBEAT, Storage, quiet
 from rl2_sb3.sweeps.workers import Workers, ending
 
 DEFAULT_OUT = Path("results/sweeps")
@@ -104,7 +102,6 @@ def work(job: Job, study: Claims, over: Callable[[], Any] = lambda: None) -> Non
 
     :param over: called after each
     """
-    warnings.filterwarnings("ignore", category=ExperimentalWarning)
     pause = 5.0 if study.database.shared else 0.2
     while True:
         with contextlib.suppress(NothingLeft):
@@ -119,7 +116,8 @@ def work(job: Job, study: Claims, over: Callable[[], Any] = lambda: None) -> Non
         if ending():
             raise KeyboardInterrupt
         time.sleep(min(pause, job.heartbeat))
-        optuna.storages.fail_stale_trials(study)
+        with quiet():
+            optuna.storages.fail_stale_trials(study)
 
 
 def attempt(job: Job, study: Claims, running: Running) -> float:
