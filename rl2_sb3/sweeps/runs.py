@@ -25,6 +25,7 @@ from rl2_sb3.registry import did_you_mean
 
 LOG = "rl2.log"
 """What a run prints, in its folder."""
+AGENT = "agent.safetensors"
 EVERY = 1.0
 """Seconds between two looks at a run's log."""
 STOPPED = tuple(128 + each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
@@ -75,6 +76,8 @@ def play(
     :raises KeyboardInterrupt: the sweep, or a signal, stopped it
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / AGENT).exists():  # written last, by a run with the same words
+        return _judged(folder, metric)
     told = [*words, f"--out={folder}", "--resume"]
     process = get_context("spawn").Process(target=_begin, args=(told, folder / LOG))
     process.start()
@@ -99,6 +102,16 @@ def play(
         raise KeyboardInterrupt
     if process.exitcode:
         raise Failed(_reason(folder / LOG, process.exitcode))
+    return _judged(folder, metric)
+
+
+def _judged(folder: Path, metric: str) -> Outcome:
+    """What came of a run that is done.
+
+    :raises Failed: the metric is no number at the end
+    :raises NoMetric: it logged no such metric
+    """
+    values = read_metric(folder, metric)
     if not values:
         raise NoMetric(_no_metric(folder, metric))
     if not math.isfinite(values[-1]):
