@@ -8,7 +8,7 @@ import sqlite3
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,14 @@ def quiet() -> Iterator[None]:
         yield
 
 
+class Beating(RDBStorage):
+    """Optuna's database, whose signs of life go on after one that failed."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        with suppress(StorageInternalError, SQLAlchemyError):
+            super().record_heartbeat(trial_id)
+
+
 class Storage:
     """A database that holds studies.
 
@@ -54,7 +62,7 @@ class Storage:
         self.heartbeat = heartbeat
         with self.told(), self.locked("tables"), quiet():
             optuna.logging.set_verbosity(optuna.logging.ERROR)
-            self.optuna = RDBStorage(
+            self.optuna = Beating(
                 self.url.render_as_string(hide_password=False),
                 engine_kwargs=self._options(),
                 heartbeat_interval=heartbeat,
@@ -79,9 +87,11 @@ class Storage:
         """
         try:
             yield
-        except (SQLAlchemyError, StorageInternalError) as error:
-            cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-            origin = getattr(cause, "orig", None) or cause or error
+        except Exception as error:
+            cause = _of_database(error)
+            if cause is None:
+                raise
+            origin = getattr(cause, "orig", None) or cause
             reason = next(iter(str(origin).strip().splitlines()), type(origin).__name__)
             if self.url.password:
                 reason = reason.replace(str(self.url.password), "***")
@@ -147,6 +157,13 @@ def _address(text: str) -> URL:
     if importlib.util.find_spec("psycopg") is None:
         raise ValueError("PostgreSQL needs psycopg: pip install 'rl2-sb3[postgresql]'.")
     return url.set(drivername="postgresql+psycopg")
+
+
+def _of_database(error: BaseException | None) -> BaseException | None:
+    """The database's error behind another, such as that of Optuna, which then fails itself."""
+    while error is not None and not isinstance(error, SQLAlchemyError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _log_ahead(engine: Engine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,15 +28,17 @@ def _as_user(words: list[str]) -> list[str]:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """A server that listens on a socket in a folder, and asks for a password.
+def server() -> Iterator[str]:
+    """A server that listens on a socket in a folder of its own, and asks for a password.
+
+    The folder is none of pytest's, which other users may not enter.
 
     :return: its address, ``postgresql://sweeper:PASSWORD@/postgres?host=FOLDER``
     """
     bin_folder = programs()
     assert bin_folder is not None
+    folder = Path(tempfile.mkdtemp(prefix="rl2-postgresql-"))
     data, word = folder / "data", folder / "password"
-    folder.mkdir(parents=True, exist_ok=True)
     word.write_text(PASSWORD)
     if os.getuid() == 0:
         for each in (folder, word):
@@ -53,3 +56,4 @@ def server(folder: Path) -> Iterator[str]:
         yield f"postgresql://sweeper:{PASSWORD}@/postgres?host={folder}"
     finally:
         subprocess.run(_as_user([*control, "-m", "immediate", "stop"]), check=True, stdout=quiet)
+        shutil.rmtree(folder)

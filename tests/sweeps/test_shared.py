@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from rl2_sb3.cli import main
 from rl2_sb3.sweeps import Job, Workers, load_sweep, run_sweep
-from rl2_sb3.sweeps.claims import ERROR, HOST, NUMBER, open_study
+from rl2_sb3.sweeps.claims import ERROR, NUMBER, open_study
 from rl2_sb3.sweeps.storage import Storage
 from tests.sweeps.files import GRID, sweep_file
 from tests.sweeps.postgresql import PASSWORD, programs, server
@@ -24,11 +24,8 @@ pytestmark = pytest.mark.skipif(programs() is None, reason="PostgreSQL is not in
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("postgresql")
-    for each in (folder, *folder.parents[:2]):  # the server's user must come to it
-        each.chmod(0o755)
-    with server(folder / "server") as address:
+def database() -> Iterator[str]:
+    with server() as address:
         yield address
 
 
@@ -40,7 +37,7 @@ def done(attempts: list[FrozenTrial]) -> Counter[int]:
 @pytest.mark.timeout(900)
 def test_a_killed_worker_s_configuration_is_run_by_another(database: str, tmp_path: Path) -> None:
     """Two workers share a sweep of training; one is killed; each configuration is run once."""
-    text = TRAIN.replace("name: tiny", "name: killed").replace("value: 40}", "value: 20000}")
+    text = TRAIN.replace("name: tiny", "name: killed").replace("value: 40}", "value: 2000}")
     file = sweep_file(tmp_path, text.replace("[2, 3]", "[2, 3, 4]"))
     sweep, out = load_sweep(file), tmp_path / "out"
     words = [sys.executable, "-m", "rl2_sb3", "sweep", str(file), "--storage", database]
@@ -72,9 +69,7 @@ def test_processes_share_a_grid(database: str, tmp_path: Path) -> None:
     sweep = load_sweep(sweep_file(tmp_path, text))
     job = Job(sweep, database, tmp_path, heartbeat=1, progress=False)
     study = open_study(sweep, Storage(database))
-    orphan = study.ask()
-    study._storage.set_trial_user_attr(orphan._trial_id, HOST, "here")
-    del orphan
+    study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={NUMBER: 0}))
     with Workers(2) as workers:
         study = run_sweep(job, workers)
     attempts = study.get_trials()
