@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from rl2_sb3.cli import main
-from rl2_sb3.sweeps import Job, load_sweep, run_sweep
-from rl2_sb3.sweeps.runs import read_metric
+from rl2_sb3.sweeps import Job, best_points, load_sweep, run_sweep, write_points
+from rl2_sb3.sweeps.runs import Outcome, play, read_metric
 from tests.sweeps.files import sweep_file
 
 TRAIN = """\
@@ -114,21 +117,41 @@ def test_a_run_that_fails_ends_no_sweep(tmp_path: Path, capsys: pytest.CaptureFi
     assert [row["state"] for row in table] == ["failed", "complete"]
 
 
-def test_hyperband_stops_runs_early(tmp_path: Path) -> None:
-    """Of runs that differ in nothing but their rate of learning, not all go on to the end."""
-    text = TRAIN.replace("steps: {value: 40}", "steps: {value: 1200}").replace(
-        "  hidden_size: {values: [2, 3]}", "  learning_rate: {values: [0.0, 0.1, 0.0001, 0.00001]}"
-    )
-    text += "early_terminate: {type: hyperband, max_iter: 60, s: 1, eta: 30}\n"
-    out = tmp_path / "out"
+def test_hyperband_stops_runs_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first run is the best; of the others, those that are compared early end there."""
+
+    def played(
+        words: list[str], folder: Path, metric: str, report: Callable[[int, float], bool], _: Any
+    ) -> Outcome:
+        value = float(words[-1].partition("=")[2])
+        for number in range(1, 17):
+            if report(number, value):
+                return Outcome([value] * number, True)
+        return Outcome([value] * 16, False)
+
+    monkeypatch.setattr("rl2_sb3.sweeps.study.play", played)
+    values = str([0.5 - i / 100 for i in range(20)])
+    text = TRAIN.replace("  hidden_size: {values: [2, 3]}", "").replace("  skip: {value: true}", "")
+    text += f"  learning_rate: {{values: {values}}}\n"
+    text += "early_terminate: {type: hyperband, max_iter: 16, s: 2, eta: 4}\n"
     sweep = load_sweep(sweep_file(tmp_path, text))
-    out.mkdir()
-    study = run_sweep(Job(sweep, f"sqlite:///{out}/s.db", out, progress=False))
-    reported = [len(trial.intermediate_values) for trial in study.trials]
-    assert reported[0] == 60
-    states = {trial.state.name for trial in study.trials}
-    assert "PRUNED" in states
-    assert min(reported) < 60
+    study = run_sweep(Job(sweep, f"sqlite:///{tmp_path}/s.db", tmp_path, progress=False))
+    last = Counter(len(each.intermediate_values) for each in study.trials)
+    assert last.keys() == {1, 4, 16}  # max_iter by eta, once and twice
+    assert last[1] > 3
+    write_points(study, tmp_path / "points.csv")
+    entries = {(row["state"], row["entries"]) for row in rows(tmp_path / "points.csv")}
+    assert {("complete", "16"), ("stopped early", "1")} <= entries
+    assert best_points(study)[0].point["learning_rate"] == 0.5
+
+
+def test_a_run_that_is_stopped_early_saves_itself(tmp_path: Path) -> None:
+    words = ["train", "bandit", "--steps=10000000", "--no-progress"]
+    outcome = play(words, tmp_path, "trial/return", lambda number, _: number >= 3, lambda: False)
+    assert outcome.stopped
+    assert len(outcome.values) == 3
+    assert (tmp_path / "checkpoint.zip").exists()
+    assert not (tmp_path / "agent.safetensors").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
