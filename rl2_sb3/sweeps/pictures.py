@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import optuna
+from matplotlib.ticker import NullFormatter
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.study import Study
@@ -20,7 +21,7 @@ from optuna.visualization import matplotlib as pictures
 
 from rl2_sb3.sweeps.claims import Claims
 from rl2_sb3.sweeps.parameters import label
-from rl2_sb3.sweeps.results import results
+from rl2_sb3.sweeps.results import AVERAGED, results
 
 FEWEST = 3
 """Finished configurations that make a picture."""
@@ -58,7 +59,7 @@ def _plots(shown: Study, metric: str) -> dict[str, Callable[[], Any]]:
     return {
         "history": lambda: pictures.plot_optimization_history(shown, target_name=metric),
         "importance": lambda: pictures.plot_param_importances(
-            shown, evaluator=PedAnovaImportanceEvaluator(), target_name=metric
+            shown, evaluator=_evaluator(len(shown.trials)), target_name=metric
         ),
         "parallel-coordinates": lambda: pictures.plot_parallel_coordinate(
             shown, target_name=metric
@@ -67,10 +68,17 @@ def _plots(shown: Study, metric: str) -> dict[str, Callable[[], Any]]:
     }
 
 
+def _evaluator(configurations: int) -> PedAnovaImportanceEvaluator:
+    """What tells the best from the rest: the best ten, or, of few, the better half."""
+    return PedAnovaImportanceEvaluator(target_quantile=min(0.5, 10 / configurations))
+
+
 def _name_axes(figure: Any, title: str) -> None:
     """Our words for Optuna's: an episode of ours is a trial, and no configuration."""
     for axes in figure.axes:
         axes.set_title("")
+        axes.set_title("", loc="left")
+        axes.yaxis.set_minor_formatter(NullFormatter())  # they would reach the next axis
         for get, put in ((axes.get_xlabel, axes.set_xlabel), (axes.get_ylabel, axes.set_ylabel)):
             put(get().replace("Trial", "Configuration"))
     figure.suptitle(title)
@@ -80,8 +88,9 @@ def _shown(study: Claims) -> Study:
     """A study in memory of the configurations that were run to their end, with their values."""
     done = [each for each in results(study) if each.attempt.state == State.COMPLETE]
     done.sort(key=lambda each: each.attempt.number)
-    points = [{name: each.point[name] for name in study.sweep.varied} for each in done]
-    kinds = {name: _kind([point[name] for point in points]) for name in study.sweep.varied}
+    names = [name for name in study.sweep.varied if name != AVERAGED]
+    points = [{name: each.point[name] for name in names} for each in done]
+    kinds = {name: _kind([point[name] for point in points]) for name in names}
     shown = optuna.create_study(direction=study.direction)
     for point, each in zip(points, done, strict=True):
         shown.add_trial(
@@ -104,4 +113,4 @@ def _kind(values: list[Any]) -> BaseDistribution:
     if not all(type(value) in (int, float) for value in values):
         return CategoricalDistribution(list(dict.fromkeys(map(label, values))))
     low, high = min(values), max(values)
-    return FloatDistribution(low, high, log=low > 0 and high / low > 20)
+    return FloatDistribution(low, high, log=low > 0 and high / low >= 10)
