@@ -4,7 +4,7 @@ INSTALLED := .venv/.installed
 TYPED := rl2_sb3 tests benchmarks docs/memory_figure.py examples plugins/rl2-gaussian plugins/rl2-checkpoints plugins/rl2-vizdoom plugins/rl2-paper
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format clean
+.PHONY: help demo test check lint format dist clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 15
@@ -27,6 +27,14 @@ lint: $(INSTALLED) ## check format, lint and types
 format: $(INSTALLED) ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check -q --fix-only .
 	@$(BIN)/ruff format -q .
+
+dist: $(INSTALLED) ## build wheels and sdists, and try them in a fresh environment
+	@rm -rf dist
+	@for each in . plugins/*/; do $(BIN)/python -m build --no-isolation --outdir dist $$each > dist.log || { cat dist.log; exit 1; }; done; rm dist.log
+	@$(PYTHON) -m venv dist/.venv
+	@dist/.venv/bin/python -m pip install -qq -c constraints.txt dist/rl2_sb3-*.whl dist/rl2_checkpoints-*.whl dist/rl2_gaussian-*.whl dist/rl2_paper-*.whl
+	@dist/.venv/bin/python tests/dist.py
+	@ls dist
 
 clean: ## remove what make and the tools created, but no runs
 	@rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -31,7 +31,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from benchmarks.tables import processor
-from rl2_sb3 import RL2PPO, evaluate_trials, make_trials
+from rl2_sb3 import RL2PPO, TrialWrapper, evaluate_trials
 
 COLUMNS = 8
 N_STEPS = 128
@@ -41,32 +41,46 @@ EPISODES = 20
 """Of the evaluation, with deterministic actions, as in sb3-contrib's test."""
 
 
-def without(env: gym.Env[Any, Any], steps: int, kept: list[int]) -> gym.Env[Any, Any]:
-    """An environment that shows some numbers of its observation, for so many steps an episode."""
+def without(env: gym.Env[Any, Any], kept: list[int]) -> gym.Env[Any, Any]:
+    """An environment that shows some numbers of its observation."""
     box: Any = env.observation_space
     some = spaces.Box(box.low[kept], box.high[kept], dtype=box.dtype.type)
-    return TransformObservation(TimeLimit(env, steps), lambda whole: whole[kept], some)
+    return TransformObservation(env, lambda whole: whole[kept], some)
 
 
 def cartpole() -> gym.Env[Any, Any]:
     """CartPole, of which the two velocities are hidden."""
-    return without(CartPoleEnv(), 500, [0, 2])
+    return without(CartPoleEnv(), [0, 2])
 
 
 def pendulum() -> gym.Env[Any, Any]:
     """Pendulum, whose velocity is hidden."""
-    return without(PendulumEnv(), 200, [0, 1])
+    return without(PendulumEnv(), [0, 1])
 
 
 class Task(NamedTuple):
     """What is learned, and with which options."""
 
     make: Callable[[], gym.Env[Any, Any]]
+    """Of an environment whose episodes have no limit."""
+    limit: int
+    """Steps of an episode."""
     steps: int
+    """Of training."""
     recurrent_ppo: dict[str, Any]
     rl2: dict[str, Any]
-    network: dict[str, Any]
-    """Options of RL2PPO's policy."""
+
+    def plain(self) -> gym.Env[Any, Any]:
+        """The environment."""
+        return TimeLimit(self.make(), self.limit)
+
+    def trial(self) -> gym.Env[Any, Any]:
+        """A trial of one episode.
+
+        The limit lies around it: the agent does not know how late it is, so what comes after the
+        limit has to be in the value, as in RecurrentPPO; a trial's own end has nothing after it.
+        """
+        return TimeLimit(TrialWrapper(self.make(), episodes=1), self.limit)
 
 
 # RecurrentPPO's are those of sb3-contrib's test; for Pendulum with a discount that suits it.
@@ -75,14 +89,13 @@ CARTPOLE = {"learning_rate": 7e-4, "gamma": 0.99, "gae_lambda": 0.98, **COMMON}
 PENDULUM = {"learning_rate": 1e-3, "gamma": 0.9, "gae_lambda": 0.95, "ent_coef": 0.0, **COMMON}
 TASKS = {
     "CartPole without velocities": Task(
-        *(cartpole, 50_000, CARTPOLE),
-        {
-            **{"learning_rate": 2e-3, "lr_decay": True, "gamma": 0.98, "gae_lambda": 0.95},
-            **COMMON,
-        },
-        {"layers_after": (64,), "shared": True},
+        *(cartpole, 500, 50_000, CARTPOLE),
+        {**CARTPOLE, "learning_rate": 2e-3, "lr_decay": True, "ent_coef": 0.0},
     ),
-    "Pendulum without velocity": Task(pendulum, 100_000, PENDULUM, PENDULUM, {}),
+    "Pendulum without velocity": Task(
+        *(pendulum, 200, 100_000, PENDULUM),
+        {**PENDULUM, "learning_rate": 3e-3, "lr_decay": True, "n_steps": 200},
+    ),
 }
 
 
@@ -116,26 +129,25 @@ def rl2(task: Task, seed: int) -> tuple[float, float]:
     """Mean return and seconds of RL2PPO."""
     model = RL2PPO(
         "GRUPolicy",
-        make_trials(task.make, COLUMNS, episodes=1),
-        n_steps=N_STEPS,
+        DummyVecEnv([task.trial] * COLUMNS),
         trials_per_batch=MINIBATCH,
         seed=seed,
         device="cpu",
         threads=1,
-        policy_kwargs={"normalize_observations": True, **task.network},
-        **task.rl2,
+        policy_kwargs={"normalize_observations": True, "layers_after": (64,)},
+        **{"n_steps": N_STEPS, **task.rl2},
     )
     begin = time.process_time()
     model.learn(task.steps)
     seconds = time.process_time() - begin
-    played = evaluate_trials(model.policy, task.make, EPISODES, episodes=1, deterministic=True)
+    played = evaluate_trials(model.policy, task.plain, EPISODES, episodes=1, deterministic=True)
     return played.mean, seconds
 
 
 def recurrent_ppo(task: Task, seed: int) -> tuple[float, float]:
     """The same of RecurrentPPO."""
     envs = VecNormalize(
-        DummyVecEnv([lambda: Monitor(task.make())] * COLUMNS), gamma=task.recurrent_ppo["gamma"]
+        DummyVecEnv([lambda: Monitor(task.plain())] * COLUMNS), gamma=task.recurrent_ppo["gamma"]
     )
     network = {"net_arch": {"vf": [64], "pi": []}, "lstm_hidden_size": 64, "ortho_init": False}
     model = RecurrentPPO(

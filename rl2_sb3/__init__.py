@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
     from rl2_sb3.tasks import BatchedTasks, BernoulliBandit, GymTasks
     from rl2_sb3.testing import check_tasks
+    from rl2_sb3.tracking.callback import TrackingCallback
     from rl2_sb3.trials import BatchedTrials, TrialCallback, TrialWrapper, make_trials
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ __all__ = [
     "Evaluation",
     "GRUPolicy",
     "GymTasks",
+    "TrackingCallback",
     "TrialCallback",
     "TrialWrapper",
     "check_tasks",
@@ -43,6 +45,7 @@ HOMES = {
     "policies": ("CnnGRUPolicy", "GRUPolicy"),
     "tasks": ("BatchedTasks", "BernoulliBandit", "GymTasks"),
     "testing": ("check_tasks",),
+    "tracking.callback": ("TrackingCallback",),
     "trials": ("BatchedTrials", "TrialCallback", "TrialWrapper", "make_trials"),
 }
 """Where each of them is defined."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rl2_sb3.agent_file import read_agent
 from rl2_sb3.policies import GRUPolicy
+from rl2_sb3.trials.checks import WAY_OUT, FlawError, read_ends, read_reward
 from rl2_sb3.trials.spaces import flatten, no_action
 
 
@@ -61,6 +62,7 @@ class Agent:
 
         :param observation: the environment's own
         :param deterministic: take the likeliest action; by default it is sampled, as in training
+        :raises ValueError: an observation that is not finite, or of another shape
         :raises RuntimeError: :meth:`observe` was not called after the last action
         """
         if not self._ready:
@@ -82,12 +84,19 @@ class Agent:
 
         :param reward: of the last step
         :param done: whether it ended the episode, terminated or truncated
+        :raises ValueError: a reward that is no finite number, or an end that is neither true nor
+            false
         """
         if not self._acted:
             raise RuntimeError("Call act() before observe().")
         rows = 1 if self._n is None else self._n
-        self._last["reward"] = np.array(reward, np.float32).reshape(rows, 1)
-        self._last["done"] = np.array(done, np.int8).reshape(rows, 1)
+        try:
+            rewards = read_reward(np.asarray(reward).reshape(rows), rows)
+            ends = read_ends(np.asarray(done).reshape(rows), rows)
+        except FlawError as flaw:
+            raise ValueError(f"The agent is handed {flaw}. {WAY_OUT}") from None
+        self._last["reward"] = rewards[:, None]
+        self._last["done"] = ends[:, None].astype(np.int8)
         self._last["start"] = np.zeros((rows, 1), np.int8)
         self._acted = False
 

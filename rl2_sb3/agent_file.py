@@ -1,8 +1,8 @@
 """The file of an agent: the policy's tensors and a JSON description, in safetensors' format.
 
 Loading a stranger's executes nothing but what is installed here: of a memory that a plugin brings,
-the file has the name; so it has of features extractors and activations of one's own, whose modules
-are imported.
+the file has the name; so it has of policies, features extractors and activations of one's own,
+whose modules are imported.
 """
 
 from __future__ import annotations
@@ -37,15 +37,14 @@ from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
 from rl2_sb3.policies.earlier import ABSENT, DEFAULTS, present_names
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
-from rl2_sb3.policies.named import from_name, name_of
+from rl2_sb3.policies.named import check_policy, from_name, name_of
 from rl2_sb3.policies.options import products
 from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL, did_you_mean
 from rl2_sb3.trials.spaces import PRIVILEGED
 
 FORMAT = 2
 POLICIES: dict[str, type[GRUPolicy]] = {"GRUPolicy": GRUPolicy, "CnnGRUPolicy": CnnGRUPolicy}
-FEATURES = {"GRUPolicy": TrialFeatures, "CnnGRUPolicy": TrialCNN}
-OWN_MEMORIES = ("gru", "lstm", "sums")
+OWN_MEMORIES = ("gru", "linear", "lstm", "sums", "window")
 """Memories that are known to be made without memory of the computer's, as shapes alone."""
 VALUE_PARTS = (
     *("value_net.", "value_s", "vf_features_extractor.", "mlp_extractor.value."),
@@ -61,25 +60,23 @@ def save_agent(policy: GRUPolicy, path: str | os.PathLike[str], **info: Any) -> 
 
     :param info: description of the training, anything that JSON can hold; where trials have a
         privileged observation, ``privileged=True`` is added
-    :raises ValueError: a policy class that is not this package's, or a features extractor or an
-        activation that cannot be imported by name: no file can describe them; weights that are not
-        finite
+    :raises ValueError: a policy, a features extractor or an activation whose class cannot be
+        imported by name, or a policy class with options of its own: no file can describe them;
+        weights that are not finite
     """
-    names = [name for name, kind in POLICIES.items() if type(policy) is kind]
-    if not names:
-        raise ValueError(
-            "An agent's file describes GRUPolicy and CnnGRUPolicy, not "
-            f"{type(policy).__name__}. Use model.save()."
-        )
+    kind = type(policy)
+    ours = [name for name, each in POLICIES.items() if kind is each]
+    if not ours:
+        check_policy(kind, GRUPolicy)
     activation = name_of(policy.activation_fn)
     features = policy.features_extractor_class
-    named = {} if features is FEATURES[names[0]] else {"features_extractor": name_of(features)}
+    named = {} if features is _own_features(kind) else {"features_extractor": name_of(features)}
     assert isinstance(policy.observation_space, spaces.Dict)
     if PRIVILEGED in policy.observation_space.spaces:
         info = {**info, "privileged": True}
     description = {
         "format": FORMAT,
-        "policy": names[0],
+        "policy": ours[0] if ours else name_of(kind),
         "network": {
             **asdict(policy.config),
             "features_extractor_kwargs": policy.features_extractor_kwargs,
@@ -162,10 +159,8 @@ def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _check_description(description: Description) -> None:
     """Refuse what no network can be made from, before any is made."""
-    kind = description["policy"]
-    if kind not in POLICIES:
-        raise ValueError(f"its policy is {kind!r}.{did_you_mean(kind, list(POLICIES))}")
-    own = None if "features_extractor" in description else FEATURES[kind]
+    kind = _policy(description["policy"])
+    own = None if "features_extractor" in description else _own_features(kind)
     check_network(description["network"], own)
     check_info(description["info"])
 
@@ -217,8 +212,8 @@ def read_agent(name: str | os.PathLike[str]) -> tuple[GRUPolicy, dict[str, Any]]
 def _is_ours(description: Description) -> bool:
     """Whether a network has no part of others, which may need numbers to be made."""
     memory = description["network"].get("memory", PolicyConfig.memory)
-    named = ":" in description["activation"] or "features_extractor" in description
-    return memory in OWN_MEMORIES and not named
+    named = any(":" in description[part] for part in ("activation", "policy"))
+    return memory in OWN_MEMORIES and not named and "features_extractor" not in description
 
 
 def _network(description: Description) -> Callable[..., GRUPolicy]:
@@ -233,7 +228,7 @@ def _network(description: Description) -> Callable[..., GRUPolicy]:
     options = {**_features(description), **description["network"], **ACTING_ALONE}
 
     def make(**more: Any) -> GRUPolicy:
-        kind = POLICIES[description["policy"]]
+        kind = _policy(description["policy"])
         try:
             return kind(
                 observations, actions, lambda _: 0.0, activation_fn=activation, **options, **more
@@ -265,6 +260,23 @@ def is_acting(key: str) -> bool:
     """Whether a tensor of a policy's state belongs to what chooses actions."""
     # SB3 keeps the policy's features under two names; one is enough.
     return not key.startswith((*VALUE_PARTS, "pi_features_extractor."))
+
+
+def _policy(name: str) -> type[GRUPolicy]:
+    """The class of a policy, ours by its own name alone.
+
+    :raises ValueError: there is none
+    """
+    if ":" in name:
+        return from_name(name, GRUPolicy)
+    if name not in POLICIES:
+        raise ValueError(f"its policy is {name!r}.{did_you_mean(name, list(POLICIES))}")
+    return POLICIES[name]
+
+
+def _own_features(kind: type[GRUPolicy]) -> type[BaseFeaturesExtractor]:
+    """The features extractor that a policy has unless it is told another."""
+    return TrialCNN if issubclass(kind, CnnGRUPolicy) else TrialFeatures
 
 
 def _features(description: Description) -> dict[str, Any]:

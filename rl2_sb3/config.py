@@ -20,6 +20,7 @@ from rl2_sb3.registry import named_values
 Candidate = Literal["tanh", "relu"]
 Precision = Literal["fp32", "bf16"]
 Workers = Literal["in-process", "threads", "subprocess"]
+Tracking = Literal["auto", "none", "wandb"]
 
 
 def whole(text: str) -> int:
@@ -78,7 +79,7 @@ class PolicyConfig:
     """The policy's network (policy_kwargs in Python)."""
 
     memory: str = "gru"
-    """Name of the memory: gru, lstm, or one that a plugin brings."""
+    """Name of the memory: gru, lstm, linear, window, or one that a plugin brings."""
     memory_kwargs: Named = field(default_factory=dict)
     """Further options of the memory, as name=value."""
     hidden_size: Count = 64
@@ -86,8 +87,8 @@ class PolicyConfig:
     candidate: Candidate = "tanh"
     """Activation of the GRU's candidate state."""
     memory_steps: CountOrNone = 0
-    """Initialise the update gates' biases for time scales from 2 to this many steps, such as a
-    trial's length; by default all units forget half of their state at each step."""
+    """Initialise the update gates' biases (gru, linear) for time scales from 2 to this many steps,
+    such as a trial's length; by default all units forget half of their state at each step."""
     episode_units: CountOrNone = 0
     """Number of units that are also reset at each episode's start."""
     layers_before: Widths = ()
@@ -228,7 +229,7 @@ class TrainConfig(RunConfig):
     values afterwards. By default all of the run's; a resumed run keeps those that it began with."""
     n_envs: Count | None = None
     """Number of parallel environments, the columns of a rollout; by default 500 for batched tasks,
-    else 8."""
+    else 8. Ranks (torchrun) share them evenly, as well as --trials-per-batch and --steps."""
     steps_per_rollout: Count | None = None
     """Choose n_envs so that a rollout has about this many steps, where trials have one length."""
     workers: Workers = "in-process"
@@ -253,14 +254,23 @@ class ImitationRunConfig(RunConfig):
     "ucb1(c=0.2)"."""
     n_envs: Count | None = None
     """Trials that the teacher plays at once, by default as many as a minibatch has; a slow teacher
-    is faster with more."""
+    is faster with more. Ranks (torchrun) share them evenly, as well as --trials-per-batch."""
     gamma: Share = 1.0
     """Discount factor of the value network's returns."""
     learning: tyro.conf.OmitArgPrefixes[ImitationConfig] = field(default_factory=ImitationConfig)
 
 
 @dataclass(kw_only=True)
-class FolderConfig:
+class TrackConfig:
+    """Where a run is tracked, beside its folder."""
+
+    track: Tracking = "auto"
+    """wandb: log the run on Weights & Biases as well, as its environment variables say
+    (WANDB_PROJECT, WANDB_MODE=offline, ...). auto: where `wandb agent` has started it."""
+
+
+@dataclass(kw_only=True)
+class FolderConfig(TrackConfig):
     """The run's folder, and how it is written."""
 
     out: Path = Path("runs/latest")

@@ -1,3 +1,5 @@
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,21 @@ from rl2_sb3.memories import native
 th.set_num_threads(1)
 threads.MOST = 1
 native.load()  # a first build tells of itself: before a test looks at what was printed
+
+
+@pytest.fixture
+def forget() -> Iterator[Callable[[str], None]]:
+    """Let a module be imported anew, and take it away after the test: another may have its name."""
+    before = {}
+
+    def forget(name: str) -> None:
+        before[name] = sys.modules.pop(name, None)
+
+    yield forget
+    for name, module in before.items():
+        sys.modules.pop(name, None)
+        if module is not None:
+            sys.modules[name] = module
 
 
 @pytest.fixture

@@ -83,6 +83,8 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         copy_tree(tree)
+        if not passes(tree, sorted({test for change in chosen for test in change.tests})):
+            raise RuntimeError("The tests fail without any change: mend that first.")
         for mutation in chosen:
             alive = survives(tree, mutation)
             survivors += [mutation.name] * alive

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from safetensors import safe_open
 from torch import nn
 
-from rl2_sb3 import RL2PPO, GRUPolicy, load_agent, make_trials
+from rl2_sb3 import RL2PPO, load_agent, make_trials
 from rl2_sb3.agent_checks import read_space, space_to_json
 from rl2_sb3.agent_file import (
     agent_file,
@@ -120,6 +120,35 @@ def test_many_trials_at_once_are_as_one_by_one(tmp_path: Any) -> None:
             agent.observe(reward, True)
 
 
+def test_what_is_not_finite_is_refused_and_leaves_the_agent_as_it_was(tmp_path: Any) -> None:
+    trials = make_trials(lambda: gym.make("CartPole-v1"), 2, 2)
+    model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 4}, seed=0)
+    model.save_agent(tmp_path / "a.safetensors")
+    agent: Any = load_agent(tmp_path / "a.safetensors")
+    agent.reset(2)
+    fine = np.zeros((2, 4), np.float32)
+    for wrong in (np.nan, np.inf, -np.inf):
+        broken = fine.copy()
+        broken[1, 2] = wrong
+        for deterministic in (False, True):
+            with pytest.raises(ValueError, match=rf"handed observation {wrong}, not a finite num"):
+                agent.act(broken, deterministic)
+    agent.act(fine)
+    for reward, done, told in (
+        ([1.0, np.nan], [False, False], "handed a reward of nan, not a finite number"),
+        ([1.0, 1e39], [False, False], "handed a reward of 1e.39, not a finite number"),
+        ([1.0, 1.0], [0, 2], "handed an episode's end .*2.*, which is neither true nor false"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            agent.observe(reward, done)
+    agent.observe([1, 2], [0, 1])
+    agent.act(fine)
+    seen = {**trials.reset()}  # type: ignore[dict-item]
+    seen["reward"] = np.full_like(seen["reward"], np.nan)
+    with pytest.raises(ValueError, match="handed reward nan"):
+        model.predict(seen, deterministic=True)
+
+
 def test_reset_forgets_and_calls_out_of_order_are_refused(tmp_path: Any) -> None:
     bandit_model().save_agent(tmp_path / "a.safetensors")
     agent: Any = load_agent(tmp_path / "a.safetensors")
@@ -198,14 +227,6 @@ def test_clear_errors(tmp_path: Any) -> None:
     (tmp_path / "text.safetensors").write_text("not a safetensors file")
     with pytest.raises(ValueError, match="damaged"):
         load_agent(tmp_path / "text.safetensors")
-
-    class Own(GRUPolicy):
-        pass
-
-    env = make_trials("bandit", 4, 2)
-    model = RL2PPO(Own, env, policy_kwargs={"hidden_size": 4})
-    with pytest.raises(ValueError, match="not Own"):
-        model.save_agent(tmp_path / "own.safetensors")
 
 
 def test_a_folder_stands_for_the_agent_in_it(tmp_path: Any) -> None:

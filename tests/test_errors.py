@@ -109,7 +109,10 @@ def test_a_folder_that_is_read_only_is_a_line() -> None:
 
 @pytest.mark.parametrize("status", ["", "0", "'bye'"])
 def test_a_plugin_that_exits_at_import(
-    status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    status: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forget: Callable[[str], None],
 ) -> None:
     site = tmp_path / "leaver"
     info = site / "leaver-1.0.dist-info"
@@ -118,7 +121,7 @@ def test_a_plugin_that_exits_at_import(
     (info / "entry_points.txt").write_text("[rl2_sb3.tasks]\nleaving = leaver:thing\n")
     (site / "leaver.py").write_text(f"import sys\nsys.exit({status})\n")
     monkeypatch.syspath_prepend(site)
-    monkeypatch.delitem(sys.modules, "leaver", raising=False)
+    forget("leaver")
     told = ended("train", "leaving", *TINY)
     assert "leaver:thing of leaver 1.0 raised SystemExit" in told
     with pytest.raises(RuntimeError, match="raised SystemExit"):

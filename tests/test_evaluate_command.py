@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.table import Table
 
 from rl2_sb3 import RL2PPO, make_trials
 from rl2_sb3.cli import main
 from rl2_sb3.cli.evaluation_tables import COMPARED, SUMMARY
+from rl2_sb3.cli.screen import show
 from rl2_sb3.registry import AGENTS
 
 
@@ -56,6 +59,25 @@ def test_trained_agents_play_beside_one_another() -> None:
     difference = float(table[4]["mean"]) - float(table[0]["mean"])
     assert float(table[4]["difference"]) == pytest.approx(difference, abs=1e-3)
     assert 0 < float(table[4]["p"]) < 1
+
+
+@pytest.mark.parametrize("columns", ["20", "80"])
+def test_names_are_not_broken_however_narrow_the_screen(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    name = "thompson(samples=3, optimism='none-of-it-at-all-in-any-arm-of-the-ten')"
+    table = Table("agent", "mean")
+    table.add_row(name, "0.123")
+    show(table)
+    assert [line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines()[3:4]] == [
+        name
+    ]
+    long = "runs/a-folder-with-a-name-that-is-longer-than-any-line-of-a-narrow-screen-is"
+    save(f"{long}/agent.safetensors")
+    rl2(long, "--against", "random", "two.safetensors", "--trials", "20")
+    printed = capsys.readouterr().out
+    assert re.search(r"two\.safetensors +│ +\d", printed)
 
 
 def test_baselines_play_alone() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,15 +124,17 @@ def test_gymnasium_vectors_that_cannot_be_taken_apart_are_refused(
         RL2PPO("GRUPolicy", make())
 
 
-def test_module_and_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_module_and_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[str], None]
+) -> None:
     code = "import gymnasium as g\ng.register('Mine-v0', 'tests.test_habits_evaluation:Paid')\n"
     (tmp_path / "my_games.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
+    forget("my_games")
     try:
         check_trained("my_games:Mine-v0", 8)
     finally:
         gym.registry.pop("Mine-v0", None)
-        sys.modules.pop("my_games", None)
     with pytest.raises(ValueError, match="No module named 'no_such_games'"):
         make_trials("no_such_games:Mine-v0")
     with pytest.raises(ValueError, match="'tests:Mine-v9' is neither"):

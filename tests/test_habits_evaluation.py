@@ -74,6 +74,7 @@ MONITORED: dict[str, Callable[[], Any]] = {
     "around the trial": lambda: Monitor(trial()),
     "right inside": lambda: trial(Monitor(Paid())),
     "further inside": lambda: trial(Plain(Monitor(Paid()))),
+    "inside of a limit around the trial": lambda: TimeLimit(trial(Plain(Monitor(Paid()))), TRIAL),
     "inside and around": lambda: Monitor(trial(Plain(Monitor(Paid())))),
     "statistics inside": lambda: trial(Plain(RecordEpisodeStatistics(Paid()))),
     "statistics in and around": lambda: RecordEpisodeStatistics(
@@ -112,6 +113,22 @@ def test_a_monitors_file_has_a_line_for_each_trial(vector: bool, tmp_path: Path)
         for line in file.read_text().splitlines()[2:]  # below a comment and the names
     ]
     assert rows == [["12.0", str(TRIAL)]] * 4
+
+
+def test_a_limit_around_trials_ends_them_for_evaluate_policy(tmp_path: Path) -> None:
+    """With a Monitor further inside, whose account of a trial that is cut never comes."""
+    env = TimeLimit(trial(Plain(Monitor(Paid()))), TRIAL // 2)
+    rewards, lengths = evaluated(small(trial()), env)
+    assert lengths == [TRIAL // 2] * 6
+    monitored = Monitor(TimeLimit(trial(Plain(Monitor(Paid()))), TRIAL // 2))
+    assert evaluated(small(trial()), monitored) == (pytest.approx(rewards), lengths)
+
+
+def test_the_file_of_a_monitor_further_inside_has_a_line_for_each_trial(tmp_path: Path) -> None:
+    file = tmp_path / "monitor.csv"
+    small(Plain(Monitor(Paid(), str(file))), episodes=EPISODES).learn(2 * TRIAL)
+    rows = [line.split(",")[:2] for line in file.read_text().splitlines()[2:]]
+    assert rows[:2] == [["12.0", str(TRIAL)]] * 2
 
 
 def test_evaluate_policy_on_trials() -> None:

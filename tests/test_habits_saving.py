@@ -18,8 +18,8 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Combine
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 
-from rl2_sb3 import RL2PPO, RL2TRPO, load_agent, make_trials
-from rl2_sb3.agent_file import describe_agent
+from rl2_sb3 import RL2PPO, RL2TRPO, CnnGRUPolicy, GRUPolicy, load_agent, make_trials
+from rl2_sb3.agent_file import describe_agent, save_agent
 from rl2_sb3.runs.keeping import Keeper
 from tests.envs import RaggedEnv
 from tests.test_habits_evaluation import Paid, small, trial
@@ -108,7 +108,7 @@ def test_names_in_agents_files_stand_for_features_extractors_alone(
         "rl2_sb3.agent_file.name_of",
         lambda kind: name if issubclass(kind, BaseFeaturesExtractor) else "ReLU",
     )
-    monkeypatch.setattr("rl2_sb3.agent_file.FEATURES", {"GRUPolicy": None})
+    monkeypatch.setattr("rl2_sb3.agent_file._own_features", lambda _: None)
     with_network().save_agent(tmp_path / "agent.safetensors")
     monkeypatch.undo()
     with pytest.raises(ValueError, match=message):
@@ -392,6 +392,49 @@ def test_registered_environments_are_closed_once() -> None:
     assert model.env is not None
     model.env.close()
     model.env.close()
+
+
+class Doubtful(GRUPolicy):
+    """Scales its logits down."""
+
+    def _distribution(self, latent: Any) -> Any:
+        return self._get_action_dist_from_latent(latent / 10)
+
+
+class Picky(CnnGRUPolicy):
+    """Has an option that no file would hold."""
+
+    def __init__(self, *args: Any, scale: float = 1.0, **options: Any):
+        super().__init__(*args, **options)
+
+
+def test_an_importable_policy_goes_into_the_file_by_name(tmp_path: Any) -> None:
+    env = make_trials("bandit", 4, 2, seed=0)
+    model = RL2PPO(Doubtful, env, policy_kwargs={"hidden_size": 4}, seed=0)
+    model.save_agent(tmp_path / "own.safetensors")
+    policy = load_agent(tmp_path / "own.safetensors").policy
+    assert type(policy) is Doubtful
+    seen: Any = env.reset()
+    chances = []
+    for each in (policy, model.policy):
+        observation: Any = each.obs_to_tensor(seen)[0]
+        observation["memory"] = each.initial_memory(4)
+        chances.append(each.get_distribution(observation).distribution.probs.tolist())  # type: ignore[union-attr]
+    assert chances[0] == chances[1]
+
+
+def test_a_policy_that_no_file_describes_is_refused_before_training(tmp_path: Any) -> None:
+    class Own(GRUPolicy):
+        pass
+
+    env = make_trials("bandit", 4, 2)
+    with pytest.raises(ValueError, match=r"Own of .*habits_saving cannot be imported by"):
+        RL2PPO(Own, env, policy_kwargs={"hidden_size": 4})
+    with pytest.raises(ValueError, match="Picky has options of its own, scale, which no agent's"):
+        RL2PPO(Picky, env)
+    policy = Own(env.observation_space, env.action_space, lambda _: 0.0, hidden_size=4)
+    with pytest.raises(ValueError, match="cannot be imported by name"):
+        save_agent(policy, tmp_path / "own.safetensors")
 
 
 def test_rows_of_the_table_are_tests() -> None:

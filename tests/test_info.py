@@ -1,7 +1,7 @@
 import json
 import platform
 import subprocess
-import sys
+from collections.abc import Callable
 from importlib import import_module, metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,7 +74,10 @@ def test_what_need_not_be_installed_is_told_where_it_is(monkeypatch: pytest.Monk
 
 
 def test_a_broken_plugin_is_told_and_hinders_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    forget: Callable[[str], None],
 ) -> None:
     folder = tmp_path / "rotten-1.0.dist-info"
     folder.mkdir()
@@ -86,7 +89,7 @@ def test_a_broken_plugin_is_told_and_hinders_no_other(
     )
     (tmp_path / "rotten.py").write_text("thing, nowhere = 7, 'nowhere.safetensors'\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "rotten", raising=False)
+    forget("rotten")
 
     facts = told(capsys)
 

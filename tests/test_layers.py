@@ -8,9 +8,19 @@ import rl2_sb3
 
 LAYERS = [
     *("files", "registry", "options", "ranges", "processes", "config", "presets"),
-    *("tasks", "trials", "memories", "policies", "agent_checks", "agent_file", "agent"),
+    *(
+        "ranks",
+        "pooled",
+        "tasks",
+        "trials",
+        "memories",
+        "policies",
+        "agent_checks",
+        "agent_file",
+        "agent",
+    ),
     *("significance", "tables", "provenance", "signals", "evaluation", "successes"),
-    *("baselines", "algorithms", "plots", "testing", "runs", "sweeps", "cli"),
+    *("baselines", "algorithms", "plots", "testing", "tracking", "runs", "sweeps", "cli"),
 ]
 """Modules and packages of rl2_sb3, the lowest first; the names in __init__ are imported late."""
 ROOT = Path(rl2_sb3.__file__).parent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ learning_rate: 1e-3
 
 
 @pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[str], None]) -> Path:
     """The folder of the presets of a plugin, the only one that is installed."""
     folder = tmp_path / "site" / "grove" / "presets"
     folder.mkdir(parents=True)
@@ -38,7 +38,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "grove-n4.yaml").write_text("extends: _base\nseed: 2\n")
     (folder / "taught.yaml").write_text("extends: grove-n10\ncommand: imitate\nafter: null\n")
     monkeypatch.syspath_prepend(tmp_path / "site")
-    monkeypatch.delitem(sys.modules, "grove", raising=False)
+    forget("grove")
     monkeypatch.setattr(PRESETS, "names", lambda: ["grove"])
     monkeypatch.setattr(PRESETS, "load", importlib.import_module)
     monkeypatch.chdir(tmp_path)

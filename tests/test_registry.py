@@ -14,7 +14,9 @@ Install = Callable[..., None]
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+def install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[str], None]
+) -> Install:
     """Put a distribution on sys.path: its version is 1.0, its one module that of its name."""
 
     def install(
@@ -28,7 +30,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *entries]) + "\n")
         (site / f"{distribution}.py").write_text(source)
         monkeypatch.syspath_prepend(site)
-        monkeypatch.delitem(sys.modules, distribution, raising=False)
+        forget(distribution)
 
     return install
 

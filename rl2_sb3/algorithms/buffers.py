@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
 
+from rl2_sb3 import ranks
 from rl2_sb3.policies.popart import Statistics, normalise
 
 PER_COLUMN = ("memory", "last_value_state")
@@ -72,10 +73,11 @@ class TrialRolloutBuffer(DictRolloutBuffer):
     ) -> Generator[DictRolloutBufferSamples, None, None]:
         """Minibatches of whole columns, in random order.
 
-        Their sizes differ by one column at most: a small rest would be a noisy step.
+        Their sizes differ by one column at most: a small rest would be a noisy step. Each rank
+        draws an order of its own columns, and a minibatch is what the ranks have at the same place.
 
-        :param batch_size: in steps, a multiple of the block's length, not to be exceeded; ``None``
-            for the whole block
+        :param batch_size: in steps of all ranks, a multiple of the block's length, not to be
+            exceeded; ``None`` for the whole block
         :return: samples whose rows are time-major, ``steps * columns``, see
             :mod:`rl2_sb3.policies.blocks`
         """
@@ -83,7 +85,7 @@ class TrialRolloutBuffer(DictRolloutBuffer):
         if batch_size is None:
             yield self.columns(np.arange(self.n_envs))
             return
-        batches = -(-self.n_envs // (batch_size // self.buffer_size))
+        batches = -(-self.n_envs * ranks.size() // (batch_size // self.buffer_size))
         for columns in np.array_split(th.randperm(self.n_envs).numpy(), batches):
             yield self.columns(columns)
 

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch.distributions import Categorical
 
 from rl2_sb3.policies import GRUPolicy
-from rl2_sb3.trials.make import trial_length
+from rl2_sb3.trials.sizes import trial_length
 
 
 class Teacher(Protocol):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch as th
 from numpy.typing import NDArray
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import configure_logger
@@ -19,6 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from rl2_sb3 import ranks
 from rl2_sb3.algorithms.demonstrations import Demonstrations, Played, Teacher, action_distribution
 from rl2_sb3.algorithms.finite import Block
 from rl2_sb3.algorithms.heap import reused_memory
@@ -27,6 +29,7 @@ from rl2_sb3.algorithms.threads import take_threads
 from rl2_sb3.config import ImitationConfig
 from rl2_sb3.policies import popart
 from rl2_sb3.ranges import check_config
+from rl2_sb3.trials.callback import of_this_rank
 
 LOG_INTERVAL = 25
 """Minibatches between two entries of the log."""
@@ -53,7 +56,8 @@ class Imitation:
         ``seed`` that of the choices, its ``threads`` are taken
     :param config: with fewer trials in a minibatch than the model has columns, the trials of one
         round make several
-    :raises ValueError: out of range; see :func:`batches_of_a_round` and :class:`Demonstrations`
+    :raises ValueError: out of range, or trials that the ranks cannot share evenly; see
+        :func:`batches_of_a_round` and :class:`Demonstrations`
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class Imitation:
         self.demonstrations = Demonstrations(
             model.env,
             teacher,
-            model.seed or 0,
+            ranks.seed(model.seed or 0),
             model.policy,
             self.config.student_share,
             costs=self.config.cost_weight > 0,
@@ -73,8 +77,10 @@ class Imitation:
         self.last: Figures | None = None
         """Of the last minibatch."""
         self.parts = batches_of_a_round(
-            model.n_envs, self.config.trials_per_batch, self.config.batches
+            model.n_envs * ranks.size(), self.config.trials_per_batch, self.config.batches
         )
+        self.size = ranks.share(self.config.trials_per_batch, "trials_per_batch")
+        """Trials of a minibatch on this rank."""
 
     def learn(self, callback: MaybeCallback = None, progress_bar: bool = False) -> TrialRollouts:
         """Train to the last batch.
@@ -82,8 +88,12 @@ class Imitation:
         :param callback: told of each round as of a rollout, but of no single step
         :param progress_bar: show one, with the KL divergence from the teacher
         """
-        model, size, batches = self.model, self.config.trials_per_batch, self.config.batches
-        steps = self.demonstrations.length * size
+        model, size, batches = self.model, self.size, self.config.batches
+        steps = self.demonstrations.length * self.config.trials_per_batch
+        model.meet()
+        if not ranks.is_first():
+            model.set_logger(Logger(None, []))
+            callback, progress_bar = of_this_rank(callback), False
         if not hasattr(model, "_logger"):
             model._logger = configure_logger(model.verbose, model.tensorboard_log, "Imitation")
         model._clock = None
@@ -100,6 +110,7 @@ class Imitation:
             for number in bar:
                 turn, part = divmod(number, self.parts)
                 if part == 0 or number == begin:
+                    ranks.copy_first(model.policy)
                     hooks.on_rollout_start()
                     played, model._last_obs = self.demonstrations.play(turn, model._last_obs)
                     assert isinstance(model._last_obs, dict)
@@ -126,7 +137,7 @@ class Imitation:
         target = th.as_tensor(returns.reshape(-1), dtype=th.float32, device=device)
         target = popart.normalise(target, policy.value_statistics)
         obs = {key: rows(value, device) for key, value in batch.observations.items()}
-        obs["memory"] = policy.initial_memory(self.config.trials_per_batch)
+        obs["memory"] = policy.initial_memory(self.size)
         teacher_chances = rows(batch.probabilities, device).float()
         values, _, auxiliary = policy.evaluate(obs)
         log_chances = action_distribution(policy).logits
@@ -145,14 +156,14 @@ class Imitation:
         if auxiliary is not None:
             loss = loss + auxiliary
         loss.backward()  # type: ignore[no-untyped-call]
+        ranks.average_gradients(policy.parameters())
         nn.utils.clip_grad_norm_(list(policy.parameters()), model.max_grad_norm)
         policy.optimizer.step()
         entropy = th.special.entr(teacher_chances).sum(dim=1).mean()
-        return Figures(
-            cross_entropy.item() - entropy.item(),
-            value_loss.item(),
-            None if cost is None else cost.item(),
-        )
+        found = [cross_entropy.item() - entropy.item(), value_loss.item()]
+        found += [] if cost is None else [cost.item()]
+        figures = ranks.mean(th.tensor(found, dtype=th.float64)).tolist()
+        return Figures(figures[0], figures[1], None if cost is None else figures[2])
 
     def _record(self, batch: Played, figures: Figures) -> None:
         logger = self.model.logger
@@ -167,6 +178,7 @@ class Imitation:
 
     def _dump(self) -> None:
         steps = self.model.num_timesteps
+        ranks.record(self.model.logger)
         self.model.logger.record("time/total_timesteps", steps, exclude="tensorboard")
         self.model.logger.dump(steps)
 

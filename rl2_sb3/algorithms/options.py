@@ -12,12 +12,13 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl2_sb3 import ranks
 from rl2_sb3.config import LearningConfig, PolicyConfig, TRPOConfig
 from rl2_sb3.options import flat_defaults
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.ranges import check_options
 from rl2_sb3.registry import did_you_mean
-from rl2_sb3.trials.make import rollout_size
+from rl2_sb3.trials.sizes import rollout_size
 
 OURS: dict[str, Any] = {"episodes": None, "threads": None, "batch_size": None}
 """Beside those of the configurations."""
@@ -147,7 +148,8 @@ def size_of_rollouts(trials: VecEnv | None, options: dict[str, Any]) -> tuple[in
 def settle_normalisation(policy: GRUPolicy, policy_kwargs: dict[str, Any]) -> None:
     """Print a note where observations are normalised by default, and state the option."""
     settled = policy.config.normalize_observations
-    if settled and policy_kwargs.get("normalize_observations") is None:
+    told = policy_kwargs.get("normalize_observations") is not None
+    if settled and not told and ranks.is_first():
         print(
             "Note: the observation is unbounded, so it is normalised by its running mean and "
             "standard deviation (normalize_observations=False, --no-normalize-observations turn "

@@ -13,9 +13,11 @@ import torch as th
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
+from rl2_sb3 import ranks
 from rl2_sb3.algorithms.alone import Clock, clock
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.policies import GRUPolicy
+from rl2_sb3.trials.make import seed_trials
 from rl2_sb3.trials.steps import normalised
 
 FORMAT = 2
@@ -25,6 +27,10 @@ IN_A_ROLLOUT = (
     "ep_success_buffer",
 )
 """Attributes that change while a rollout is collected; the others change at its end."""
+
+
+OF_A_RANK = ("resume_state", "_last_obs", "_last_episode_starts")
+"""Attributes in which ranks differ."""
 
 
 class ResumedTraining(OnPolicyAlgorithm):
@@ -60,6 +66,13 @@ class ResumedTraining(OnPolicyAlgorithm):
         value = policy.layout.split(followed).value
         return policy.layout.split(memory)._replace(value=value).join()
 
+    def gather_states(self) -> None:
+        """Add to the resume state where the other ranks stand, on the first one; all call this."""
+        if ranks.size() == 1:
+            return
+        states = ranks.gather({name: getattr(self, name) for name in OF_A_RANK})
+        self.resume_state = {**self.resume_state, "others": states[1:]}
+
     def mark(self, trials: list[Any] | None = None) -> dict[str, Any]:
         """Where training stands between two rollouts, for :meth:`save_marked`.
 
@@ -74,13 +87,14 @@ class ResumedTraining(OnPolicyAlgorithm):
         """Save the model as it was at the beginning of the rollout in progress.
 
         That rollout is lost, and so is this model for further training. The environments, which may
-        be dead, are not asked.
+        be dead, are not asked. All ranks call this: the first writes, with the others' states.
 
         :param mark: what :meth:`mark` gave; there must have been no update since
         """
         for name, value in mark.items():
             setattr(self, name, value)
-        self._write(path, None, None)
+        self.gather_states()
+        ranks.together(lambda: self._write(path, None, None), first_alone=True)
 
     def take_up_log(self) -> None:
         """Tell the logger what it had been told, but had not written, when the model was saved."""
@@ -94,6 +108,7 @@ class ResumedTraining(OnPolicyAlgorithm):
     ) -> dict[str, Any]:
         state: dict[str, Any] = {
             "format": FORMAT,
+            "ranks": ranks.size(),
             "algorithm": type(self).__name__,
             "torch_rng": th.get_rng_state().numpy(),
             "memory": self.current_memory().cpu().numpy().copy(),
@@ -135,6 +150,29 @@ class ResumedTraining(OnPolicyAlgorithm):
             )
             return None
         return trials
+
+    def take_own_state(self) -> None:
+        """Of a checkpoint's states, keep that of this rank.
+
+        :raises ValueError: it holds that of the first rank alone
+        """
+        others = self.resume_state.pop("others", None)
+        if ranks.size() > 1 and others is None:
+            raise ValueError(
+                "It holds the trials of the first rank alone: let all ranks call save(path, "
+                "exact=True), or use force_reset=True, which begins new ones."
+            )
+        if not ranks.is_first():
+            for name, value in others[ranks.rank() - 1].items():
+                setattr(self, name, value)
+
+    def begin_other_trials(self) -> None:
+        """Seed trials and actions otherwise than at the beginning, and on each rank."""
+        if self.seed is None or self.env is None:
+            return
+        seed = ranks.seed(self.seed + self.num_timesteps)
+        th.manual_seed(seed)
+        seed_trials(self.env, seed)
 
     def _set_resume_state(self, state: dict[str, Any]) -> None:
         assert self.env is not None

@@ -15,13 +15,14 @@ import torch as th
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl2_sb3 import ranks
 from rl2_sb3.algorithms.alone import check_alone, clock, prepare_evaluations
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.finite import Block
@@ -32,14 +33,14 @@ from rl2_sb3.algorithms.options import (
     settle_normalisation,
     size_of_rollouts,
 )
-from rl2_sb3.algorithms.saving import SavedTraining
+from rl2_sb3.algorithms.shared import SharedTraining
 from rl2_sb3.algorithms.threads import check_threads, take_threads
 from rl2_sb3.config import TrainConfig
 from rl2_sb3.memories import native
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, popart
-from rl2_sb3.policies.named import check_describable
-from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar
-from rl2_sb3.trials.make import as_trials, check_wrappers, env_episodes, seed_trials, trials_like
+from rl2_sb3.policies.named import check_describable, check_policy
+from rl2_sb3.trials.callback import TrialCallback, TrialProgressBar, of_this_rank
+from rl2_sb3.trials.make import as_trials, check_wrappers, env_episodes, trials_like
 from rl2_sb3.trials.steps import read_step
 
 Lost = tuple[int, int, dict[str, NDArray[Any]]]
@@ -47,8 +48,11 @@ Lost = tuple[int, int, dict[str, NDArray[Any]]]
 Self = TypeVar("Self", bound="TrialRollouts")
 
 
-class TrialRollouts(SavedTraining):
-    """Rollouts whose columns are trials; to be mixed into an SB3 on-policy algorithm."""
+class TrialRollouts(SharedTraining):
+    """Rollouts whose columns are trials; to be mixed into an SB3 on-policy algorithm.
+
+    Where torch.distributed has a process group, its ranks train one agent: see docs/ranks.md.
+    """
 
     rollout_buffer: TrialRolloutBuffer
     value_lambda: float | None
@@ -66,8 +70,11 @@ class TrialRollouts(SavedTraining):
         if policy not in names and not (isinstance(policy, type) and issubclass(policy, GRUPolicy)):
             raise ValueError(f"policy={policy!r}: use one of {names}, or a subclass of GRUPolicy.")
         values = complete(type(self), options)
+        values["verbose"] *= ranks.is_first()
         check_threads(values["threads"])
         check_describable(values["policy_kwargs"] or {})
+        if values["_init_setup_model"] and isinstance(policy, type):  # else it is being loaded
+            check_policy(policy, GRUPolicy)
         trials = None if env is None else as_trials(env, values["episodes"])
         values["n_steps"], values["batch_size"] = size_of_rollouts(trials, values)
         values["policy_kwargs"] = policy_options(values["policy_kwargs"] or {})
@@ -101,20 +108,12 @@ class TrialRollouts(SavedTraining):
         if self.device.type == "cpu":
             native.load()  # may take half a minute, once, which is not learning's
 
-    def set_random_seed(self, seed: int | None = None) -> None:
-        """Seed everything, the trials so that those of two seeds have nothing in common."""
-        super().set_random_seed(seed)
-        if seed is not None and self.env is not None:
-            seed_trials(self.env, seed)
-
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         trials = TrialCallback()
-        if not isinstance(callback, (list, BaseCallback)):
-            callback = ConvertCallback(callback)
-        given = callback if isinstance(callback, list) else [callback]
+        given = of_this_rank(callback)
         assert self.env is not None
         prepare_evaluations(given, self.env, self.episodes)
-        bar = [TrialProgressBar(trials)] if progress_bar else []
+        bar = [TrialProgressBar(trials)] if progress_bar and ranks.is_first() else []
         return super()._init_callback([trials, *given, *bar])
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
@@ -155,7 +154,8 @@ class TrialRollouts(SavedTraining):
 
         The process's own number of threads is set again at the end, whatever that is.
 
-        :param total_timesteps: steps over all environments, by default those of ``rl2 train``
+        :param total_timesteps: steps over all environments, those of all ranks; by default as many
+            as ``rl2 train`` makes
         :param callback: called at every step, beside :class:`TrialCallback`, which always is
         :param log_interval: rollouts between two entries of the log
         :param tb_log_name: of the run in TensorBoard, by default the algorithm's
@@ -165,6 +165,7 @@ class TrialRollouts(SavedTraining):
         name = tb_log_name or type(self).__name__
         if reset_num_timesteps:
             self.seconds = 0.0
+        self.meet()
         with self.stopwatch(), take_threads(self.learning_threads()), reused_memory():
             return super().learn(
                 total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
@@ -186,11 +187,12 @@ class TrialRollouts(SavedTraining):
         policy = self.policy
         policy.set_training_mode(False)
         rollout_buffer.reset()
+        ranks.copy_first(policy)
         rollout_buffer.memory, rollout_buffer.prepare = self._memory, policy.prepare
         callback.on_rollout_start()
         lost = None
         try:
-            lost = self._play(env, callback, n_rollout_steps)
+            lost = self.leave_together(lambda: self._play(env, callback, n_rollout_steps))
         finally:
             if lost is None:
                 self._memory = self.current_memory()
@@ -233,7 +235,7 @@ class TrialRollouts(SavedTraining):
                 self._block().check()  # a NaN is the cause; the error is its effect
                 raise
             self._last_obs, self._memory = new_obs, acted.memory  # type: ignore[assignment]
-            self.num_timesteps += env.num_envs
+            self.num_timesteps += env.num_envs * ranks.size()
             came = read_step(new_obs, rewards, dones, infos, env)
             steps += 1 + came.trial_ended
             for i in np.flatnonzero(came.cut).tolist():
@@ -263,7 +265,7 @@ class TrialRollouts(SavedTraining):
         """
         buffer, policy = self.rollout_buffer, self.policy
         if not policy.config.shared:
-            pieces = -(-buffer.n_envs // max(1, self.batch_size // self.n_steps))
+            pieces = -(-buffer.n_envs // max(1, self.batch_size // self.n_steps // ranks.size()))
             for columns in np.array_split(np.arange(buffer.n_envs), pieces):
                 values, memory = policy.follow_values(buffer.columns(columns).observations)
                 buffer.values[:, columns] = values.view(-1, len(columns)).cpu().numpy()

@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import pickle
+import sys
 import time
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -14,10 +15,12 @@ from typing import Any, TypeVar, cast
 
 import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv
-from stable_baselines3.common.utils import check_for_correct_spaces, explained_variance
+from stable_baselines3.common.utils import check_for_correct_spaces
 
+from rl2_sb3 import pooled, ranks
 from rl2_sb3.agent_file import save_agent
 from rl2_sb3.algorithms.finite import not_finite
 from rl2_sb3.algorithms.resuming import FORMAT, ResumedTraining
@@ -58,7 +61,8 @@ class SavedTraining(ResumedTraining):
 
     def learning_threads(self) -> Threads:
         """How many processor threads learning takes: ``threads``, or by the network's size."""
-        return sensible_threads(self.policy, self.batch_size // self.n_steps, self.threads)
+        columns = self.batch_size // self.n_steps // ranks.size()
+        return sensible_threads(self.policy, columns, self.threads)
 
     @contextmanager
     def stopwatch(self) -> Iterator[None]:
@@ -76,7 +80,10 @@ class SavedTraining(ResumedTraining):
             self.seconds, self._since = self.seconds + now - self._since, now
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
-        """SB3's; the time that is logged goes on from that of before."""
+        """SB3's; the time that is logged goes on from that of before. The first rank logs."""
+        if not ranks.is_first():
+            self.verbose = 0
+            self.set_logger(Logger(None, []))
         total, callback = super()._setup_learn(*args, **kwargs)
         self.start_time -= int(self.seconds * 1e9)
         self._num_timesteps_at_start = 0
@@ -84,21 +91,27 @@ class SavedTraining(ResumedTraining):
 
     def dump_logs(self, iteration: int = 0) -> None:
         """Write the log, with the number of rollouts in all."""
-        super().dump_logs(iteration and self.num_timesteps // (self.n_steps * self.n_envs))
+        ranks.record(self.logger)
+        steps = self.n_steps * self.n_envs * ranks.size()
+        super().dump_logs(iteration and self.num_timesteps // steps)
 
     def log_update(self, figures: Figures) -> None:
         """Log an update under ``train/``."""
         for name, value in figures._asdict().items():
             self.logger.record(f"train/{name}", value)
+        self.log_state()
+
+    def log_state(self) -> None:
+        """Log what the values explain of the returns, and how many updates there were."""
         buffer = self.rollout_buffer
-        explained = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
+        explained = pooled.explained_variance(buffer.values.flatten(), buffer.returns.flatten())
         self.logger.record("train/explained_variance", explained)
         if hasattr(self.policy, "log_std"):
             self.logger.record("train/std", self.policy.log_std.exp().mean().item())
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_memory", "_since", "_clock"]
+        return [*super()._excluded_save_params(), "_memory", "_since", "_clock", "stopped"]
 
     def save(
         self,
@@ -113,13 +126,20 @@ class SavedTraining(ResumedTraining):
         at any moment leaves the last good one. Where the environment is closed or dead, a warning
         says that training cannot go on from the file exactly, but with new trials.
 
-        :param exact: raise there instead, and leave the file that was there
+        The first of several ranks writes, and knows of its own trials alone, unless ``exact``.
+
+        :param exact: raise there instead, and leave the file that was there; all ranks have to call
+            this then, and the file holds where each of them stands
         :raises OSError: see ``exact``; or the file cannot be written
         :raises EOFError: see ``exact``
         :raises ValueError: a parameter is not finite; an earlier file stays as it is
         """
         self.resume_state = self._get_resume_state(exact=exact)
-        self._write(path, exclude, include)
+        if exact:
+            self.gather_states()
+            ranks.together(lambda: self._write(path, exclude, include), first_alone=True)
+        elif ranks.is_first():
+            self._write(path, exclude, include)
 
     def _write(
         self,
@@ -145,7 +165,7 @@ class SavedTraining(ResumedTraining):
         replace_whole(final, lambda file: save(cast(Any, file), exclude, include))
 
     def save_agent(self, path: str | os.PathLike[str], **info: Any) -> None:
-        """Write the acting part of the policy, for :func:`rl2_sb3.load_agent`.
+        """Write the acting part of the policy, for :func:`rl2_sb3.load_agent`; the first rank does.
 
         :param info: what is worth knowing beside steps and seconds, those of earlier runs among
             them, and episodes per trial; ``rl2 evaluate`` wants ``task="bandit"`` and
@@ -158,6 +178,10 @@ class SavedTraining(ResumedTraining):
         }
         if self.history:
             known["history"] = self.history
+        if ranks.size() > 1:
+            known["ranks"] = ranks.size()
+        if not ranks.is_first():
+            return
         save_agent(self.policy, path, **{**known, **info})
 
     @classmethod
@@ -175,12 +199,17 @@ class SavedTraining(ResumedTraining):
 
         :param env: to go on training in; a plain one is wrapped as the saved model's was
         :param force_reset: begin with new trials. ``False`` goes on where the saved model stood:
-            tasks, memory and noise; on the CPU, with as many threads, bit for bit.
+            tasks, memory and noise; on the CPU, with as many threads, bit for bit. On more or
+            fewer ranks than before trials begin anew, and a note says so.
         :param kwargs: attributes to change, such as ``threads=2``
         :raises ValueError: not such a file, or one for other spaces, or for another number of
             environments with ``force_reset=False``, or ``threads`` that are none
         """
         data = _read(path, cls.__name__, custom_objects)
+        saved_on = data["resume_state"].get("ranks", 1)
+        if not force_reset and saved_on != ranks.size():
+            _tell_of_other_ranks(path, saved_on)
+        go_on = not force_reset and saved_on == ranks.size()
         policy_kwargs = {**earlier.ABSENT, **data["policy_kwargs"]}
         if data["resume_state"].get("format", 1) < FORMAT:
             policy_kwargs = {**earlier.DEFAULTS, **policy_kwargs}
@@ -193,14 +222,14 @@ class SavedTraining(ResumedTraining):
                 check_for_correct_spaces(trials, data["observation_space"], data["action_space"])
             except ValueError as error:
                 raise ValueError(f"{path} was trained on another environment. {error}") from error
-            if not force_reset and trials.num_envs != data["n_envs"]:
+            if go_on and trials.num_envs != data["n_envs"]:
                 raise ValueError(
                     f"{path} was saved with n_envs={data['n_envs']}, got {trials.num_envs}: use as "
                     "many, or force_reset=True to begin new trials."
                 )
         try:
             model = super().load(
-                path, trials, device, custom_objects, print_system_info, force_reset, **kwargs
+                path, trials, device, custom_objects, print_system_info, not go_on, **kwargs
             )
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
@@ -210,9 +239,23 @@ class SavedTraining(ResumedTraining):
         check_threads(model.threads)
         if trials is not None:
             model.episodes = env_episodes(trials)
-            if not force_reset:
+            if go_on:
+                model.take_own_state()
                 model._set_resume_state(model.resume_state)
+            elif not force_reset:
+                model.begin_other_trials()
         return model
+
+
+def _tell_of_other_ranks(path: Any, saved_on: int) -> None:
+    """Say what differs where training goes on with more or fewer ranks."""
+    if ranks.is_first():
+        print(
+            f"Note: {path} was saved on {saved_on} rank(s), now there are {ranks.size()}: weights, "
+            "optimiser, statistics, steps and schedules are as they were; all trials begin anew, "
+            "with other tasks and noise: the run is not exactly the one that was interrupted.",
+            file=sys.stderr,
+        )
 
 
 def _read(path: Any, wanted: str, custom_objects: dict[str, Any] | None) -> dict[str, Any]:

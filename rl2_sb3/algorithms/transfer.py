@@ -6,8 +6,10 @@ import json
 import os
 import pickle
 import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch as th
 from gymnasium import spaces
@@ -24,8 +26,21 @@ History = tuple[dict[str, Any], ...]
 HEAD = ("action_net.weight", "action_net.bias")
 ONCE = ("prediction_net.weight", "prediction_net.bias")
 """What a policy may do without that goes on from one that has it."""
+STATISTICS = "statistics."
+"""Where a policy keeps what it normalises observations by."""
 SIGNALS = ("teacher", "privileged")
 """What a run learned from."""
+
+
+class Beginning(NamedTuple):
+    """What another run, or an agent's file, has to begin with."""
+
+    state: dict[str, th.Tensor]
+    """Of its policy, under the names of this version."""
+    history: History
+    """The runs that it comes from, itself the last."""
+    network: Mapping[str, Any]
+    """Its policy's options, as far as they are known."""
 
 
 def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
@@ -39,7 +54,9 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     :raises ValueError: none there, or one of another network
     """
     of_a_run = os.path.exists(run / "checkpoint.zip")
-    theirs, model.history = (_from_run if of_a_run else _from_agent)(run, model.device)
+    beginning = (_from_run if of_a_run else _from_agent)(run, model.device)
+    theirs, model.history = beginning.state, beginning.history
+    options = _different_options(model.policy, beginning)
     ours = model.policy.state_dict()
     theirs = {key: value for key, value in theirs.items() if key in ours or key not in ONCE}
     actions = len(theirs["action_net.weight"])
@@ -48,19 +65,20 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
         theirs = more_actions(acting, model.policy, actions)
     for key in ours.keys() & theirs.keys():
         if ours[key].dtype != theirs[key].dtype:
-            raise _other_network(run, f"{key} is of {theirs[key].dtype}")
+            raise _other_network(run, options, f"{key} is of {theirs[key].dtype}")
     if any(key in ours and ours[key].shape != theirs[key].shape for key in theirs):
         theirs = {key: value for key, value in theirs.items() if is_acting(key)}
     try:
         missing, unexpected = model.policy.load_state_dict(theirs, strict=False)
     except RuntimeError as error:
-        raise _other_network(run, str(error)) from error
+        raise _other_network(run, options, str(error)) from error
     lacking = list(filter(is_acting, missing))
     if unexpected or lacking:
-        raise _other_network(run, f"{[*unexpected, *lacking]} in one of them only")
+        only = ", ".join([*unexpected, *lacking])
+        raise _other_network(run, options, f"{only} in one of them only")
 
 
-def _from_run(run: Path, device: th.device) -> tuple[dict[str, th.Tensor], History]:
+def _from_run(run: Path, device: th.device) -> Beginning:
     """The state of a run's policy, and the run in its history; nothing is unpickled.
 
     :raises ValueError: files that are damaged
@@ -74,7 +92,7 @@ def _from_run(run: Path, device: th.device) -> tuple[dict[str, th.Tensor], Histo
         told |= {key: config[key] for key in SIGNALS if config.get(key)}
         with zipfile.ZipFile(checkpoint) as archive, archive.open("policy.pth") as file:
             state = th.load(file, map_location=device, weights_only=True)
-        return present_names(state), (*data.get("history", ()), told)
+        return Beginning(present_names(state), (*data.get("history", ()), told), config)
     except (*DAMAGED, OSError, AttributeError, TypeError) as error:
         raise ValueError(
             f"{run} holds no whole run ({type(error).__name__}: {error}): give --init its "
@@ -82,20 +100,44 @@ def _from_run(run: Path, device: th.device) -> tuple[dict[str, th.Tensor], Histo
         ) from error
 
 
-def _from_agent(name: Path, device: th.device) -> tuple[dict[str, th.Tensor], History]:
+def _from_agent(name: Path, device: th.device) -> Beginning:
     """The same of an agent's file, which has the acting part alone."""
-    info = describe_agent(name)["info"]
+    description = describe_agent(name)
+    info = description["info"]
     before = info.get("history", [])
     told = {"run": str(name)}
     for of in ("steps", "seconds"):  # the file has those of all runs together
         told[of] = info.get(of, 0) - sum(run[of] for run in before)
     told |= {key: info[key] for key in ("episodes", *SIGNALS) if key in info}
-    return agent_tensors(agent_file(name), device), (*before, told)
+    state = agent_tensors(agent_file(name), device)
+    return Beginning(state, (*before, told), description["network"])
 
 
-def _other_network(run: Path, difference: str) -> ValueError:
+def _different_options(policy: GRUPolicy, beginning: Beginning) -> list[str]:
+    """The options of another policy that this one was not given, as the command line has them."""
+    theirs = dict(beginning.network)
+    theirs["normalize_observations"] = any(key.startswith(STATISTICS) for key in beginning.state)
+    flags = []
+    for name, ours in asdict(policy.config).items():
+        value = theirs.get(name)
+        value = tuple(value) if isinstance(value, list) else value
+        if value is None or value == ours:
+            continue
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+            continue
+        each = [f"{k}={v!r}" for k, v in value.items()] if isinstance(value, dict) else [value]
+        words = each if not isinstance(value, tuple) else value
+        flags.append(" ".join([f"--{flag}", *map(str, words)]))
+    return flags
+
+
+def _other_network(run: Path, options: list[str], difference: str) -> ValueError:
+    told = f": {' '.join(options)}" if options else ""
     return ValueError(
-        f"{run} has another network: give the options that it was trained with ({difference})."
+        f"{run} has another network. Give the options that it was trained with{told} "
+        f"({difference})."
     )
 
 

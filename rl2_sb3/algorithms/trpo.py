@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,12 @@ from stable_baselines3.common.type_aliases import (
 from stable_baselines3.common.utils import FloatSchedule
 from torch import nn
 
+from rl2_sb3 import pooled, ranks
+from rl2_sb3.algorithms.natural import Surrogate, critic_step, natural_step
 from rl2_sb3.algorithms.options import takes
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.algorithms.updates import Loss, Updates
+from rl2_sb3.algorithms.vectors import assign, flat
 from rl2_sb3.config import LearningConfig, TRPOConfig
 from rl2_sb3.policies import GRUPolicy
 
@@ -84,14 +87,34 @@ class RL2TRPO(TrialRollouts, TRPO):
         self.follow_observations()
 
     def _natural_step(self) -> None:
-        # TRPO takes the mean of the KL divergence over the action's parts; the bound is on the
-        # sum, so it is given its share.
-        bound = self.target_kl
-        self.target_kl = bound / self._action_parts()
-        try:
-            super().train()
-        finally:
-            self.target_kl = bound
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        (batch,) = self.rollout_buffer.get(None)
+        parameters = self.policy.actor_parameters()
+        surrogate = Surrogate(self.policy, batch, self._actions(batch), self.normalize_advantage)
+        search = natural_step(
+            surrogate,
+            parameters,
+            lambda vector: self.hessian_vector_product(parameters, vector, vector),
+            # SB3's divergence is a mean over the action's parts; the bound is on their sum.
+            self.target_kl / self._action_parts(),
+            self.line_search_shrinking_factor,
+            self.line_search_max_iter,
+            self.cg_max_steps,
+        )
+        losses = [
+            critic_step(self.policy, each, parameters)
+            for _ in range(self.n_critic_updates)
+            for each in self.rollout_buffer.get(self.batch_size)
+        ]
+        self._n_updates += 1
+        self.logger.record("train/policy_objective", search.objective)
+        self.logger.record(
+            "train/value_loss", float(ranks.mean(th.tensor(losses, dtype=th.float64)).mean())
+        )
+        self.logger.record("train/kl_divergence_loss", search.kl)
+        self.logger.record("train/is_line_search_success", float(search.found))
+        self.log_state()
 
     def _first_order_step(self) -> None:
         self.policy.set_training_mode(True)
@@ -101,7 +124,7 @@ class RL2TRPO(TrialRollouts, TRPO):
             FloatSchedule(self.clip_range)(now), FloatSchedule(self.ent_coef)(now), self.vf_coef
         )
         parameters = self.policy.actor_parameters()
-        old = _flat(parameters).detach()
+        old = flat(parameters).detach()
         self._standardise_advantages()
         updates = Updates(self.policy, loss, self.max_grad_norm)
         for _ in range(self.n_epochs):
@@ -113,11 +136,11 @@ class RL2TRPO(TrialRollouts, TRPO):
 
     def _line_search(self, parameters: list[nn.Parameter], old: th.Tensor) -> None:
         """Move back toward the old parameters until the step keeps the bound and helps."""
-        direction = _flat(parameters).detach() - old
+        direction = flat(parameters).detach() - old
         fraction = 1.0
         full_kl = kl = objective = 0.0
         for attempt in range(self.line_search_max_iter):
-            _assign(parameters, old + fraction * direction)
+            assign(parameters, old + fraction * direction)
             kl, objective = self._kl_and_objective()
             if attempt == 0:
                 full_kl = kl
@@ -125,7 +148,7 @@ class RL2TRPO(TrialRollouts, TRPO):
                 break
             fraction *= self.line_search_shrinking_factor
         else:
-            _assign(parameters, old)
+            assign(parameters, old)
             fraction = kl = objective = 0.0
         self.logger.record("train/policy_objective", objective)
         self.logger.record("train/kl_divergence_loss", kl)
@@ -144,33 +167,25 @@ class RL2TRPO(TrialRollouts, TRPO):
                 kl += _kl(old, distribution).sum().item()
                 objective += ((ratio - 1) * batch.advantages).sum().item()
         rows = self.n_steps * self.n_envs
-        return kl / rows, objective / rows
+        found = ranks.mean(th.tensor([kl, objective], dtype=th.float64))
+        return float(found[0]) / rows, float(found[1]) / rows
 
     def _standardise_advantages(self) -> None:
         if self.normalize_advantage:
             advantages = self.rollout_buffer.advantages
-            self.rollout_buffer.advantages = (advantages - advantages.mean()) / (
-                advantages.std() + 1e-8
-            )
+            mean, deviation = pooled.mean_and_deviation(advantages)
+            self.rollout_buffer.advantages = (advantages - mean) / (deviation + 1e-8)
 
     def _chunks(self) -> Iterator[DictRolloutBufferSamples]:
         """The rollout's columns in their order, in pieces of a minibatch's size."""
         columns = np.arange(self.n_envs)
-        size = max(1, self.batch_size // self.n_steps)
+        size = max(1, self.batch_size // self.n_steps // ranks.size())
         for begin in range(0, self.n_envs, size):
             yield self.rollout_buffer.columns(columns[begin : begin + size])
 
     def _actions(self, batch: DictRolloutBufferSamples) -> th.Tensor:
         discrete = self.action_space.shape == ()
         return batch.actions.long().flatten() if discrete else batch.actions
-
-    def _compute_actor_grad(
-        self, kl_div: th.Tensor, policy_objective: th.Tensor
-    ) -> tuple[list[nn.Parameter], th.Tensor, th.Tensor, list[tuple[int, ...]]]:
-        """The objective's gradient; that of the KL divergence is zero at the old parameters."""
-        parameters = self.policy.actor_parameters()
-        gradient = _flat(th.autograd.grad(policy_objective, parameters))
-        return parameters, gradient, th.zeros_like(gradient), [p.shape for p in parameters]
 
     def hessian_vector_product(
         self,
@@ -180,23 +195,23 @@ class RL2TRPO(TrialRollouts, TRPO):
         retain_graph: bool = True,
     ) -> th.Tensor:
         """Product with the damped Fisher matrix, by central differences of the KL's gradient."""
-        old = _flat(params).detach()
+        old = flat(params).detach()
         length = 0.02 / (vector.norm() + 1e-12)
         gradients = []
         for sign in (1, -1):
-            _assign(params, old + sign * length * vector)
+            assign(params, old + sign * length * vector)
             gradients.append(self._kl_gradient(params))
-        _assign(params, old)
+        assign(params, old)
         product: th.Tensor = (gradients[0] - gradients[1]) / (2 * length)
         return product + self.cg_damping * vector
 
     def _kl_gradient(self, params: list[nn.Parameter]) -> th.Tensor:
-        total = th.zeros_like(_flat(params))
+        total = th.zeros_like(flat(params))
         with th.enable_grad():
             for batch, old in zip(self._chunks(), self._old, strict=True):
                 kl = _kl(old, self.policy.get_distribution(batch.observations)).sum()
-                total += _flat(th.autograd.grad(kl, params))
-        return total / (self.n_steps * self.n_envs * self._action_parts())
+                total += flat(th.autograd.grad(kl, params))
+        return ranks.mean(total) / (self.n_steps * self.n_envs * self._action_parts())
 
     def _action_parts(self) -> int:
         """How many KL divergences SB3 gives for one action: one for each independent part."""
@@ -224,15 +239,3 @@ def _kl(old: Distribution, new: Distribution) -> th.Tensor:
     """KL divergence per row, summed over the action's parts."""
     kl = kl_divergence(old, new)
     return kl.sum(dim=1) if kl.dim() > 1 else kl
-
-
-def _assign(parameters: list[nn.Parameter], vector: th.Tensor) -> None:
-    """Write a vector into the parameters' own memory, where torch's function makes views of it."""
-    parts = th.split(vector, [parameter.numel() for parameter in parameters])
-    for parameter, part in zip(parameters, parts, strict=True):
-        parameter.data.copy_(part.view_as(parameter))
-
-
-def _flat(tensors: Sequence[th.Tensor]) -> th.Tensor:
-    """One vector, a copy, whatever the tensors' layouts in memory are."""
-    return th.cat([tensor.reshape(-1) for tensor in tensors])

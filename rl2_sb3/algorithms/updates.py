@@ -9,6 +9,7 @@ import torch as th
 from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
 from torch import nn
 
+from rl2_sb3 import pooled, ranks
 from rl2_sb3.policies import GRUPolicy
 
 
@@ -19,7 +20,7 @@ class Loss(NamedTuple):
     :param ent_coef: weight of the entropy
     :param vf_coef: weight of the value's squared error
     :param clip_range_vf: how far a value may move from the old one, if that is bounded
-    :param normalize_advantage: standardise the advantages of each minibatch
+    :param normalize_advantage: standardise the advantages of each minibatch, over all ranks
     """
 
     clip_range: float
@@ -36,7 +37,7 @@ class Loss(NamedTuple):
         log_prob, entropy = distribution.log_prob(actions), distribution.entropy()
         values, advantages = values.flatten(), batch.advantages
         if self.normalize_advantage and len(advantages) > 1:
-            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+            advantages = pooled.standardised(advantages)
         log_ratio = log_prob - batch.old_log_prob
         ratio = log_ratio.exp()
         with th.no_grad():
@@ -97,22 +98,24 @@ class Updates:
             actions = batch.actions.long().flatten() if discrete else batch.actions
             loss, figures = self.loss(self.policy, batch, actions)
             self._figures.append(figures)
-            moved = Figures(*figures).approx_kl
-            if self.target_kl is not None and moved > 1.5 * self.target_kl:
-                return False
+            if self.target_kl is not None:
+                moved = ranks.mean(Figures(*figures).approx_kl)  # type: ignore[arg-type]
+                if moved > 1.5 * self.target_kl:
+                    return False
             for parameter in self.parameters:
                 parameter.grad = None
             loss.backward()  # type: ignore[no-untyped-call]
+            ranks.average_gradients(self.parameters)
             nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
             self.policy.optimizer.step()
         return True
 
     def figures(self) -> Figures:
-        """What to log.
+        """What to log, over all ranks.
 
         :raises ValueError: a loss that was not finite
         """
-        rows = th.stack(self._figures)
+        rows = ranks.mean(th.stack(self._figures))
         if not rows.isfinite().all():
             raise ValueError(
                 "A loss is not finite: rewards or observations are not, or learning diverged "

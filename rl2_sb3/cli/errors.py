@@ -53,6 +53,8 @@ def reported(command: str, debug: bool = False) -> Iterator[None]:
     except KeyboardInterrupt as error:
         sys.exit(128 + getattr(error, "number", 2))
     except Exception as error:
+        if getattr(error, "told", False):  # by another of the processes that train together
+            sys.exit(1)
         if debug:
             raise
         sys.exit(f"rl2 {command}: {words(error)}")

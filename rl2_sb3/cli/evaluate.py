@@ -13,21 +13,24 @@ import tyro
 from rl2_sb3.agent import Agent
 from rl2_sb3.cli import entries, evaluation_tables
 from rl2_sb3.cli.entries import Entry, Trials
-from rl2_sb3.cli.evaluation_tables import COMPARED, SUMMARY, Results, Row
-from rl2_sb3.config import Count, Seed, Workers
+from rl2_sb3.cli.evaluation_tables import COMPARED, SUMMARY, WORDS, Results, Row
+from rl2_sb3.config import Count, Seed, TrackConfig, Workers
 from rl2_sb3.evaluation import evaluate_trials
+from rl2_sb3.options import flat
 from rl2_sb3.plots import adaptation_curve
+from rl2_sb3.plots.logs import EVALUATION, write_adaptation
 from rl2_sb3.ranges import check_config
 from rl2_sb3.signals import Training, training
 from rl2_sb3.successes import CONDITIONS, SUCCESSES, check_successes, keep_successes, success_rows
-from rl2_sb3.tables import own_table, write_table
+from rl2_sb3.tables import own_table, read_table, write_table
 from rl2_sb3.tasks.base import GymTasks
+from rl2_sb3.tracking.tracker import Tracker, begin
 
 TRIALS = 10_000
 
 
 @dataclass(kw_only=True)
-class Evaluate:
+class Evaluate(TrackConfig):
     """Evaluate an agent, and others for comparison, on the same tasks with the same noise.
 
     An agent is a run's folder, an agent's file, the name of an installed agent, or a baseline,
@@ -104,14 +107,19 @@ def evaluate(args: Sequence[str]) -> None:
                 f"{trials.episodes}."
             )
     agents = entries.entries(_names(config, trained), trained, trials)
-    results = _play(config, agents, trials)
-    conditions = trials, config.deterministic, config.seed
-    rows = evaluation_tables.summary_rows(results, agents, *conditions)
-    evaluation_tables.print_means(rows, results)
-    successes = success_rows(results)
-    if successes:
-        evaluation_tables.print_successes(successes)
-    _write(config, results, rows, successes)
+    played = {"task": trials.task, "episodes": trials.episodes}
+    with begin(config, "evaluate", {**trials.options, **flat(config), **played}) as tracker:
+        results = _play(config, agents, trials)
+        conditions = trials, config.deterministic, config.seed
+        rows = evaluation_tables.summary_rows(results, agents, *conditions)
+        evaluation_tables.print_means(rows, results)
+        successes = success_rows(results)
+        if successes:
+            evaluation_tables.print_successes(successes)
+        out = _write(config, results, rows, successes)
+        first = next(iter(results.values()))
+        tracker.log({"mean": first.mean, "standard_error": first.standard_error})
+        _track(tracker, out, rows, successes)
 
 
 def _names(config: Evaluate, trained: Mapping[str, Agent]) -> dict[str, str]:
@@ -151,13 +159,15 @@ def _play(config: Evaluate, agents: Mapping[str, Entry], trials: Trials) -> Resu
 
 def _write(
     config: Evaluate, results: Results, rows: Sequence[Row], successes: Sequence[Sequence[str]]
-) -> None:
+) -> Path:
+    """Write all tables, and the picture into the folder that is returned."""
     out = config.out or _folder(config.agent)
     out.mkdir(parents=True, exist_ok=True)
     if config.overwrite:
         (out / "evaluation.csv").unlink(missing_ok=True)
     evaluation_tables.keep_rows(out / "evaluation.csv", rows)
-    evaluation_tables.write_adaptation(out / "adaptation.csv", results)
+    returns = {name: result.returns for name, result in results.items()}
+    write_adaptation(out / "adaptation.csv", returns)
     tables = ["evaluation.csv", "adaptation.csv"]
     if config.append_to is not None:
         evaluation_tables.keep_rows(config.append_to, rows)
@@ -170,6 +180,21 @@ def _write(
             keep_successes(config.append_to, successes, conditions)
     picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png")
     print(f"Tables: {', '.join(str(out / name) for name in tables)}. Picture: {picture}")
+    return out
+
+
+def _track(
+    tracker: Tracker, out: Path, rows: Sequence[Row], successes: Sequence[Sequence[str]]
+) -> None:
+    """Log what was written there."""
+    numbers = {name: name not in WORDS for name in (*SUMMARY, *EVALUATION, *SUCCESSES)}
+    tracker.table("evaluation", {name: numbers[name] for name in SUMMARY}, rows)
+    curves = read_table(out / "adaptation.csv", EVALUATION, "")
+    tracker.table("adaptation_table", {name: numbers[name] for name in EVALUATION}, curves)
+    if successes:
+        kept = [dict(zip(SUCCESSES, row, strict=True)) for row in successes]
+        tracker.table("successes", {name: numbers[name] for name in SUCCESSES}, kept)
+    tracker.picture("adaptation", lambda _: out / "adaptation.png")
 
 
 def _folder(agent: str) -> Path:

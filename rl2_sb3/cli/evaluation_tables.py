@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from rl2_sb3.cli.entries import Entry, Trials
+from rl2_sb3.cli.screen import show
 from rl2_sb3.evaluation import Evaluation
-from rl2_sb3.plots.logs import EVALUATION
 from rl2_sb3.provenance import version
 from rl2_sb3.signals import training
 from rl2_sb3.significance import paired_p_value, standard_error
 from rl2_sb3.successes import SUCCESSES, in_words
-from rl2_sb3.tables import merge_table, write_table
+from rl2_sb3.tables import merge_table
 
 COMPARED = ("training", "compared_with", "difference", "difference_standard_error", "p")
 """How an agent was trained; its mean less that of the agent it is compared with, and a paired
@@ -27,6 +26,11 @@ SUMMARY = (
     *("deterministic", "seed", "steps_trained", "seconds", "hardware", "teacher"),
     *(*COMPARED, "version"),
 )
+WORDS = (
+    *("task", "options", "agent", "deterministic", "hardware", "teacher"),
+    *("training", "compared_with", "version"),
+)
+"""Columns that are not of numbers."""
 PLAYED = ("task", "options", "episodes", "agent", "trials", "deterministic", "seed")
 """Key of a row: a later row replaces one with the same key."""
 TRAINING = {"steps_trained": "steps", "seconds": "seconds"}
@@ -83,21 +87,11 @@ def keep_rows(table: Path, rows: Sequence[Row]) -> None:
     merge_table(table, rows, PLAYED, later=COMPARED)
 
 
-def write_adaptation(path: Path, results: Results) -> None:
-    """Write the mean return of each episode of a trial."""
-    rows = [
-        (name, episode, f"{returns.mean():.6g}", f"{standard_error(returns):.3g}", len(returns))
-        for name, result in results.items()
-        for episode, returns in enumerate(result.returns.T, start=1)
-    ]
-    write_table(path, EVALUATION, [dict(zip(EVALUATION, row, strict=True)) for row in rows])
-
-
 def print_means(rows: Sequence[Row], results: Results) -> None:
     """Print the agents' means, the lowest first."""
     first = rows[0]["agent"]
     table = Table(title=f"Return per trial, {rows[0]['trials']:,} common trials")
-    table.add_column("agent", overflow="fold")  # the whole name
+    table.add_column("agent")
     for heading in ("mean", "± s.e.", "p", "exact", "first episode", "last episode"):
         table.add_column(heading, justify="right")
     for row in sorted(rows, key=lambda row: results[row["agent"]].mean):
@@ -114,7 +108,7 @@ def print_means(rows: Sequence[Row], results: Results) -> None:
         )
     if len(rows) > 1:
         table.caption = f"p: of a paired t-test against {first}, two-sided"
-    Console().print(table)
+    show(table)
 
 
 def print_successes(rows: Sequence[Sequence[str]]) -> None:
@@ -127,4 +121,4 @@ def print_successes(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         cells = enumerate(row)
         table.add_row(*(f"{float(x):.1%}" if i in shares and x else x for i, x in cells))
-    Console().print(table)
+    show(table)

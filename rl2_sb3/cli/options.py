@@ -18,6 +18,7 @@ from rl2_sb3.options import flat_defaults, from_flat, nested
 from rl2_sb3.presets import NONE, Command, how_to_get_presets, load, presets
 from rl2_sb3.ranges import check_config
 from rl2_sb3.registry import TASKS, did_you_mean
+from rl2_sb3.tracking.asked import sweep_folder
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -63,6 +64,8 @@ def parse(
     file = {} if first.config is None else read_config(first.config, kind)
     settings, after = preset_settings(command, file.pop("preset", first.preset))
     task, options = settings.pop("task", None), settings.pop("options", {})
+    if (folder := sweep_folder()) is not None:
+        settings["out"] = folder
     named = next(iter(first.task), None) or file.get("task") or task
     if named is None and unknown and not {"-h", "--help"} & set(unknown):
         raise ValueError(

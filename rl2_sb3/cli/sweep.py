@@ -9,15 +9,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, get_args
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from rl2_sb3.cli.screen import show
 from rl2_sb3.cli.sweep_best import check_words, write_best
-from rl2_sb3.config import Count
+from rl2_sb3.config import Count, TrackConfig, Tracking
 from rl2_sb3.ranges import check_config
 from rl2_sb3.registry import BASELINES, named_values
 from rl2_sb3.sweeps import (
@@ -37,6 +37,7 @@ from rl2_sb3.sweeps.baselines import work
 from rl2_sb3.sweeps.pictures import draw
 from rl2_sb3.sweeps.storage import HEARTBEAT
 from rl2_sb3.tables import write_table
+from rl2_sb3.tracking.tracker import begin
 
 NUMBERS = ("mean", "standard_error", "trials")
 """Columns of the best points, beside those of the parameters."""
@@ -44,6 +45,7 @@ NUMBERS = ("mean", "standard_error", "trials")
 BASELINE_HELP = """usage: rl2 baseline NAME [--task bandit] [--episodes N] [--trials N]
                          [--split test] [--<option of the task> VALUE]
                          [--<parameter of the baseline> VALUE]
+                         [--track wandb]
 
 Evaluate a baseline: print the mean return of a trial and its standard error.
 
@@ -168,7 +170,7 @@ def _best_baselines(study: Claims, config: Sweeps, workers: Workers) -> Path:
         rows.append({**row, **dict(zip(NUMBERS, numbers, strict=True))})
     path = config.out / f"{plan.name}-best.csv"
     write_table(path, ("agent", *names, *NUMBERS), rows)
-    Console().print(table)
+    show(table)
     return path
 
 
@@ -179,7 +181,7 @@ def _best_runs(study: Claims, config: Sweeps, _: Workers) -> str:
     table = Table(*names, plan.metric, title=f"{plan.name}: best configurations")
     for each in best:
         table.add_row(*(str(each.point.get(name, "")) for name in names), f"{each.value:.6g}")
-    Console().print(table)
+    show(table)
     return ", ".join(map(str, write_best(study, best, config.out))) or "none"
 
 
@@ -192,9 +194,14 @@ def baseline(args: Sequence[str]) -> None:
         sys.exit(BASELINE_HELP)
     name, *rest = args
     point = _point(rest)
+    track = TrackConfig(track=point.pop("track", TrackConfig.track))
+    if track.track not in get_args(Tracking):
+        raise ValueError(f"track={track.track}: use one of {', '.join(get_args(Tracking))}.")
     check_point(name, point)
-    result = score(name, point)
-    print(f"mean {result.mean:.6g} standard_error {result.standard_error:.3g}")
+    with begin(track, "baseline", {"baseline": name, **point}) as tracker:
+        result = score(name, point)
+        print(f"mean {result.mean:.6g} standard_error {result.standard_error:.3g}")
+        tracker.log(result._asdict())
 
 
 def _point(words: Sequence[str]) -> dict[str, Any]:

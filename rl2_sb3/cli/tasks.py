@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from rl2_sb3.cli.imitate import Imitate
 from rl2_sb3.cli.options import check_names
+from rl2_sb3.cli.screen import show
 from rl2_sb3.cli.train import Train
 from rl2_sb3.registry import TASKS
 from rl2_sb3.testing import check_tasks
@@ -36,7 +36,7 @@ def tasks(args: Sequence[str]) -> None:
         table = Table("task", "distribution")
         for known in TASKS.names():
             table.add_row(known, TASKS.distribution(known))
-        Console().print(table)
+        show(table)
         return
     distribution = TASKS.load(name)()
     try:

@@ -24,10 +24,15 @@ class Train(RunOptions, TrainConfig):
 def train(args: Sequence[str]) -> None:
     """Parse the options, the task's own among them, and train."""
     config, options, after = parse("train", Train, args)
+    from rl2_sb3 import ranks
     from rl2_sb3.runs.folder import check_free
     from rl2_sb3.runs.training import train as train_run
 
-    check_free(config.folder.out, config.folder.resume, config.folder.overwrite)
+    ranks.join(config.device)
+    folder = config.folder
+    ranks.together(
+        lambda: check_free(folder.out, folder.resume, folder.overwrite), first_alone=True
+    )
     if after is not None and config.init is None:
         config.init = beginning(after, config, {"train": train, "imitate": imitate})
     train_run(as_kind(TrainConfig, config), options, config.folder)

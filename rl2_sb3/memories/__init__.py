@@ -3,17 +3,21 @@
 from rl2_sb3.config import Candidate, Precision
 from rl2_sb3.memories.base import Memory
 from rl2_sb3.memories.gru import GRU, gru_sequence
+from rl2_sb3.memories.linear import Linear
 from rl2_sb3.memories.lstm import LSTM
 from rl2_sb3.memories.native import GRUWeights
 from rl2_sb3.memories.sums import Sums
+from rl2_sb3.memories.window import Window
 
 __all__ = [
     "GRU",
     "LSTM",
     "Candidate",
     "GRUWeights",
+    "Linear",
     "Memory",
     "Precision",
     "Sums",
+    "Window",
     "gru_sequence",
 ]

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2_sb3.tables import read_table
+from rl2_sb3.significance import standard_error
+from rl2_sb3.tables import read_table, write_table
 
 Floats = NDArray[np.float64]
 
@@ -92,6 +93,21 @@ def read_evaluation(path: Path) -> tuple[dict[str, Curve], int, int]:
         for name, agent in table.items()
     }
     return curves, min(trials), max(trials)
+
+
+def write_adaptation(path: Path, agents: Mapping[str, NDArray[np.floating]]) -> None:
+    """Write the table of an adaptation curve.
+
+    :param agents: returns of each one's trials, ``(trials, episodes)``, NaN where a trial was cut
+    """
+    rows = []
+    for name, returns in agents.items():
+        for episode, column in enumerate(returns.T, start=1):
+            played = column[~np.isnan(column)]
+            if len(played):
+                numbers = f"{played.mean():.6g}", f"{standard_error(played):.3g}", len(played)
+                rows.append(dict(zip(EVALUATION, (name, episode, *numbers), strict=True)))
+    write_table(path, EVALUATION, rows)
 
 
 def _number(path: Path, row: Mapping[str, str], column: str) -> float:

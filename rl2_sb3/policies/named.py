@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
 Kind = TypeVar("Kind")
+WITH_NAME = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def name_of(kind: type[Any]) -> str:
@@ -56,6 +58,27 @@ def from_name(name: str, base: type[Kind]) -> type[Kind]:
 def _import(name: str) -> Any:
     module, _, path = name.partition(":")
     return attrgetter(path)(importlib.import_module(module))
+
+
+def check_policy(kind: type[Any], base: type[Any]) -> None:
+    """Refuse, before any training, a policy class that no agent's file could tell of.
+
+    :param kind: a subclass of ``base``
+    :param base: whose options files hold
+    :raises ValueError: one that cannot be imported, or with options of its own
+    """
+    name_of(kind)
+    known = inspect.signature(base).parameters.keys()
+    own = [
+        name
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if name not in known and parameter.kind in (parameter.KEYWORD_ONLY, WITH_NAME)
+    ]
+    if own:
+        raise ValueError(
+            f"{kind.__name__} has options of its own, {', '.join(own)}, which no agent's file "
+            "holds: make them attributes of the class, and a subclass for each value."
+        )
 
 
 def check_describable(policy_kwargs: Mapping[str, Any]) -> None:

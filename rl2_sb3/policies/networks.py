@@ -126,5 +126,6 @@ def initialise(networks: nn.Module, weight_norm: bool) -> None:
                 nn.init.zeros_(module.bias)
         if weight_norm:
             for name in ("weight", "weight_ih", "weight_hh"):
-                if isinstance(getattr(module, name, None), nn.Parameter):
+                weight = getattr(module, name, None)
+                if isinstance(weight, nn.Parameter) and weight.dim() > 1:
                     add_weight_norm(module, name)

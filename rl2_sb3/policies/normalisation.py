@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.preprocessing import is_image_space
 from torch import nn
 
+from rl2_sb3 import pooled, ranks
 from rl2_sb3.trials.checks import GREATEST
 from rl2_sb3.trials.spaces import FEEDBACK, PRIVILEGED
 
@@ -31,19 +32,24 @@ class Moments(NamedTuple):
     deviation: NDArray[np.float64]
 
     def with_rows(self, rows: NDArray[Any], centred: bool = True) -> Moments:
-        """The moments of these and some more values, axis 0 the value (Chan et al. 1979).
+        """The moments of these and some more values (Chan et al. 1979).
 
+        :param rows: axis 0 the value; other ranks have as many
         :param centred: False: the mean stays 0, and the deviation is from it
         """
-        old, new = self.seen, len(rows)
+        old, new = self.seen, len(rows) * ranks.size()
         count = old + new
         if not centred:
             mean_square = np.square(rows, dtype=np.float64).mean(axis=0)
+            if ranks.size() > 1:
+                mean_square = ranks.mean(th.as_tensor(mean_square)).numpy()
             squares = (old * self.deviation**2 + new * mean_square) / count
             return Moments(count, self.mean, np.sqrt(squares))
-        mean = rows.mean(axis=0, dtype=np.float64)
+        mean, variance = rows.mean(axis=0, dtype=np.float64), rows.var(axis=0, dtype=np.float64)
+        if ranks.size() > 1:
+            mean, variance = pooled.array_moments(mean, variance)
         apart = mean - self.mean
-        squares = old * self.deviation**2 + new * rows.var(axis=0, dtype=np.float64)
+        squares = old * self.deviation**2 + new * variance
         squares += apart**2 * (old * new / count)
         return Moments(count, self.mean + apart * (new / count), np.sqrt(squares / count))
 
@@ -87,7 +93,7 @@ class ObservationStatistics(nn.Module):
         return getattr(self, f"{key}_mean"), getattr(self, f"{key}_deviation")
 
     def follow(self, observations: Mapping[str, NDArray[Any]]) -> None:
-        """Take in a rollout's observations, of all steps and environments.
+        """Take in a rollout's observations, of all steps, environments and ranks.
 
         Numbers that have been constant so far are shifted, not scaled.
 

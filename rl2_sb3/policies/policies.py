@@ -25,6 +25,7 @@ from rl2_sb3.policies.earlier import rename_to_present
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
 from rl2_sb3.policies.networks import initialise
 from rl2_sb3.policies.options import feature_options, products, read_options
+from rl2_sb3.trials.checks import check_numbers
 from rl2_sb3.trials.spaces import PRIVILEGED, is_trial_space
 
 
@@ -45,8 +46,7 @@ class Evaluated(NamedTuple):
     distribution: Distribution
     """Of each row's action."""
     auxiliary: th.Tensor | None
-    """What auxiliary losses add to the algorithm's loss; ``None`` without any, or without
-    gradients."""
+    """What auxiliary losses add to the loss; ``None`` without any, or without gradients."""
 
 
 class GRUPolicy(BlockNetworks):
@@ -253,15 +253,16 @@ class GRUPolicy(BlockNetworks):
         The memory is reset where ``episode_start`` or the observation's ``start`` says so.
 
         :param observation: of one trial or of many
-        :param state: what the last call gave, ``None`` for new trials
+        :param state: what the last call gave, ``None`` for new ones
         :return: actions, and the state ``(memory,)``, where the value network's part is idle
-        :raises ValueError: not a trial's observation, or another number of them than of states
+        :raises ValueError: no trial's observation, one not finite, or another number than states
         """
         if not isinstance(observation, dict):
             raise ValueError(
                 f"A trial's observation is a dict, got {type(observation).__name__}: wrap the "
                 "environment in rl2_sb3.TrialWrapper, or let rl2_sb3.load_agent act in it."
             )
+        check_numbers(observation)
         self.set_training_mode(False)
         obs, vectorised = self.obs_to_tensor(observation)
         assert isinstance(obs, dict)

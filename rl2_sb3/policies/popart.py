@@ -13,6 +13,8 @@ import torch as th
 from numpy.typing import NDArray
 from torch import nn
 
+from rl2_sb3 import pooled
+
 Numbers = TypeVar("Numbers", th.Tensor, NDArray[np.floating])
 
 
@@ -29,15 +31,15 @@ class Statistics(NamedTuple):
 
 
 def follow(old: Statistics, returns: NDArray[np.floating], rate: float = 0.1) -> Statistics:
-    """The statistics after some more returns; the first ones set them.
+    """The statistics after some more returns, of all ranks; the first ones set them.
 
     :param rate: weight of the new returns
     :raises ValueError: returns that are not finite
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, std = float(returns.mean()), float(returns.std())
+        mean, std = map(float, pooled.mean_and_deviation(returns))
     if not np.isfinite([mean, std]).all():  # the squares of large ones are not, in float32
-        mean, std = float(returns.mean(dtype=np.float64)), float(returns.std(dtype=np.float64))
+        mean, std = map(float, pooled.mean_and_deviation(returns, np.float64))
     if not np.isfinite([mean, std]).all():
         raise ValueError(
             "Returns are not finite: rewards are too large to be added up. Nothing was learned "

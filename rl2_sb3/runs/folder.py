@@ -11,6 +11,7 @@ from typing import Any
 from rl2_sb3.files import alone, replace_text
 from rl2_sb3.options import flat_defaults
 from rl2_sb3.plots.logs import UNSHOWN
+from rl2_sb3.tracking.tracker import KEPT
 
 CONFIG = "config.json"
 CHECKPOINT = "checkpoint.zip"
@@ -18,7 +19,7 @@ AGENT = "agent.safetensors"
 LOCK = ".lock"
 FILES = (
     *(f"{CHECKPOINT}*", f"{AGENT}*", "learning_curve.png*", "watch.gif", "progress*.csv*"),
-    *("events.out.tfevents.*", "evaluation.csv", "successes.csv", "adaptation.*"),
+    *("events.out.tfevents.*", "evaluation.csv", "successes.csv", "adaptation.*", f"{KEPT}*"),
     f"{CONFIG}*",
 )
 """Of a run. The configuration goes last: until then the folder is known to hold one."""

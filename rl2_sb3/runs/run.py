@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl2_sb3 import ranks
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.algorithms.transfer import take_weights
 from rl2_sb3.algorithms.unpickling import check_harmless
@@ -22,6 +23,8 @@ from rl2_sb3.runs.folder import AGENT, CHECKPOINT, check_free, check_resumed, cl
 from rl2_sb3.runs.keeping import Keeper, Stopped
 from rl2_sb3.runs.log import make_logger
 from rl2_sb3.runs.telling import Lines, introduce, say
+from rl2_sb3.tracking.callback import Play, Tracked
+from rl2_sb3.tracking.tracker import Tracker, begin
 
 Model = RL2PPO | RL2TRPO
 C = TypeVar("C", bound=RunConfig, contravariant=True)
@@ -33,14 +36,20 @@ TOLD_IF_SET = ("privileged", "student_share", "cost_weight")
 class Learner(Protocol):
     """A model, and how it learns."""
 
+    job: str
+    """What it is called where it is tracked."""
     model: Model
     total: int
     """Steps of the run."""
 
+    @property
+    def play(self) -> Play | None:
+        """Plays trials for the adaptation curve, where learning plays none of the agent's."""
+
     def reached(self) -> str:
         """What it has reached until now, in words."""
 
-    def learn(self, callback: BaseCallback, progress_bar: bool) -> None:
+    def learn(self, callback: list[BaseCallback], progress_bar: bool) -> None:
         """Learn what is left to learn."""
 
     def draw(self, out: Path) -> str:
@@ -63,7 +72,7 @@ class MakeLearner(Protocol[C]):
 
 
 def run(make: MakeLearner[C], config: C, options: dict[str, Any], folder: FolderConfig) -> Path:
-    """Learn in a folder, or go on there.
+    """Learn in a folder, or go on there. Of several ranks, the first looks after the folder.
 
     :param options: of the task distribution
     :return: the agent's file
@@ -74,45 +83,81 @@ def run(make: MakeLearner[C], config: C, options: dict[str, Any], folder: Folder
     check_config(folder)
     out, checkpoint = folder.out, folder.out / CHECKPOINT
     told = {**flat(config), "options": options}
+    if ranks.size() > 1:
+        ranks.check_same({**told, **vars(folder), "version": version()})
     with ExitStack() as stack:
-        held = out.is_dir()
-        stack.enter_context(own(out))
-        check_free(out, folder.resume, folder.overwrite)
-        if folder.resume:
-            check_resumed(out, told, type(config))
-        going_on = folder.resume and checkpoint.exists()
-        if going_on and not folder.trust:
-            check_harmless(checkpoint)
-        with _no_exit():
-            learner = make(config, options, checkpoint if going_on else None)
-        if not held:
-            stack.enter_context(own(out, make=True))
-            check_free(out, folder.resume, folder.overwrite)  # another may have begun meanwhile
-        claim(out, told, folder.resume)
-        return _learn(learner, told, type(config), folder)
+
+        def look() -> tuple[bool, bool]:
+            """Whether the folder is there, and whether there is something to go on with."""
+            held = out.is_dir()
+            stack.enter_context(own(out))
+            check_free(out, folder.resume, folder.overwrite)
+            if folder.resume:
+                check_resumed(out, told, type(config))
+            going_on = folder.resume and checkpoint.exists()
+            if going_on and not folder.trust:
+                check_harmless(checkpoint)
+            return held, going_on
+
+        def take() -> None:
+            """Make the folder ours."""
+            if not held:
+                stack.enter_context(own(out, make=True))
+                check_free(out, folder.resume, folder.overwrite)  # another may have begun meanwhile
+            claim(out, told, folder.resume)
+
+        held, going_on = ranks.together(look, first_alone=True)
+
+        def prepare() -> Learner:
+            with _no_exit():
+                return make(config, options, checkpoint if going_on else None)
+
+        learner = ranks.together(prepare)
+
+        def track() -> Tracker:
+            if not ranks.is_first():
+                return Tracker(None)
+            settings = {**options, **flat(config), "out": str(out)}
+            resumed = out if folder.resume else None
+            return stack.enter_context(begin(folder, learner.job, settings, resumed))
+
+        tracker = ranks.together(track)
+        ranks.together(take, first_alone=True)
+        tracker.keep(out)
+        return _learn(learner, told, type(config), folder, tracker)
 
 
-def _learn(learner: Learner, told: dict[str, Any], kind: type[Any], folder: FolderConfig) -> Path:
+def _learn(
+    learner: Learner,
+    told: dict[str, Any],
+    kind: type[Any],
+    folder: FolderConfig,
+    tracker: Tracker,
+) -> Path:
     """Learn what is left in a folder that is ours, and write the agent.
 
     :param told: the configuration, as JSON holds it
     """
     model, out = learner.model, folder.out
     steps, seconds = model.num_timesteps, model.seconds
-    model.set_logger(make_logger(out, steps))
-    if steps:
-        model.take_up_log()
+    if ranks.is_first():
+        model.set_logger(make_logger(out, steps))
+        if steps:
+            model.take_up_log()
     keeper = Keeper(model, out / CHECKPOINT, 60 * folder.minutes_between_checkpoints)
     bar = folder.progress and sys.stdout.isatty()
     callbacks: list[BaseCallback] = [keeper]
-    if folder.progress:
+    if tracker.active:
+        callbacks.append(Tracked(tracker, learner.play))
+    if folder.progress and ranks.is_first():
         introduce(out, told, kind, steps)
         if not bar:
             callbacks.append(Lines(learner.total, learner.reached))
     with keeper.listening():
         try:
             with _no_exit():
-                learner.learn(CallbackList(callbacks), bar)
+                learner.learn(callbacks, bar)
+            keeper.conclude()
         except BaseException as error:
             _end(keeper, error)
             raise
@@ -120,7 +165,29 @@ def _learn(learner: Learner, told: dict[str, Any], kind: type[Any], folder: Fold
     model.logger.close()
     assert model.env is not None
     model.env.close()
+
+    def tell() -> Path:
+        return _tell(learner, told, out, steps, seconds, tracker)
+
+    return ranks.together(tell, first_alone=True)
+
+
+def _tell(
+    learner: Learner,
+    told: dict[str, Any],
+    out: Path,
+    steps: int,
+    seconds: float,
+    tracker: Tracker,
+) -> Path:
+    """Write the agent of a run that is over, draw its curve, and say so.
+
+    :param steps: that were done before this process
+    :param seconds: the same
+    """
+    model = learner.model
     agent = store_agent(model, out, told)
+    tracker.agent(lambda _: agent)
     try:
         curve = learner.draw(out)
     except ValueError as error:  # no trial was over yet, or a log is damaged
@@ -138,19 +205,26 @@ def _end(keeper: Keeper, error: BaseException) -> None:
 
     :raises Stopped: a signal was the cause, also where it was a worker that it ended
     """
+    lost = isinstance(error, (EOFError, BrokenPipeError, ConnectionResetError))
+    if lost and ranks.size() > 1:
+        keeper.wait_for_signal()
+    with suppress(ranks.LostError):
+        keeper.conclude(failed=True)
     saved = keeper.rescue()
+    alone = isinstance(error, ranks.LostError)  # the first rank may be the one that is lost
     hint = f"Add --resume to go on from {keeper.path}."
     if not saved:
         hint = f"Add --resume to go on from the last checkpoint, {keeper.path}."
     if not keeper.path.exists():
         hint = "Before the first checkpoint: nothing is saved."
-    lost = isinstance(error, (EOFError, BrokenPipeError, ConnectionResetError))
-    if keeper.signal is not None or (lost and keeper.wait_for_signal()):
+    stopped = error if isinstance(error, Stopped) else None
+    if not alone and (keeper.signal is not None or (lost and keeper.wait_for_signal())):
         assert keeper.signal is not None
         stopped = Stopped(keeper.signal)
-        print(f"\n{stopped}. {hint}", file=sys.stderr)
+    if alone or ranks.is_first():
+        print(f"\n{hint if stopped is None else f'{stopped}. {hint}'}", file=sys.stderr)
+    if stopped is not None:
         raise stopped from error
-    print(f"\n{hint}", file=sys.stderr)
     if lost:
         raise RuntimeError(
             "An environment's process has died; what it said stands above."

@@ -12,6 +12,7 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
+from rl2_sb3 import ranks
 from rl2_sb3.options import flat_defaults
 
 FIRST, MOST = 5.0, 60.0
@@ -36,7 +37,8 @@ def introduce(out: Path, told: Mapping[str, Any], kind: type[Any], steps: int) -
     """
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     resumed = f", resumed after {steps:,} steps" if steps else ""
-    say(f"{out}: begun {now} on {platform.node()}, process {os.getpid()}{resumed}")
+    shared = f", the first of {ranks.size()} ranks" if ranks.size() > 1 else ""
+    say(f"{out}: begun {now} on {platform.node()}, process {os.getpid()}{shared}{resumed}")
     usual = flat_defaults(kind)
     shown = {
         name: value

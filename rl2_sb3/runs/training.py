@@ -12,12 +12,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl2_sb3 import ranks
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.config import FolderConfig, TrainConfig, TRPOConfig
 from rl2_sb3.plots import learning_curve
 from rl2_sb3.runs.folder import settings_before
 from rl2_sb3.runs.run import Model, load_or_make, run
-from rl2_sb3.trials.make import make_tasks, make_trials
+from rl2_sb3.tracking.callback import Play
+from rl2_sb3.trials.make import make_tasks, make_trials, share_columns
 
 ALGORITHMS: dict[str, type[Model]] = {"ppo": RL2PPO, "trpo": RL2TRPO}
 
@@ -49,6 +51,9 @@ def _decay_steps(config: TrainConfig, out: Path) -> int | None:
 class Training:
     """Learns by reinforcement, to a number of steps in all."""
 
+    job = "train"
+    play: Play | None = None
+
     def __init__(self, config: TrainConfig, options: dict[str, Any], checkpoint: Path | None):
         self.total = config.steps
         learning = vars(config.learning)
@@ -58,7 +63,7 @@ class Training:
             _check_ppo(config.trpo)
         trials = make_trials(
             config.task,
-            _columns(config, options),
+            share_columns(config.task, _columns(config, options), **options),
             config.episodes,
             workers=config.workers,
             privileged=config.privileged,
@@ -76,7 +81,7 @@ class Training:
         returns = [trial["r"] for trial in self.model.ep_info_buffer or ()]
         return f"trial return {np.mean(returns):.3f}" if returns else "no trial is over"
 
-    def learn(self, callback: BaseCallback, progress_bar: bool) -> None:
+    def learn(self, callback: list[BaseCallback], progress_bar: bool) -> None:
         """Train for the steps that are left."""
         done = self.model.num_timesteps
         if done < self.total:
@@ -106,7 +111,7 @@ def _check_ppo(trpo: TRPOConfig) -> None:
 
 
 def _columns(config: TrainConfig, options: dict[str, Any]) -> int | None:
-    """Trials that run at once, if that is said.
+    """Trials that run at once, on all ranks together, if that is said.
 
     :raises ValueError: steps of a rollout, where trials differ in length
     """
@@ -115,13 +120,14 @@ def _columns(config: TrainConfig, options: dict[str, Any]) -> int | None:
     horizon: int | None = getattr(make_tasks(config.task, **options), "horizon", None)
     if horizon is None:
         raise ValueError(f"The trials of {config.task} differ in length: give n_envs and n_steps.")
-    return max(1, config.steps_per_rollout // (horizon * config.episodes))
+    columns = config.steps_per_rollout // (horizon * config.episodes)
+    return max(1, columns // ranks.size()) * ranks.size()
 
 
 def _remark_images(trials: VecEnv) -> None:
     spaces: Any = trials.observation_space
     images = [key for key, part in spaces.items() if is_image_space(part)]
-    if images:
+    if images and ranks.is_first():
         print(
             f"Note: GRUPolicy flattens images ({', '.join(images)}); CnnGRUPolicy has convolutions "
             "(--policy CnnGRUPolicy).",

@@ -215,6 +215,7 @@ class BatchedTrials(VecEnv):
         }
         if self._ready:
             state |= {"params": self._params, "state": self._state, "episode": self._episode}
+            state |= {"trial": self._trial, "step": self._step}
         return deepcopy(state)
 
     def set_state(self, state: dict[str, Any]) -> bool:
@@ -234,6 +235,8 @@ class BatchedTrials(VecEnv):
         if self._ready:
             self._params, self._state = state["params"], state["state"]
             self._episode = state["episode"]
+            nothing = np.zeros(self.num_envs, np.int64)  # not in checkpoints of before
+            self._trial, self._step = state.get("trial", nothing), state.get("step", nothing)
         return True
 
     def close(self) -> None:

@@ -3,19 +3,68 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch as th
 from numpy.typing import NDArray
-from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
+from stable_baselines3.common.callbacks import (
+    BaseCallback,
+    ConvertCallback,
+    ProgressBarCallback,
+)
+from stable_baselines3.common.type_aliases import MaybeCallback
 
+from rl2_sb3 import ranks
 from rl2_sb3.trials.make import env_episodes
 from rl2_sb3.trials.steps import TrialStep
 
 POSITIONS_SHOWN = 10
+RETURNS = "adaptation/returns"
+"""What the log has for outputs that take arrays: of the trials that ended in a rollout, the return
+of each episode, ``(trials, episodes)``, NaN where a trial was cut before."""
+NUMBERS_ALONE = ("stdout", "log", "json", "csv", "tensorboard")
+"""Outputs that do not."""
 REPLAYED_COLUMNS = 8
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
+
+
+class EveryRank(BaseCallback):
+    """A callback of all ranks; others are called on the first alone, where they may write."""
+
+
+def of_this_rank(given: MaybeCallback) -> list[BaseCallback]:
+    """Of the callbacks that an algorithm is given those that this rank calls."""
+    if not isinstance(given, (list, BaseCallback)):
+        given = ConvertCallback(given)
+    callbacks = given if isinstance(given, list) else [given]
+    return [each for each in callbacks if ranks.is_first() or isinstance(each, EveryRank)]
+
+
+class Ended(NamedTuple):
+    """A rollout's trials that ended, in the order of their ends, and what else is logged."""
+
+    returns: list[NDArray[np.floating]]
+    """Of each episode, ``(trials, episodes)``; NaN for one that was not played."""
+    lengths: list[NDArray[np.int64]]
+    successes: list[NDArray[np.floating]]
+    """Of episodes, 1 or 0."""
+    lost: int
+    replay_error: float
+    auxiliary: dict[str, float]
+    """Errors of auxiliary losses in the last minibatch."""
+
+    def joined(self, other: Ended) -> Ended:
+        """These and another rank's."""
+        return Ended(
+            self.returns + other.returns,
+            self.lengths + other.lengths,
+            self.successes + other.successes,
+            self.lost + other.lost,
+            max(self.replay_error, other.replay_error),
+            self.auxiliary,
+        )
 
 
 class TrialCallback(BaseCallback):
@@ -30,7 +79,8 @@ class TrialCallback(BaseCallback):
     privileged observation, if the memory learns that.
 
     At each rollout's end it replays some columns as learning will, and compares the
-    log-probabilities with those of acting: ``trial/replay_error``.
+    log-probabilities with those of acting: ``trial/replay_error``. On several ranks the trials are
+    those of all of them; those of SB3's ``rollout/``, and the prediction loss, are the first's.
 
     :raises RuntimeError: memory was lost, kept too long, or fed otherwise in acting than in
         learning
@@ -97,13 +147,25 @@ class TrialCallback(BaseCallback):
             buffer.extend({"r": float(np.nansum(r)), "l": int(length)} for r, length in last)
 
     def _on_rollout_end(self) -> None:
-        if self._ended_returns and sum(map(len, self._ended_returns)):
-            returns = np.concatenate(self._ended_returns)
+        policy: Any = self.model.policy
+        own = Ended(
+            *(self._ended_returns, self._ended_lengths, self._successes, self._lost),
+            replay_error=self._replay_error(),
+            auxiliary={each.name: each.last for each in policy.auxiliary_losses()},
+        )
+        self._clear()
+        self._log_trials(reduce(Ended.joined, ranks.gather(own)))
+
+    def _log_trials(self, ended: Ended) -> None:
+        """Log what ended, of all ranks together."""
+        if ended.returns and sum(map(len, ended.returns)):
+            returns = np.concatenate(ended.returns)
             left_out = np.isnan(returns)
             with np.errstate(invalid="ignore"):  # an episode that no trial came to
                 per_episode = np.nansum(returns, axis=0) / (~left_out).sum(axis=0)
+            self.logger.record(RETURNS, returns, exclude=NUMBERS_ALONE)
             self._log("return", np.nansum(returns, axis=1).mean())
-            self._log("length", np.concatenate(self._ended_lengths).mean())
+            self._log("length", np.concatenate(ended.lengths).mean())
             if not left_out[:, -1].all():
                 self._log("gain", per_episode[-1] - per_episode[0])
             shown = np.linspace(0, self.episodes - 1, min(self.episodes, POSITIONS_SHOWN))
@@ -111,17 +173,15 @@ class TrialCallback(BaseCallback):
             for i in shown.round().astype(int):
                 if not left_out[:, i].all():
                     self._log(f"return_episode_{i + 1:0{width}}", per_episode[i])
-            successes = np.concatenate(self._successes)
+            successes = np.concatenate(ended.successes)
             if len(successes):
                 self._log("success", successes.mean())
-        if self._lost:
-            self._log("lost", self._lost)
-        self._clear()
-        policy: Any = self.model.policy
-        for each in policy.auxiliary_losses():
-            if np.isfinite(each.last):  # after the first update
-                self._log(each.name, each.last)
-        self._log("replay_error", self._replay_error())
+        if ended.lost:
+            self._log("lost", ended.lost)
+        for name, error in ended.auxiliary.items():
+            if np.isfinite(error):  # after the first update
+                self._log(name, error)
+        self._log("replay_error", ended.replay_error)
 
     def _log(self, name: str, value: Any) -> None:
         self.logger.record(f"trial/{name}", float(value))
@@ -147,11 +207,16 @@ class TrialCallback(BaseCallback):
 
 
 class TrialProgressBar(ProgressBarCallback):
-    """SB3's progress bar, with the mean return of recent trials."""
+    """SB3's progress bar, with the mean return of recent trials; steps are those of all ranks."""
 
     def __init__(self, trials: TrialCallback):
         super().__init__()
         self.trials = trials
+
+    def _on_step(self) -> bool:
+        for _ in range(ranks.size()):
+            super()._on_step()
+        return True
 
     def _on_rollout_end(self) -> None:
         if self.trials.recent:

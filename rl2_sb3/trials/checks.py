@@ -21,6 +21,8 @@ GREATEST = float(np.finfo(np.float32).max)
 """Larger numbers are infinite in single precision."""
 ROUNDING = 1e-4
 """How far a number may lie outside of its bounds, relative to them."""
+SOUND = ("action", "done", "start")
+"""Parts of a trial's observation that no environment hands in."""
 WAY_OUT = "Mend the environment, or its space."
 
 
@@ -128,6 +130,21 @@ def check_finite(name: str, values: NDArray[Any]) -> None:
         raise FlawError(
             f"{name} {values[tuple(at)]}, not a finite number", int(at[0]) if len(at) else 0
         )
+
+
+def check_numbers(observation: Mapping[str, Any]) -> None:
+    """Refuse a trial's observation that no action can be chosen on.
+
+    :param observation: of one trial or of many
+    :raises ValueError: it, or the last reward, is not finite
+    """
+    try:
+        for key, part in observation.items():
+            array = np.asarray(part)
+            if key not in SOUND and array.dtype.kind == "f":
+                check_finite(key, array)
+    except FlawError as flaw:
+        raise ValueError(f"The agent is handed {flaw}. {WAY_OUT}") from None
 
 
 def _check_whole_numbers(key: str, values: NDArray[Any], space: Any) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
+from stable_baselines3.common.env_util import unwrap_wrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import (
@@ -22,6 +23,7 @@ from stable_baselines3.common.vec_env import (
     VecTransposeImage,
 )
 
+from rl2_sb3 import ranks
 from rl2_sb3.config import RunConfig, Workers
 from rl2_sb3.processes import follow_parent
 from rl2_sb3.registry import TASKS, did_you_mean
@@ -105,6 +107,21 @@ def make_trials(
     return envs
 
 
+def share_columns(source: EnvSource, columns: int | None = None, **options: Any) -> int | None:
+    """This rank's part of the trials that run at once.
+
+    :param columns: of all ranks, by default as many as :func:`make_trials` makes, or a few fewer
+    :param options: of the source
+    :raises ValueError: not a multiple of the number of ranks
+    """
+    if ranks.size() == 1:
+        return columns
+    if columns is None:
+        batched = isinstance(make_tasks(source, **options), BatchedTasks)
+        return max(1, (BATCHED_ENVS if batched else GYM_ENVS) // ranks.size())
+    return ranks.share(columns, "n_envs")
+
+
 def seed_trials(trials: VecEnv, seed: int) -> None:
     """Seed trials, so that those of two seeds have nothing in common.
 
@@ -182,10 +199,13 @@ def _make_trial(
     env = tasks if isinstance(tasks, gym.Env) else tasks()
     if not isinstance(env, gym.Env):
         raise ValueError(f"{tasks!r} gave {env!r}: it must make a Gymnasium environment.")
+    inside: Any = unwrap_wrapper(env, Monitor)
     trial = TrialWrapper(env, episodes)
     trial.number = number
-    if isinstance(env, Monitor) and env.results_writer is not None:
-        monitor = copy(env)  # a line of its file is a trial, as it is an episode for SB3
+    if inside is not None and inside.results_writer is not None:
+        monitor: Monitor[Any, Any] = copy(
+            inside
+        )  # a line of its file is a trial, as it is an episode for SB3
         monitor.env = trial
         return monitor
     return trial
@@ -219,7 +239,8 @@ def as_trials(
     if isinstance(env, VectorEnv):
         return as_trials(as_trials_of_gymnasium(env, make_trial), episodes)
     if isinstance(env, (str, gym.Env, BatchedTasks, GymTasks)):
-        return make_trials(env, episodes=EPISODES if episodes is None else episodes)
+        n_envs = None if isinstance(env, gym.Env) else share_columns(env)
+        return make_trials(env, n_envs, EPISODES if episodes is None else episodes)
     raise ValueError(
         f"{env!r} is no environment: pass a Gymnasium environment, its id, a task distribution or "
         "its name, or a vector of environments."
@@ -256,39 +277,3 @@ def env_episodes(env: VecEnv | gym.Env[Any, Any]) -> int:
         env.get_attr("episodes")[0] if isinstance(env, VecEnv) else env.get_wrapper_attr("episodes")
     )
     return int(episodes)
-
-
-def rollout_size(
-    trials: VecEnv | None, n_steps: int | None, batch_size: int | None
-) -> tuple[int, int]:
-    """Length of a rollout and steps of a minibatch, checked, or chosen where ``None``.
-
-    :raises ValueError: an empty rollout, or a minibatch that cuts columns
-    """
-    n_envs = 1 if trials is None else trials.num_envs
-    if n_steps is None:
-        length = trial_length(trials)
-        n_steps = max(128, 2048 // n_envs) if length is None else length
-    if n_steps < 1:
-        raise ValueError(f"n_steps={n_steps}: at least 1.")
-    if batch_size is None:
-        columns = max(-(-n_envs // 4), 2 if n_steps == 1 else 1)
-        batch_size = n_steps * columns
-    if batch_size < n_steps or batch_size % n_steps:
-        raise ValueError(
-            f"batch_size={batch_size} cuts trials: use a multiple of n_steps={n_steps}, which is "
-            "one column of the rollout."
-        )
-    if n_steps * n_envs == 1 or batch_size == 1:
-        raise ValueError(
-            f"n_steps={n_steps}, n_envs={n_envs}, batch_size={batch_size}: a minibatch needs two "
-            "steps at least, since advantages are normalised."
-        )
-    return n_steps, batch_size
-
-
-def trial_length(trials: VecEnv | None) -> int | None:
-    """Steps of a trial where all trials have the same, else ``None``."""
-    if trials is None or not isinstance(trials.unwrapped, BatchedTrials):
-        return None
-    return trials.unwrapped.trial_length

@@ -10,11 +10,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
-from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.monitor import Monitor
 
 from rl2_sb3.tasks.base import GymTasks
-from rl2_sb3.tasks.step_info import EPISODE, KEY, NOTHING, StepInfo, read_step_info, with_ours
+from rl2_sb3.tasks.step_info import KEY, NOTHING, StepInfo, read_step_info, with_ours
 from rl2_sb3.trials import checks
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, like_space, no_action, trial_space
 
@@ -43,10 +42,10 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     What environments of a distribution report in ``info["rl2"]`` (:class:`StepInfo`) is read; other
     entries of ``info`` are their own, and handed on as they are, but for ``info["episode"]``: a
     Monitor's or RecordEpisodeStatistics' account of a single episode, which SB3 would take for the
-    trial's. Where a Monitor is further inside, SB3 looks for one, and finds the trial's.
+    trial's.
 
-    :param env: the environment; a Monitor right around it is taken off, since it would report
-        single episodes as trials
+    :param env: the environment; Monitors around it and inside it are taken off, since they would
+        report single episodes as trials
     :param episodes: episodes per trial
     :param tasks: the distribution of tasks, if it has one
     :param order: tasks of the trials, one after the other and then from the first again, instead of
@@ -68,7 +67,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         RecordConstructorArgs.__init__(
             self, episodes=episodes, tasks=tasks, order=order, privileged=privileged
         )
-        gym.Wrapper.__init__(self, env.env if isinstance(env, Monitor) else env)
+        gym.Wrapper.__init__(self, _without_monitors(env))
         if episodes < 1:
             raise ValueError(f"episodes={episodes}: a trial has at least one.")
         for name in ("observation_space", "action_space"):
@@ -93,7 +92,6 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self._clock = 0
         self._options: dict[str, Any] = {}
         self._options_again: dict[str, Any] = {}
-        self._monitored = is_wrapped(self.env, Monitor)
         self.number = 0
         """Among the environments of a VecEnv, for errors to name."""
         self._looked = 0
@@ -132,7 +130,6 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             self._task = self._options["task"]
         self._episode, self._started, self._training_reward = 0, True, 0.0
         self._options_again = {}
-        self._total = 0.0
         self._actions: list[Any] = []
         own, info, step_info = self._reset_episode()
         nothing = no_action(self.action_space)
@@ -191,7 +188,6 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         self._actions.append(deepcopy(action))
         self._clock += 1
         reward = self._look(own, reward, terminated, truncated)
-        self._total += reward
         step_info = self._read(info)
         ended, lost = bool(terminated or truncated), bool(step_info.lost)
         self._take_training_reward(step_info)
@@ -209,10 +205,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         if step_info is not NOTHING:
             training = step_info.training_reward if self.privileged else None
             step_info = StepInfo(training, None, step_info.success, lost)
-        info = with_ours(info, step_info)
-        if over and self._monitored:
-            info = {**info, EPISODE: {"r": round(self._total, 6), "l": len(self._actions)}}
-        return obs, reward, over, lost, info
+        return obs, reward, over, lost, with_ours(info, step_info)
 
     def _take_training_reward(self, step_info: StepInfo) -> None:
         if self.privileged and step_info.training_reward is None and not step_info.lost:
@@ -288,3 +281,16 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             before = state.get("observation")  # states of before have none
             return self._started and (before is None or checks.same(before, self._last_obs))
         return True
+
+
+def _without_monitors(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    """The environment without the Monitors in it; wrappers around them stay.
+
+    stable-baselines3 looks for a Monitor through all wrappers and then waits for its account of the
+    episode, which a wrapper around the trial, such as TimeLimit, may keep from coming.
+    """
+    if isinstance(env, Monitor):
+        return _without_monitors(env.env)
+    if isinstance(env, gym.Wrapper):
+        env.env = _without_monitors(env.env)
+    return env

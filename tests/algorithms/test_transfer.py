@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,37 @@ def test_an_agents_file_is_gone_on_from(tmp_path: Path) -> None:
     assert "privileged" not in earlier
     with pytest.raises(ValueError, match="There is no run or agent's file"):
         take_weights(then, tmp_path / "none.safetensors")
+
+
+def cartpoles(**network: Any) -> RL2PPO:
+    trials = make_trials("CartPole-v1", 2, episodes=2)
+    return RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 4, **network})
+
+
+@pytest.mark.parametrize("of_a_run", [False, True])
+@pytest.mark.parametrize(
+    ("theirs", "ours", "told"),
+    [
+        ({"normalize_observations": False}, {}, "--no-normalize-observations"),
+        ({}, {"normalize_observations": False}, "--normalize-observations"),
+        ({"hidden_size": 6, "layers_after": (5, 3)}, {}, "--hidden-size 6 --layers-after 5 3"),
+        ({"memory": "lstm"}, {}, "--memory lstm"),
+        ({}, {"weight_norm": True}, "--no-weight-norm"),
+    ],
+)
+def test_another_network_is_told_by_its_options(
+    of_a_run: bool, theirs: Any, ours: Any, told: str, tmp_path: Path
+) -> None:
+    first = cartpoles(**theirs)
+    if of_a_run:
+        first.save(tmp_path / "checkpoint.zip")
+        options = {"hidden_size": 4, "normalize_observations": None, **theirs}
+        options = {"weight_norm": False, "memory": "gru", **options}
+        (tmp_path / "config.json").write_text(json.dumps(options))
+    else:
+        first.save_agent(tmp_path / "agent.safetensors")
+    with pytest.raises(ValueError, match=rf"trained with: {told} \("):
+        take_weights(cartpoles(**ours), tmp_path)
 
 
 def test_what_cannot_grow() -> None:

@@ -160,12 +160,16 @@ def test_the_smallest_memory_keeps_the_contract() -> None:
     check_memory(Leaky)
 
 
+SMALLEST = {"linear": 2, "window": 4}
+"""Sizes: others have one unit."""
+
+
 @pytest.mark.usefixtures("recurrence")
-@pytest.mark.parametrize("name", ["gru", "lstm", "sums"])
+@pytest.mark.parametrize("name", ["gru", "linear", "lstm", "sums", "window"])
 def test_ours_keep_the_contract(name: str) -> None:
     kind: Callable[..., Memory] = MEMORIES.load(name)
-    check_memory(kind)
-    check_memory(kind, size=1)
+    check_memory(kind, size=8)
+    check_memory(kind, size=SMALLEST.get(name, 1))
 
 
 def test_a_grus_options_keep_the_contract() -> None:

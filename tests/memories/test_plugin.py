@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Window(Memory):
 
 
 @pytest.fixture
-def window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[str], None]) -> None:
     """Install a distribution with the memory ``window``."""
     info = tmp_path / "site" / "windows-1.0.dist-info"
     info.mkdir(parents=True)
@@ -50,7 +50,7 @@ def window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (info / "entry_points.txt").write_text("[rl2_sb3.memories]\nwindow = windows:Window\n")
     (tmp_path / "site" / "windows.py").write_text(WINDOW)
     monkeypatch.syspath_prepend(tmp_path / "site")
-    monkeypatch.delitem(sys.modules, "windows", raising=False)
+    forget("windows")
 
 
 @pytest.mark.usefixtures("window")

@@ -39,7 +39,10 @@ def test_the_defaults_are_those_of_the_configuration() -> None:
     ("options", "message"),
     [
         ({"hiden_size": 8}, r"No policy option 'hiden_size'\. Did you mean 'hidden_size'\?"),
-        ({"memory": "gro"}, r"No memory 'gro'\. Did you mean 'gru'\? Installed: gru, lstm, sums"),
+        (
+            {"memory": "gro"},
+            r"No memory 'gro'\. Did you mean 'gru'\? Installed: gru, linear, lstm, sums, window",
+        ),
         ({"value_network": "sum"}, "No memory 'sum'. Did you mean 'sums'"),
         ({"memory": "lstm", "candidate": "relu"}, "candidate='relu': the memory 'lstm' has no"),
         ({"memory": "lstm", "memory_steps": 9}, "memory_steps=9: the memory 'lstm' has no"),

@@ -40,6 +40,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "lstm-shared": {"memory": "lstm", "shared": True, "weight_norm": True},
     "lstm-sums": {"memory": "lstm", "value_network": "sums"},
     "gru-lstm": {"value_network": "lstm", "episode_units": 2},
+    "linear": {"memory": "linear", "layers_before": [5], "weight_norm": True},
+    "window": {"memory": "window", "memory_kwargs": {"heads": 1, "window": 3}},
+    "window-shared": {"memory": "window", "memory_kwargs": {"heads": 1}, "shared": True},
     "sums-alone": {"memory": "sums", "layers_before": [5], "layers_after": [7], "skip": True},
 }
 PRODUCTS: dict[str, Any] = {"state_action": True}

@@ -291,6 +291,19 @@ def test_state_in_the_middle_of_trials_goes_on_identically(tasks: BatchedTasks[A
     np.testing.assert_equal(run(resumed, actions[10:]), expected)
 
 
+def test_errors_name_the_trial_and_the_step_after_the_state_was_taken_up() -> None:
+    trials = make(Levers(), 2, episodes=2, seed=1)
+    trials.reset()
+    run(trials, np.zeros((7, 2), np.int64))  # three trials of two steps, and a step
+    resumed = make(Levers(), 2, episodes=2)
+    resumed.set_state(trials.get_state())
+    assert resumed._trial.tolist() == trials._trial.tolist() == [3, 3]
+    assert resumed._step.tolist() == trials._step.tolist() == [1, 1]
+    earlier = {k: v for k, v in trials.get_state().items() if k not in ("trial", "step")}
+    resumed.set_state(earlier)  # of an earlier version's checkpoint
+    assert resumed._trial.tolist() == [0, 0]
+
+
 def test_state_before_the_first_reset() -> None:
     trials, twin = make(RaggedTasks(), 2, 2, seed=1), make(RaggedTasks(), 2, 2)
     twin.set_state(trials.get_state())

@@ -23,10 +23,9 @@ from rl2_sb3.trials.make import (
     as_trials,
     env_episodes,
     make_tasks,
-    rollout_size,
     seed_trials,
-    trial_length,
 )
+from rl2_sb3.trials.sizes import rollout_size, trial_length
 from rl2_sb3.trials.spaces import is_trial_space
 from rl2_sb3.trials.threads import ThreadedVecEnv
 from tests.envs import GoalEnv, GoalTasks, RaggedTasks, truncating_env

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from rl2_paper.cache import Played, play_all, read_played
@@ -15,6 +14,7 @@ from rl2_paper.comparison import adaptation_rows, table_rows, with_optimum
 from rl2_paper.definitions import Cell, ReturnsTable
 from rl2_paper.jobs import Job, find_jobs
 from rl2_paper.options import BenchmarkOptions, home
+from rl2_sb3.cli.screen import show
 from rl2_sb3.registry import HOW_TO_INSTALL
 from rl2_sb3.tables import Row, merge_table, own_table
 
@@ -116,4 +116,4 @@ def _print(rows: list[Row], trials: int, table: ReturnsTable) -> None:
     for agent in table.agents():
         if agent in means:
             printed.add_row(agent, *(means[agent].get(cell, "") for cell in shown))
-    Console().print(printed)
+    show(printed)

@@ -8,13 +8,13 @@ from importlib import import_module
 import tyro
 
 from rl2_paper.options import BenchmarkOptions, ReportOptions
+from rl2_sb3.ranges import check_config
 
 
 def benchmark(args: Sequence[str]) -> None:
     """Evaluate the agents of a table of the paper in all its settings."""
     config = tyro.cli(BenchmarkOptions, args=list(args), prog="rl2 benchmark")
-    if config.workers < 1 or (config.trials is not None and config.trials < 1):
-        raise ValueError(f"trials={config.trials}, workers={config.workers}: at least one each.")
+    check_config(config)
     import_module(f"rl2_paper.{config.table}.benchmark").run(config)
 
 

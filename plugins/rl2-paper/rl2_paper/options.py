@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from rl2_sb3.config import Count, Seed
+
 TableName = Literal["table1", "table2", "table3"]
 
 
@@ -43,11 +45,11 @@ class BenchmarkOptions:
     agents: list[str] = field(default_factory=list)
     """Agents to evaluate, such as ucb1 rl2; by default all. For table1 and table2 this adds those
     that have a row in OUT, since all agents of a setting are tested against its best."""
-    trials: int | None = None
+    trials: Count | None = None
     """Trials of each agent in each cell; by default 10 000 bandits, 1000 MDPs, 1000 mazes."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of tasks and noise; 0 is the test split, which no sweep uses."""
-    workers: int = os.cpu_count() or 1
+    workers: Count = os.cpu_count() or 1
     """Number of processes; for table3 of threads."""
     overwrite: bool = False
     """Evaluate again what is in the cache."""

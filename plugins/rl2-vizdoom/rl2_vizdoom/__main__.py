@@ -8,7 +8,9 @@ from typing import Annotated
 
 import tyro
 
+from rl2_sb3.config import Count, CountOrNone, Seed
 from rl2_sb3.evaluation import Evaluation, standard_error
+from rl2_sb3.ranges import check_config
 from rl2_sb3.successes import check_successes, in_words, keep_successes, success_rows
 from rl2_vizdoom.oracle import BEAM
 from rl2_vizdoom.references import planned, random_play
@@ -23,13 +25,13 @@ class Lengths:
         default_factory=lambda: VizdoomMaze(split="test")
     )
     """What is played."""
-    plans: int = 100
+    plans: CountOrNone = 100
     """Mazes that are played by plan, at most."""
-    random: int = 200
+    random: CountOrNone = 200
     """Episodes that are played at random."""
-    beam: int = BEAM
+    beam: Count = BEAM
     """Players that a plan follows at once."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the random actions."""
     append_to: Path | None = None
     """Table of results, such as mazes.csv: beside it, in mazes-successes.csv, the lengths are kept
@@ -39,6 +41,7 @@ class Lengths:
 def main() -> None:
     """Print the mean lengths, failures counted at the horizon."""
     config = tyro.cli(Lengths, description=Lengths.__doc__)
+    check_config(config)
     if config.append_to is not None:
         check_successes(config.append_to)
     played = {

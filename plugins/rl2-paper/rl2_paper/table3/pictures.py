@@ -21,8 +21,10 @@ from tqdm import tqdm
 
 from rl2_paper.options import home
 from rl2_sb3 import TrialWrapper, load_agent
+from rl2_sb3.config import Count, Seed
 from rl2_sb3.evaluation import Predictor
 from rl2_sb3.plots.style import drawing
+from rl2_sb3.ranges import check_config
 
 KINDS = 3
 """Good trials that are shown, and bad ones."""
@@ -48,9 +50,9 @@ class Figures:
 
     agent: Annotated[str, tyro.conf.Positional]
     """A run's folder, an agent's file, or a checkpoint's name."""
-    trials: int = 200
+    trials: Count = 200
     """Small test mazes that are played; the good and the bad ones of these are shown."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the actions."""
     out: Path = field(default_factory=lambda: home() / "docs")
     """Folder of the pictures."""
@@ -59,6 +61,7 @@ class Figures:
 def main() -> None:
     """Play and draw."""
     config = tyro.cli(Figures, description=__doc__)
+    check_config(config)
     agent = load_agent(config.agent)
     tasks = VizdoomMaze(split="test")
     env = tasks.make_env()

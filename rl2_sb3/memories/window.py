@@ -1,0 +1,174 @@
+"""Causal attention over the last steps of a trial (Vaswani et al. 2017), with resets inside blocks.
+
+Each layer attends to its present input and to those of the ``window`` steps before it, as far as
+they belong to the same trial; the feed-forward part follows. Position enters as a learned bias for
+each age and head (Raffel et al. 2020), so that it is that of a step in its window, wherever the
+block begins. Each head also has a place without content to attend to: its share tells how much
+there is to remember, which an average alone would not, and a trial's first step has something to
+attend to.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch as th
+from torch import nn
+from torch.nn import functional as F
+
+from rl2_sb3.config import Precision
+from rl2_sb3.memories.base import Memory
+from rl2_sb3.memories.products import dense_products
+
+
+class _Seen(NamedTuple):
+    """Which earlier steps each step sees, in chunks of ``length`` steps."""
+
+    length: int
+    ages: th.Tensor
+    """How many steps ago the ``window + length`` keys of a chunk were for each of its steps, at
+    least 0 and at most ``window``: ``(length, window + length)``."""
+    mask: th.Tensor
+    """Whether it is seen: ``(chunks, columns, 1, length, window + length)``."""
+
+
+def _chunks(x: th.Tensor, window: int, length: int) -> th.Tensor:
+    """Each chunk of ``length`` steps with the ``window`` before it.
+
+    :param x: ``(window + steps, columns, …)``
+    :return: ``(chunks, columns, …, window + length)``; the last chunk is filled up with zeros
+    """
+    missing = -(len(x) - window) % length
+    if missing:
+        x = th.cat([x, x.new_zeros(missing, *x.shape[1:])])
+    return x.unfold(0, window + length, length)
+
+
+class _Layer(nn.Module):
+    """Attention over a window of a residual stream, and a feed-forward part."""
+
+    def __init__(self, size: int, window: int, heads: int):
+        super().__init__()
+        self.window, self.heads = window, heads
+        self.norm, self.norm_up = nn.LayerNorm(size), nn.LayerNorm(size)
+        self.attention, self.project = nn.Linear(size, 3 * size), nn.Linear(size, size)
+        self.up, self.down = nn.Linear(size, 2 * size), nn.Linear(2 * size, size)
+        for layer in (self.attention, self.project, self.up, self.down):
+            for block in th.split(layer.weight, size):
+                nn.init.xavier_uniform_(block)
+            nn.init.zeros_(layer.bias)
+        self.bias = nn.Parameter(th.zeros(heads, window + 1))  # by age
+        self.nothing = nn.Parameter(th.zeros(heads))  # the score of what has no content
+
+    def forward(
+        self, x: th.Tensor, earlier: th.Tensor, seen: _Seen, products: Any
+    ) -> tuple[th.Tensor, th.Tensor]:
+        """Run over a block.
+
+        :param x: ``(steps, columns, size)``
+        :param earlier: keys and values before it, ``(window, columns, 2 * size)``
+        :return: outputs, and keys and values of all steps ``(window + steps, columns, 2 * size)``
+        """
+        steps, columns, size = x.shape
+        with products:
+            query, now = self.attention(self.norm(x)).to(x.dtype).split([size, 2 * size], dim=2)
+        known = th.cat([earlier, now])
+        parts = known.view(len(known), columns, 2, self.heads, -1)
+        # (chunks, columns, 2, heads, features, window + length)
+        keys, values = _chunks(parts, self.window, seen.length).unbind(2)
+        asked = query.view(steps, columns, self.heads, -1)
+        asked = _chunks(asked, 0, seen.length).transpose(-1, -2) * asked.shape[-1] ** -0.5
+        with products:
+            scores = (asked @ keys).to(x.dtype)
+        scores = (scores + self.bias[:, seen.ages]).masked_fill(~seen.mask, -th.inf)
+        nothing = self.nothing.view(-1, 1, 1).expand(*scores.shape[:-1], 1)
+        shares = th.cat([scores, nothing], dim=-1).softmax(dim=-1)[..., :-1]
+        with products:
+            found = (shares @ values.transpose(-1, -2)).to(x.dtype)
+            # (chunks, columns, heads, length, features) to (steps, columns, size)
+            found = found.permute(0, 3, 1, 2, 4).reshape(-1, columns, size)[:steps]
+            x = x + self.project(found).to(x.dtype)
+            x = x + self.down(F.gelu(self.up(self.norm_up(x)))).to(x.dtype)
+        return x, known
+
+
+class Window(Memory):
+    """Layers of causal attention over the last ``window`` steps of the trial; see the module.
+
+    What is older than ``window`` steps times ``layers`` has no effect, so that the window should
+    hold a trial. Its state are the keys and values of the window's steps, ``window * (2 * layers *
+    size + 1)`` numbers, which every environment keeps: for long trials, take another memory.
+
+    :param inputs: number of input features
+    :param size: number of units
+    :param window: steps before the present one that are seen
+    :param layers: number of layers
+    :param heads: number of heads; they share the units
+    :param precision: of the products; the parameters stay fp32
+    :raises ValueError: less than one of these, or units that the heads cannot share
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        size: int,
+        window: int = 100,
+        layers: int = 2,
+        heads: int = 4,
+        precision: Precision = "fp32",
+    ):
+        for name, number in (("window", window), ("layers", layers), ("heads", heads)):
+            if number < 1:
+                raise ValueError(f"{name}={number}: one or more.")
+        if size % heads:
+            raise ValueError(
+                f"hidden_size={size}, heads={heads}: each head has the same number of units, so "
+                "that the size is a multiple of heads."
+            )
+        super().__init__()
+        self.window, self.precision = window, precision
+        self.state_size, self.output_size = window * (2 * layers * size + 1), size
+        self.embed = nn.Linear(inputs, size)
+        nn.init.xavier_uniform_(self.embed.weight)
+        nn.init.zeros_(self.embed.bias)
+        self.layers = nn.ModuleList(_Layer(size, window, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(size)
+
+    def forward(
+        self, x: th.Tensor, state: th.Tensor, keep: th.Tensor | None = None
+    ) -> tuple[th.Tensor, th.Tensor]:
+        """Run over a block, see :class:`Memory`."""
+        (steps, columns, _), window = x.shape, self.window
+        kept = state.view(columns, window, -1).transpose(0, 1)  # (window, columns, numbers)
+        filled, kept = (kept[..., :1] > 0).to(x.dtype), kept[..., 1:]
+        products = dense_products(x.device, self.precision)
+        # Trials count from 1, nothing from 0: what the state holds is of the first trial.
+        trial = x.new_ones(steps, columns, 1)
+        if keep is not None:
+            trial += (keep == 0).cumsum(dim=0)
+        trials = th.cat([filled, trial])
+        seen = self._seen(trials)
+        with products:
+            x = self.embed(x).to(state.dtype)
+        memories = []
+        for layer, earlier in zip(self.layers, kept.chunk(len(self.layers), dim=2), strict=True):
+            x, known = layer(x, earlier, seen, products)
+            memories.append(known[-window:])
+        still = (trials[-window:] == trials[-1]).to(x.dtype)
+        last = th.cat([still, *(memory * still for memory in memories)], dim=2)
+        return self.norm(x), last.transpose(0, 1).reshape(columns, -1)
+
+    def _seen(self, trials: th.Tensor) -> _Seen:
+        """Which steps see which.
+
+        :param trials: each step's, and those of the window before, 0 where there is none:
+            ``(window + steps, columns, 1)``
+        """
+        window, steps = self.window, len(trials) - self.window
+        length = min(window, steps)
+        asking = th.arange(window, window + length, device=trials.device)
+        ages = asking[:, None] - th.arange(window + length, device=trials.device)
+        theirs = _chunks(trials, window, length)[:, :, :, None]  # (chunks, columns, 1, 1, keys)
+        own = theirs[..., window:].transpose(-1, -2)
+        mask = (own == theirs) & (ages >= 0) & (ages <= window)
+        return _Seen(length, ages.clamp(0, window), mask)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch as th
+from torch.nn import functional as F
+
+from rl2_sb3.memories import Window
+from rl2_sb3.testing import check_memory
+
+COLUMNS, INPUTS, SIZE, HEADS = 3, 5, 8, 2
+
+
+def make(window: int, layers: int = 2) -> Window:
+    """With random biases, where new ones are zero."""
+    th.manual_seed(window)
+    memory = Window(INPUTS, SIZE, window=window, layers=layers, heads=HEADS).double()
+    layer: Any
+    for layer in memory.layers:
+        th.nn.init.normal_(layer.bias)
+        th.nn.init.normal_(layer.nothing)
+    return memory
+
+
+def attend(memory: Window, trial: th.Tensor) -> th.Tensor:
+    """All outputs of one trial, each step and head for itself: ``(steps, size)``."""
+    layer: Any
+    x = memory.embed(trial)
+    for layer in memory.layers:
+        query, key, value = layer.attention(layer.norm(x)).chunk(3, dim=1)
+        found = th.zeros_like(x)
+        width = SIZE // HEADS
+        for t in range(len(x)):
+            first = max(0, t - memory.window)
+            for head in range(HEADS):
+                part = slice(head * width, (head + 1) * width)
+                scores = [
+                    query[t, part] @ key[s, part] / width**0.5 + layer.bias[head, t - s]
+                    for s in range(first, t + 1)
+                ]
+                shares = th.stack([*scores, layer.nothing[head]]).softmax(dim=0)
+                found[t, part] = shares[:-1] @ value[first : t + 1, part]
+        x = x + layer.project(found)
+        x = x + layer.down(F.gelu(layer.up(layer.norm_up(x))))
+    outputs: th.Tensor = memory.norm(x)
+    return outputs
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 5, 11, 12, 30])
+@th.no_grad()
+def test_a_block_of_trials_equals_attention_trial_by_trial(window: int) -> None:
+    memory, steps = make(window), 12
+    x = th.randn(steps, COLUMNS, INPUTS, dtype=th.float64)
+    keep = th.ones(steps, COLUMNS, 1, dtype=th.float64)
+    keep[[4, 5, 9], 1] = keep[0, 2] = 0
+
+    outputs, _ = memory(x, th.zeros(COLUMNS, memory.state_size, dtype=th.float64), keep)
+
+    for column, starts in enumerate([[0], [0, 4, 5, 9], [0]]):
+        for start, end in zip(starts, [*starts[1:], steps], strict=True):
+            expected = attend(memory, x[start:end, column])
+            th.testing.assert_close(outputs[start:end, column], expected)
+
+
+@pytest.mark.parametrize("pieces", [[1] * 12, [5, 7], [1, 4, 2, 5]])
+@th.no_grad()
+def test_blocks_one_after_the_other_equal_one_block(pieces: list[int]) -> None:
+    memory = make(4)
+    x = th.randn(12, COLUMNS, INPUTS, dtype=th.float64)
+    keep = (th.rand(12, COLUMNS, 1) > 0.2).double()
+    start = th.zeros(COLUMNS, memory.state_size, dtype=th.float64)
+    expected, last = memory(x, start, keep)
+
+    outputs, state = [], start
+    for part, kept in zip(th.split(x, pieces), th.split(keep, pieces), strict=True):
+        output, state = memory(part, state, kept)
+        outputs.append(output)
+
+    th.testing.assert_close(th.cat(outputs), expected)
+    th.testing.assert_close(state, last)
+
+
+@th.no_grad()
+def test_what_is_older_than_all_windows_has_no_effect() -> None:
+    memory = make(3, layers=2)
+    x = th.randn(10, 1, INPUTS, dtype=th.float64)
+    state = th.zeros(1, memory.state_size, dtype=th.float64)
+    before, _ = memory(x, state)
+    x[1] += 1
+    after, _ = memory(x, state)
+    changed = [t for t in range(10) if not th.equal(before[t], after[t])]
+    assert changed == list(range(1, 8))  # 1, and two layers' windows of 3 after it
+
+
+@pytest.mark.parametrize("window", [1, 3, 6, 7, 20])
+def test_contract(window: int) -> None:
+    check_memory(Window, size=SIZE, window=window, heads=HEADS)
+
+
+def test_bf16_is_close_to_fp32() -> None:
+    th.manual_seed(0)
+    memory = Window(INPUTS, 32, window=8)
+    x, state = th.randn(20, COLUMNS, INPUTS), th.zeros(COLUMNS, memory.state_size)
+    exact, _ = memory(x, state)
+    memory.precision = "bf16"
+    rounded, last = memory(x, state)
+    assert rounded.dtype == last.dtype == th.float32
+    th.testing.assert_close(rounded, exact, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 0}, "window=0: one or more"),
+        ({"layers": 0}, "layers=0: one or more"),
+        ({"heads": 0}, "heads=0: one or more"),
+        ({"heads": 3}, "hidden_size=8, heads=3: each head has the same number"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Window(INPUTS, SIZE, **options)
