@@ -7,13 +7,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from rl2_sb3.cli import main
-from rl2_sb3.sweeps import Job, Workers, load_sweep, run_sweep
+from rl2_sb3.sweeps import Job, Score, Workers, load_sweep, run_sweep
 from rl2_sb3.sweeps.claims import ERROR, NUMBER, open_study
 from rl2_sb3.sweeps.storage import Storage
 from tests.sweeps.files import GRID, sweep_file
@@ -69,7 +71,14 @@ def test_processes_share_a_grid(database: str, tmp_path: Path) -> None:
     sweep = load_sweep(sweep_file(tmp_path, text))
     job = Job(sweep, database, tmp_path, heartbeat=1, progress=False)
     study = open_study(sweep, Storage(database))
-    study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={NUMBER: 0}))
+    first = study.grid_params(0)
+    orphan = create_trial(
+        state=TrialState.RUNNING,
+        params=first,
+        distributions={name: study.distribution(name) for name in first},
+        user_attrs={NUMBER: 0},
+    )
+    study.add_trial(orphan)
     with Workers(2) as workers:
         study = run_sweep(job, workers)
     attempts = study.get_trials()
@@ -97,4 +106,22 @@ def test_a_wrong_password_is_told_and_not_shown(
     said = str(raised.value) + "".join(capsys.readouterr())
     assert "wr0ng-word" not in said
     assert "PGPASSWORD" in said
+    assert "\n" not in str(raised.value)
+
+
+def test_a_database_that_goes_away_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        address = stack.enter_context(server())
+
+        def played(*_: Any) -> Score:
+            stack.close()
+            return Score(1.0, 0.1)
+
+        monkeypatch.setattr("rl2_sb3.sweeps.study.score", played)
+        sweep = load_sweep(sweep_file(tmp_path))
+        with pytest.raises(
+            RuntimeError, match=r"cannot be used: .*Finished runs are kept"
+        ) as raised:
+            run_sweep(Job(sweep, address, tmp_path, progress=False))
+    assert PASSWORD not in str(raised.value)
     assert "\n" not in str(raised.value)
