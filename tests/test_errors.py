@@ -140,7 +140,7 @@ def test_tasks_refuses_what_train_refuses(add: Add) -> None:
 
 
 def test_a_package_that_gymnasium_misses_is_named() -> None:
-    def needy(**_: object) -> None:
+    def needy(**_: Any) -> gym.Env[Any, Any]:
         raise gym.error.DependencyNotInstalled("install it by `pip install box`")
 
     gym.register("Needy-v0", needy)
