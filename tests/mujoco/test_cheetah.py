@@ -11,7 +11,7 @@ import mujoco
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 from rl2_mujoco.cheetah import CONTROL, CheetahDirection, CheetahVelocity
 
-from rl2_sb3 import check_tasks, make_trials
+from rl2_sb3 import check_tasks, evaluate_trials, load_agent, make_trials
 
 
 @pytest.mark.parametrize("kind", [CheetahDirection, CheetahVelocity])
@@ -76,3 +76,11 @@ def test_episodes_end_at_the_horizon() -> None:
 def test_no_episode_is_empty() -> None:
     with pytest.raises(ValueError, match="horizon=0"):
         CheetahDirection(horizon=0)
+
+
+def test_the_agents_second_episode_starts_in_the_right_direction() -> None:
+    """Of 20 steps, in which half of the first episodes begin in the wrong one."""
+    agent = load_agent("cheetah-direction-n2")
+    played = evaluate_trials(agent, CheetahDirection(horizon=20), 100, episodes=2)
+    first, second = played.returns.mean(axis=0)
+    assert second > first + 5

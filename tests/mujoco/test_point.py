@@ -7,7 +7,7 @@ pytest.importorskip("rl2_mujoco")
 
 from rl2_mujoco.point import PointGoal
 
-from rl2_sb3 import check_tasks, evaluate_trials, make_trials
+from rl2_sb3 import check_tasks, evaluate_trials, load_agent, make_trials
 
 GOALS = np.array([[1.0, 0.0], [0.6, 0.8]])
 
@@ -86,8 +86,6 @@ def test_options_out_of_range_are_refused(option: str, value: object) -> None:
 
 
 def test_the_agent_finds_the_goal_again() -> None:
-    from rl2_sb3 import load_agent
-
     played = evaluate_trials(load_agent("point-goal-n2"), PointGoal(), 200, episodes=2)
     first, second = played.returns.mean(axis=0)
     assert second > first + 5
