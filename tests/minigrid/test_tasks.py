@@ -32,11 +32,13 @@ def test_contract(options: dict[str, Any]) -> None:
     check_tasks(MiniGrid(**options), n=8, episodes=2)
 
 
+@pytest.mark.filterwarnings("ignore:.*is out of date")  # there is a version 1, too
 def test_all_families_make_a_level() -> None:
     """MiniGrid itself says which there are."""
     names = families()
     assert {"FourRooms", "DoorKey-8x8", "MultiRoom-N4-S5", "MultiRoom-N4-S5-v1", *ROOMS} < {*names}
-    assert len(names) == len({name for name in gym.registry if "MiniGrid-" in name}) + len(ROOMS)
+    theirs = [name for name in gym.registry if name.startswith("MiniGrid-")]
+    assert len(names) == sum("WFC" not in name for name in theirs) + len(ROOMS)
     for name in names:
         env = MiniGrid(family=name, mission=True).make_env()
         observation, _ = env.reset(options={"task": 0})

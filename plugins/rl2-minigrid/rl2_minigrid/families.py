@@ -14,6 +14,8 @@ from rl2_sb3.registry import did_you_mean
 
 assert minigrid
 PREFIX, VERSION = "MiniGrid-", "-v0"
+WITHOUT_FILES = "WFC-"
+"""Families whose patterns MiniGrid's wheel does not have."""
 ROOMS = {f"FourRooms-{size}x{size}": size for size in (9, 11, 13, 15)}
 """Four rooms that MiniGrid, whose own is 19x19, does not have."""
 
@@ -42,7 +44,8 @@ def families() -> list[str]:
     Where MiniGrid has a version 1, it is named with it, as ``MultiRoom-N4-S5-v1``.
     """
     ids = [name.removeprefix(PREFIX) for name in gym.registry if name.startswith(PREFIX)]
-    return sorted([*(name.removesuffix(VERSION) for name in ids), *ROOMS])
+    names = [name.removesuffix(VERSION) for name in ids if not name.startswith(WITHOUT_FILES)]
+    return sorted([*names, *ROOMS])
 
 
 def make_family(name: str, **options: Any) -> MiniGridEnv:
