@@ -8,7 +8,15 @@ import pytest
 pytest.importorskip("rl2_popgym")
 
 from benchmarks import popgym
-from benchmarks.popgym import AGENTS, ENVIRONMENTS, RECURRENT_PPO, POPGymBenchmark, Result, main, read
+from benchmarks.popgym import (
+    AGENTS,
+    ENVIRONMENTS,
+    RECURRENT_PPO,
+    POPGymBenchmark,
+    Result,
+    main,
+    read,
+)
 
 
 def result(env: str, agent: str, seed: int, config: POPGymBenchmark) -> Result:
