@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import gymnasium as gym
@@ -58,7 +59,7 @@ class _Env(gym.Env[Any, Any]):
         observation, reward, terminated, truncated, info = self._steps[self._at]
         self._at += 1
         over = truncated or self._at == len(self._steps)
-        return observation.copy(), reward, terminated, over, dict(info)
+        return copy(observation), reward, terminated, over, dict(info)
 
 
 class _Arrays(BatchedTasks[Any, Any]):

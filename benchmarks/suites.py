@@ -46,6 +46,7 @@ from rl2_sb3.trials.threads import processors
 SUITES = (
     *("point-goal", "cheetah-direction", "cheetah-velocity", "ant-direction", "ant-goal"),
     *("ml1", "ml10"),
+    *("minigrid", "popgym"),
 )
 COLUMNS = 8
 ARRAYS = 256

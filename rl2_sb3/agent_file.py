@@ -159,7 +159,7 @@ def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _check_description(description: Description) -> None:
     """Refuse what no network can be made from, before any is made."""
-    kind = _policy(description["policy"])
+    kind = policy_class(description["policy"])
     own = None if "features_extractor" in description else _own_features(kind)
     check_network(description["network"], own)
     check_info(description["info"])
@@ -228,7 +228,7 @@ def _network(description: Description) -> Callable[..., GRUPolicy]:
     options = {**_features(description), **description["network"], **ACTING_ALONE}
 
     def make(**more: Any) -> GRUPolicy:
-        kind = _policy(description["policy"])
+        kind = policy_class(description["policy"])
         try:
             return kind(
                 observations, actions, lambda _: 0.0, activation_fn=activation, **options, **more
@@ -262,7 +262,7 @@ def is_acting(key: str) -> bool:
     return not key.startswith((*VALUE_PARTS, "pi_features_extractor."))
 
 
-def _policy(name: str) -> type[GRUPolicy]:
+def policy_class(name: str) -> type[GRUPolicy]:
     """The class of a policy, ours by its own name alone.
 
     :raises ValueError: there is none
@@ -270,7 +270,7 @@ def _policy(name: str) -> type[GRUPolicy]:
     if ":" in name:
         return from_name(name, GRUPolicy)
     if name not in POLICIES:
-        raise ValueError(f"its policy is {name!r}.{did_you_mean(name, list(POLICIES))}")
+        raise ValueError(f"No policy {name!r}.{did_you_mean(name, list(POLICIES))}")
     return POLICIES[name]
 
 

@@ -213,8 +213,9 @@ class RunConfig:
     init: Path | None = None
     """Agent to take the initial weights from: a run's folder, an agent's file or an installed
     agent's name; its task may have fewer actions."""
-    policy: Literal["GRUPolicy", "CnnGRUPolicy"] = "GRUPolicy"
-    """Policy class; CnnGRUPolicy is the one for images."""
+    policy: str = "GRUPolicy"
+    """Policy class: GRUPolicy, CnnGRUPolicy, which is the one for images, or module:Class for one
+    that a plugin brings."""
     network: tyro.conf.OmitArgPrefixes[PolicyConfig] = field(default_factory=PolicyConfig)
 
 

@@ -70,7 +70,7 @@ def observed(**spaces: Any) -> Change:
         (part(format=0), "its format is 0"),
         (part(format=99), "it has format 99, .* update it"),
         (part(format=1, network={}), "features_extractor_kwargs"),
-        (part(policy="GruPolicy"), "its policy is 'GruPolicy'. Did you mean 'GRUPolicy'"),
+        (part(policy="GruPolicy"), "No policy 'GruPolicy'. Did you mean 'GRUPolicy'"),
         (part(policy=None), "its 'policy' is None, no str"),
         (part(network=[]), r"its 'network' is \[\], no dict"),
         (part(info=None), "its 'info' is None"),

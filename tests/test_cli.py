@@ -278,6 +278,20 @@ def test_a_network_without_convolutions_is_remarked_on_images(out: Path, capsys:
         del gym.registry["Images-v0"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("GRUPolcy", "Did you mean 'GRUPolicy'"),
+        ("rl2_sb3.policies:Missing", "There is no 'rl2_sb3.policies:Missing' here"),
+        ("rl2_sb3:RL2PPO", "is no GRUPolicy"),
+    ],
+)
+def test_a_policy_that_there_is_not_is_refused(policy: str, told: str, out: Path) -> None:
+    with pytest.raises(SystemExit, match=told):
+        rl2("train", "bandit", "--policy", policy, "--no-progress", "--out", str(out))
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("command", ["train", "imitate"])
 def test_threads_are_those_given_or_chosen_by_the_networks_size(
     command: str, out: Path, capsys: Any

@@ -12,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3 import ranks
+from rl2_sb3.agent_file import policy_class
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.algorithms.transfer import take_weights
 from rl2_sb3.algorithms.unpickling import check_harmless
@@ -257,7 +258,7 @@ def load_or_make(
             checkpoint, trials, device=config.device, force_reset=False, threads=config.threads
         )
     model = kind(
-        config.policy,
+        policy_class(config.policy),
         trials,
         policy_kwargs=vars(config.network),
         seed=config.seed,

@@ -1,0 +1,1 @@
+"""POPGym's environments for rl2-sb3."""
