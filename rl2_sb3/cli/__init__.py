@@ -19,6 +19,7 @@ COMMANDS = {
     "watch": "watch",
     "tasks": "tasks",
     "agents": "agents",
+    "export": "export",
     "plot": "plot",
     "sweep": "sweep",
     "baseline": "sweep",
@@ -38,6 +39,7 @@ RL²: learning to reinforcement-learn with a recurrent policy.
   rl2 watch RUN       write a trial of an agent as an animated GIF
   rl2 tasks [TASK]    list the task distributions, or check one against the contract
   rl2 agents          list the trained agents that are installed
+  rl2 export RUN      write an agent as an ONNX model, for use without torch or Python
   rl2 plot RUN ...    draw the learning curves of runs
   rl2 baseline NAME   evaluate a baseline
   rl2 sweep FILE ...  tune baselines by sweep files in W&B's format, on Optuna
