@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-TYPED := rl2_sb3 tests benchmarks docs/memory_figure.py docs/play/__main__.py examples plugins/rl2-gaussian plugins/rl2-checkpoints plugins/rl2-vizdoom plugins/rl2-paper
+TYPED := rl2_sb3 tests benchmarks docs/memory_figure.py docs/play/__main__.py examples plugins/rl2-gaussian plugins/rl2-checkpoints plugins/rl2-vizdoom plugins/rl2-paper plugins/rl2-mujoco plugins/rl2-metaworld
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint format dist clean
@@ -44,5 +44,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing into .venv (once, a few minutes)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq -c constraints.txt setuptools torch
-	@$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e ".[dev]" -e plugins/rl2-vizdoom -e plugins/rl2-paper
+	@$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e ".[dev]" -e plugins/rl2-vizdoom -e plugins/rl2-paper -e plugins/rl2-mujoco -e plugins/rl2-metaworld
 	@touch $@

@@ -146,8 +146,8 @@ def _beside(path: Path, name: str) -> str:
 
 def how_to_get_presets() -> str:
     """What to append where presets are missed; nothing if some are installed, or none are known."""
-    folder = None if PRESETS.names() else PRESETS.in_checkout()
-    return f" `{installing(folder)}` adds some." if folder else ""
+    folders = [] if PRESETS.names() else PRESETS.all_in_checkout()
+    return f" `{installing(' -e '.join(folders))}` adds some." if folders else ""
 
 
 def _installed() -> _Installed:

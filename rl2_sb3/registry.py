@@ -78,17 +78,22 @@ class Registry:
         return did_you_mean(name, self.names())
 
     def in_checkout(self, name: str | None = None) -> str | None:
-        """Folder of this repository, if it is a checkout, whose plugin brings ``name``.
+        """Folder of this repository, if it is a checkout, whose plugin brings ``name``."""
+        return next(iter(self.all_in_checkout(name)), None)
+
+    def all_in_checkout(self, name: str | None = None) -> list[str]:
+        """All such folders.
 
         :param name: by default any
         """
         key = r"[\w-]+" if name is None else re.escape(name)
+        folders = []
         for file in sorted(CHECKOUT.glob("plugins/*/pyproject.toml")):
             section = f'[project.entry-points."{self.group}"]\n'
             entries = file.read_text(encoding="utf-8").partition(section)[2].partition("\n[")[0]
             if re.search(rf"^{key}\s*=", entries, re.MULTILINE):
-                return f"plugins/{file.parent.name}"
-        return None
+                folders.append(f"plugins/{file.parent.name}")
+        return folders
 
     def _entry_points(self, name: str | None = None) -> list[EntryPoint]:
         """Those of a name, or all."""

@@ -100,6 +100,8 @@ from rl2_sb3.cli import main
 from rl2_sb3.registry import AGENTS
 
 for name in AGENTS.names():
+    if not AGENTS.distribution(name).startswith("rl2-checkpoints "):
+        continue
     info = load_agent(name).info
     sizes = re.match("(?:bandit-k([0-9]+)|mdp)-n([0-9]+)", name)
     arms, episodes = sizes.groups() if sizes else (None, 2)

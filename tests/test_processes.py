@@ -18,11 +18,11 @@ print(*(process.pid for process in trials.processes), flush=True)
 """
 SWEEP = """
 import os, time
-from rl2_sb3.sweeps.study import processes
-pool = processes(2)
+from rl2_sb3.sweeps import Workers
+pool = Workers(2).__enter__()
 asked = [pool.submit(time.sleep, 0.1) for _ in range(4)]
 [each.result() for each in asked]
-print(*pool._processes, flush=True)
+print(*pool.pool._processes, flush=True)
 """
 
 

@@ -42,7 +42,7 @@ RL²: learning to reinforcement-learn with a recurrent policy.
   rl2 export RUN      write an agent as an ONNX model, for use without torch or Python
   rl2 plot RUN ...    draw the learning curves of runs
   rl2 baseline NAME   evaluate a baseline
-  rl2 sweep FILE ...  tune baselines by sweep files in W&B's format, on Optuna
+  rl2 sweep FILE ...  run sweep files in W&B's format, on Optuna
   rl2 info            print versions, processor and plugins, for a bug report
 """
 MORE = """`rl2 COMMAND --help` lists its options, `rl2 train TASK --help` those of the task as well.

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import tyro
 import yaml
 
+from rl2_sb3.cli.words import plain_words
 from rl2_sb3.config import FolderConfig
 from rl2_sb3.options import flat_defaults, from_flat, nested
 from rl2_sb3.presets import NONE, Command, how_to_get_presets, load, presets
@@ -57,7 +58,8 @@ def parse(
     :param out: the run's folder, unless something sets it
     :raises ValueError: a preset or a file that is none, or of another task
     """
-    args = switched(kind, args)
+    groups = [*nested(kind), "options"]
+    args = switched(kind, plain_words(args, groups, _switches(kind)))
     first, unknown = _first_pass(command, kind, args)
     file = {} if first.config is None else read_config(first.config, kind)
     settings, after = preset_settings(command, file.pop("preset", first.preset))

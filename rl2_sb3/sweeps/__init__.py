@@ -1,20 +1,25 @@
-"""Sweeps over the parameters of baselines: the file, the objective, the study."""
+"""Sweeps over the parameters of our commands, in W&B's format, on Optuna."""
 
+from rl2_sb3.sweeps.baselines import SPLITS, Score, check_point, score
+from rl2_sb3.sweeps.claims import Claims
 from rl2_sb3.sweeps.file import Sweep, load_sweep
-from rl2_sb3.sweeps.objective import SPLITS, Score, check_point, score
-from rl2_sb3.sweeps.queue import work
-from rl2_sb3.sweeps.study import best_points, processes, run_sweep, write_points
+from rl2_sb3.sweeps.results import Best, best_points, failures, write_points
+from rl2_sb3.sweeps.study import Job, run_sweep
+from rl2_sb3.sweeps.workers import Workers
 
 __all__ = [
     "SPLITS",
+    "Best",
+    "Claims",
+    "Job",
     "Score",
     "Sweep",
+    "Workers",
     "best_points",
     "check_point",
+    "failures",
     "load_sweep",
-    "processes",
     "run_sweep",
     "score",
-    "work",
     "write_points",
 ]

@@ -2,82 +2,88 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    distribution_to_json,
-)
+from typing import Any, NamedTuple
 
 from rl2_sb3.registry import BASELINES, did_you_mean
+from rl2_sb3.sweeps.baselines import check_parameter, check_point
+from rl2_sb3.sweeps.command import Command, read_command
 from rl2_sb3.sweeps.nodes import Node, read_yaml
-from rl2_sb3.sweeps.objective import check_parameter, check_point
+from rl2_sb3.sweeps.options import check_option
+from rl2_sb3.sweeps.parameters import LARGEST_GRID, Parameter, read_parameters
 
-TEXTS = ("name", "program", "description", "project")
-KEYS = ("command", "method", "metric", "parameters", *TEXTS)
+TEXTS = ("name", "program", "description", "project", "entity")
+KEYS = ("command", "method", "metric", "parameters", "run_cap", "early_terminate", *TEXTS)
 METHODS = ("grid", "random", "bayes")
-ENTRY = ("value", "values", "min", "max", "distribution")
-"""Keys of a parameter."""
-WAYS = (("value",), ("values",), ("min", "max"))
-"""What goes together in a parameter."""
-DISTRIBUTIONS = {
-    "value": ("constant",),
-    "values": ("categorical",),
-    "min": ("uniform", "int_uniform", "log_uniform_values"),
-}
-"""Names that W&B has for each way, and that are supported."""
 NAME = r"\w[\w .-]{0,99}"
-LARGEST_GRID = 100_000
-"""Points of a grid."""
-LARGEST_BOUND = 2.0**53
-"""Of a range: beyond it there are whole numbers that no float is."""
+
+
+class Hyperband(NamedTuple):
+    """When runs are stopped early; an iteration is an entry of the log that has the metric.
+
+    :param first: iteration at which the first are stopped
+    :param last: that of the whole run, if it is known
+    :param factor: one run of so many goes on
+    """
+
+    first: int
+    last: int | None
+    factor: int
 
 
 @dataclass(frozen=True)
 class Sweep:
     """A sweep file's content.
 
-    :param baseline: the agent whose parameters are swept
     :param method: ``grid``, ``random`` or ``bayes``
-    :param fixed: parameters with one value
-    :param varied: the others, each with the values or the range to choose from
+    :param metric: what is maximised or minimised
+    :param fixed: parameters with one value, nested ones by their names with dots
+    :param varied: the others, each with what to choose from
+    :param run_cap: the most configurations
     """
 
     name: str
-    baseline: str
+    command: Command
     method: str
+    metric: str
     maximise: bool
     fixed: dict[str, Any]
-    varied: dict[str, BaseDistribution]
+    varied: dict[str, Parameter]
+    run_cap: int | None = None
+    hyperband: Hyperband | None = None
 
     @property
-    def study_name(self) -> str:
-        """Other values are another study: its numbers are not these."""
-        varied = {name: distribution_to_json(d) for name, d in self.varied.items()}
-        content = json.dumps([self.baseline, self.fixed, varied], sort_keys=True)
-        return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+    def of_baseline(self) -> bool:
+        """Whether it plays a baseline; else it trains agents."""
+        return self.command.kind == "baseline"
 
     @property
-    def points(self) -> int:
-        """How many combinations of the values there are."""
-        return math.prod(len(_values(distribution)) for distribution in self.varied.values())
+    def size(self) -> int:
+        """Configurations of a grid."""
+        return math.prod(len(each.all_values()) for each in self.varied.values())
 
     def grid(self) -> list[dict[str, Any]]:
-        """All combinations of the values, where all parameters have a list of them."""
-        points = itertools.product(*map(_values, self.varied.values()))
-        return [dict(zip(self.varied, values, strict=True)) for values in points]
+        """All configurations of a grid: the values of what varies."""
+        values = (each.all_values() for each in self.varied.values())
+        return [dict(zip(self.varied, point, strict=True)) for point in itertools.product(*values)]
+
+    def content(self) -> dict[str, str]:
+        """What makes its numbers what they are; another content is another study."""
+        fixed = {name: repr(value) for name, value in self.fixed.items()}
+        varied = {
+            name: ", ".join([each.kind, *map(repr, (*each.values, *each.probabilities)), *numbers])
+            for name, each in self.varied.items()
+            for numbers in [[f"{key}={number!r}" for key, number in each.numbers]]
+        }
+        words = " ".join([self.command.kind, *self.command.words])
+        goal = "maximize" if self.maximise else "minimize"
+        return {"command": words, "metric": f"{self.metric}, {goal}", **fixed, **varied}
 
 
 def load_sweep(path: Path) -> Sweep:
@@ -93,28 +99,36 @@ def load_sweep(path: Path) -> Sweep:
     for key in ("command", "method", "metric", "parameters"):
         if key not in parts:
             raise root.error(f"the key {key!r} is missing.")
-    for key in TEXTS:
-        if key in parts:
-            parts[key].text()
-    name = parts["name"].text() if "name" in parts else path.stem
+    texts = {key: parts[key].text() for key in TEXTS if key in parts}
+    name = texts.get("name", path.stem)
     if not re.fullmatch(NAME, name):
         raise parts.get("name", root).error(
             f"the name {name!r} is to be a file's: use letters, digits, spaces, '.', '_' and '-', "
             "up to 100, a letter, a digit or '_' first."
         )
     method = _one_of(parts["method"], "method", METHODS)
-    fixed, varied = _parameters(parts["parameters"], method)
+    command = read_command(parts["command"], texts.get("program", ""))
+    metric, maximise = _metric(parts["metric"], command)
+    found = list(read_parameters(parts["parameters"], method))
     sweep = Sweep(
-        name, _baseline(parts["command"]), method, _maximise(parts["metric"]), fixed, varied
+        name,
+        command,
+        method,
+        metric,
+        maximise,
+        {key: each.values[0] for key, _, each in found if each.kind == "constant"},
+        {key: each for key, _, each in found if each.kind != "constant"},
+        _whole(parts["run_cap"], 1) if "run_cap" in parts else None,
+        _hyperband(parts["early_terminate"], command) if "early_terminate" in parts else None,
     )
-    if method == "grid" and sweep.points > LARGEST_GRID:
+    if method == "grid" and sweep.size > LARGEST_GRID:
         raise parts["parameters"].error(
-            f"a grid of {sweep.points:,} points, more than {LARGEST_GRID:,}: give fewer values, or "
+            f"a grid of {sweep.size:,} points, more than {LARGEST_GRID:,}: give fewer values, or "
             "use `method: random` and --points."
         )
-    if method != "grid" and not varied:
+    if method != "grid" and not sweep.varied:
         raise parts["parameters"].error(f"nothing varies: {method} needs `values` or a range.")
-    _check_values(sweep, parts["parameters"], parts["command"])
+    _check_values(sweep, found, parts["command"])
     return sweep
 
 
@@ -126,121 +140,78 @@ def _one_of(node: Node, what: str, known: tuple[str, ...]) -> str:
     return str(value)
 
 
-def _maximise(metric: Node) -> bool:
+def _metric(metric: Node, command: Command) -> tuple[str, bool]:
+    """The metric's name, and whether it is maximised."""
     parts = metric.parts(("name", "goal"))
-    if "name" not in parts or parts["name"].value() != "mean":
+    name = parts["name"].text() if "name" in parts else ""
+    if command.kind == "baseline" and name != "mean":
         raise metric.error("the metric is {name: mean, goal: maximize}.")
+    if not name:
+        raise metric.error("name a metric that the command logs: {name: trial/return, goal: ...}.")
     if "goal" not in parts:
         raise metric.error("give a goal, maximize or minimize, which is W&B's default.")
-    return _one_of(parts["goal"], "goal", ("maximize", "minimize")) == "maximize"
+    return name, _one_of(parts["goal"], "goal", ("maximize", "minimize")) == "maximize"
 
 
-def _baseline(command: Node) -> str:
-    """The baseline's name, of a command that W&B would run and whose words all have an effect."""
-    words = [word for word in command.items() if word not in ("${env}", "${interpreter}")]
-    if (
-        len(words) != 4
-        or words[0] not in ("rl2", "${program}")
-        or (words[1], words[3]) != ("baseline", "${args}")
-    ):
-        raise command.error(
-            'name a baseline: ["${env}", rl2, baseline, ucb1, "${args}"]; its options are '
-            "`parameters`."
-        )
-    return str(words[2])
+def _whole(node: Node, low: int) -> int:
+    value = node.value()
+    if type(value) is not int or value < low:
+        raise node.error(f"{value!r}: use a whole number from {low} on.")
+    return value
 
 
-def _parameters(
-    parameters: Node, method: str
-) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
-    """Those with one value, and the others with what to choose from."""
-    fixed: dict[str, Any] = {}
-    varied: dict[str, BaseDistribution] = {}
-    nodes = parameters.parts()
-    if not nodes:
-        raise parameters.error("there are no parameters.")
-    for name, node in nodes.items():
-        entry = node.parts(ENTRY)
-        kinds = [kind for kind in WAYS if kind[0] in entry]
-        if len(kinds) != 1 or not set(kinds[0]) <= entry.keys() <= {*kinds[0], "distribution"}:
-            raise node.error(
-                f"{name}: give either `value`, or `values`, or `min` and `max`, and no other key "
-                "but `distribution`."
-            )
-        kind = kinds[0][0]
-        if "distribution" in entry:
-            _one_of(entry["distribution"], f"{name}: the distribution", DISTRIBUTIONS[kind])
-        if kind == "value":
-            fixed[name] = entry["value"].value()
-        elif kind == "values":
-            varied[name] = _choice(name, entry["values"])
-        elif method == "grid":
-            raise node.error(f"{name}: a grid needs `values`, or `value`.")
-        else:
-            varied[name] = _range(name, node, entry)
-    return fixed, varied
+def _hyperband(node: Node, command: Command) -> Hyperband:
+    parts = node.parts(("type", "min_iter", "max_iter", "s", "eta"))
+    if "type" not in parts:
+        raise node.error("early_terminate needs `type: hyperband`.")
+    _one_of(parts["type"], "early_terminate: type", ("hyperband",))
+    if command.kind == "baseline":
+        raise node.error("a baseline logs nothing on its way: early_terminate is for training.")
+    factor = _whole(parts["eta"], 2) if "eta" in parts else 3
+    if parts.keys() - {"type", "eta"} == {"min_iter"}:
+        return Hyperband(_whole(parts["min_iter"], 1), None, factor)
+    if parts.keys() - {"type", "eta"} != {"max_iter", "s"}:
+        raise node.error("give either `min_iter`, or `max_iter` and `s`.")
+    last, stops = _whole(parts["max_iter"], 1), _whole(parts["s"], 1)
+    if last < factor**stops:
+        raise node.error(f"max_iter={last} is no {stops} times divisible by eta={factor}.")
+    return Hyperband(last // factor**stops, last, factor)
 
 
-def _choice(name: str, node: Node) -> CategoricalDistribution:
-    values = node.items()
-    if not values:
-        raise node.error(f"{name} has no values to choose from.")
-    if len(set(values)) < len(values):
-        value = next(value for value in values if values.count(value) > 1)
-        raise node.error(f"{name} has the value {value!r} twice.")
-    return CategoricalDistribution(values)
-
-
-def _range(name: str, node: Node, entry: dict[str, Node]) -> BaseDistribution:
-    low, high = entry["min"].value(), entry["max"].value()
-    if not all(type(bound) in (int, float) for bound in (low, high)) or low >= high:
-        raise node.error(f"{name}: min={low!r} must be a number below max={high!r}.")
-    if max(abs(low), abs(high)) > LARGEST_BOUND:
-        raise node.error(f"{name}: min={low!r}, max={high!r}: beyond {LARGEST_BOUND:g}.")
-    whole = isinstance(low, int) and isinstance(high, int)
-    kind = "int_uniform" if whole else "uniform"
-    if "distribution" in entry:
-        kind = entry["distribution"].value()
-    if kind == "int_uniform" and not whole:
-        raise node.error(f"{name}: int_uniform needs whole numbers, min={low!r}, max={high!r}.")
-    if kind == "log_uniform_values" and low <= 0:
-        raise node.error(f"{name}: log_uniform_values needs min={low!r} above 0.")
-    if whole and kind != "log_uniform_values":
-        return IntDistribution(low, high)
-    return FloatDistribution(low, high, log=kind == "log_uniform_values")
-
-
-def _check_values(sweep: Sweep, parameters: Node, command: Node) -> None:
-    """Names and types of all values; then an agent for each, one away from the first point."""
-    values = {name: [value] for name, value in sweep.fixed.items()}
-    values |= {name: _values(distribution) for name, distribution in sweep.varied.items()}
-    nodes = parameters.parts()
-    first = {name: values[name][0] for name in nodes}
+def _check_values(sweep: Sweep, found: list[tuple[str, Node, Parameter]], command: Node) -> None:
+    """Names and types of all values; of a baseline, also an agent for each."""
+    values = {name: each.examples() for name, _, each in found}
+    if not sweep.of_baseline:
+        for name, node, _ in found:
+            for value in values[name]:
+                with _at(node):
+                    check_option(sweep.command, name, value)
+        return
+    baseline, given = sweep.command.target, sweep.command.given()
+    first = given | {name: each[0] for name, each in values.items()}
     task = first.get("task", "bandit")
-    try:
-        BASELINES.load(sweep.baseline)
-    except (ValueError, RuntimeError) as error:
-        raise command.error(str(error)) from error
-    for name, node in nodes.items():
+    with _at(command):
+        BASELINES.load(baseline)
+        for name, value in given.items():
+            check_parameter(baseline, task, name, value)
+    for name, node, _ in found:
         for value in values[name]:
             with _at(node):
-                check_parameter(sweep.baseline, task, name, value)
-    for name, node in nodes.items():
+                check_parameter(baseline, task, name, value)
+    for name, node, _ in found:
         for value in values[name]:
-            with _at(node):
-                check_point(sweep.baseline, {**first, name: value})
+            with _at(node, {key: at for key, at, _ in found}):
+                check_point(baseline, {**first, name: value})
 
 
 @contextmanager
-def _at(node: Node) -> Iterator[None]:
+def _at(node: Node, others: Mapping[str, Node] | None = None) -> Iterator[None]:
+    """Give an error its line.
+
+    :param others: of which it may be instead: it begins with ``NAME=``
+    """
     try:
         yield
     except (ValueError, RuntimeError) as error:
+        node = (others or {}).get(str(error).partition("=")[0], node)
         raise node.error(str(error)) from error
-
-
-def _values(distribution: BaseDistribution) -> list[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    return [distribution.low, distribution.high]

@@ -63,6 +63,22 @@ class Node:
             raise self.error("expected a list, `[value, value]`.")
         return [Node(self.path, part).value() for part in self.node.value]
 
+    def values(self) -> list[Any]:
+        """The values of a list, each single or itself a list of single ones.
+
+        :raises ValueError: no list, or one of others
+        """
+        if not isinstance(self.node, yaml.SequenceNode) or self.node.tag != LIST:
+            raise self.error("expected a list, `[value, value]`.")
+        return [Node(self.path, part).value_or_list() for part in self.node.value]
+
+    def value_or_list(self) -> Any:
+        """A single value, or a list of single ones.
+
+        :raises ValueError: another
+        """
+        return self.items() if isinstance(self.node, yaml.SequenceNode) else self.value()
+
     def value(self) -> Any:
         """A single value: text, a number, true or false.
 

@@ -31,7 +31,7 @@ from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials
 from rl2_sb3.trials.spaces import is_trial_space
 from rl2_sb3.trials.steps import normalised
-from rl2_sb3.trials.threads import ThreadedVecEnv
+from rl2_sb3.trials.threads import LocalVecEnv, ThreadedVecEnv
 from rl2_sb3.trials.vectors import as_trial_columns, as_trials_of_gymnasium
 from rl2_sb3.trials.wrapper import TrialWrapper
 
@@ -50,7 +50,7 @@ def _in_worker(make: MakeEnv) -> gym.Env[Any, Any]:
 
 
 VEC_ENVS: dict[str, Callable[[list[MakeEnv]], VecEnv]] = {
-    "in-process": DummyVecEnv,
+    "in-process": LocalVecEnv,
     "threads": ThreadedVecEnv,
     "subprocess": _in_processes,
 }

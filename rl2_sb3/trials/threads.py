@@ -1,4 +1,4 @@
-"""Environments that run in threads of this process, for simulators that release Python's lock."""
+"""Environments of this process: one after the other, or in threads."""
 
 from __future__ import annotations
 
@@ -20,23 +20,12 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-class ThreadedVecEnv(DummyVecEnv):
-    """SB3's :class:`DummyVecEnv`, with the environments parted among threads.
+class LocalVecEnv(DummyVecEnv):
+    """SB3's :class:`DummyVecEnv`, whose ``infos`` are handed on without deep copies of them.
 
-    A thread steps the environments of a part one after the other. It pays where an environment's
-    step spends its time outside of Python: nothing is pickled, and observations are written where
-    they are read. An environment may meet another thread in each step, and its ``infos`` are handed
-    on without a copy: it makes a new one each time.
-
-    :param env_fns: functions that make the environments
-    :param threads: by default as many as there are processors for this process
+    These cost more than all else that is done for a step, and nobody writes into an environment's
+    ``info`` but at its top.
     """
-
-    def __init__(self, env_fns: list[Callable[[], gym.Env[Any, Any]]], threads: int | None = None):
-        super().__init__(env_fns)
-        threads = min(threads or processors(), len(env_fns))
-        self._parts = np.array_split(np.arange(len(env_fns)), threads)
-        self._pool = ThreadPoolExecutor(threads, "environments")
 
     def step_wait(self) -> Any:
         """Step all environments; those whose episode ended are reset."""
@@ -51,24 +40,15 @@ class ThreadedVecEnv(DummyVecEnv):
         self._reset_options()
         return self._obs_from_buf()
 
-    def close(self) -> None:
-        """Close all environments, and end the threads."""
-        self._pool.shutdown()
-        super().close()
-
     def _run(self, each: Callable[[int], None]) -> None:
-        def part(columns: Any) -> None:
-            for column in columns:
-                each(int(column))
-
-        for _ in self._pool.map(part, self._parts):  # an environment's error is raised here
-            pass
+        for column in range(self.num_envs):
+            each(column)
 
     def _step(self, column: int) -> None:
         env = self.envs[column]
         obs, reward, terminated, truncated, info = env.step(self.actions[column])
         done = terminated or truncated
-        info["TimeLimit.truncated"] = truncated and not terminated
+        info = {**info, "TimeLimit.truncated": truncated and not terminated}
         if done:
             info["terminal_observation"] = obs
             obs, self.reset_infos[column] = env.reset()
@@ -81,3 +61,34 @@ class ThreadedVecEnv(DummyVecEnv):
         obs, info = self.envs[column].reset(seed=self._seeds[column], **options)
         self.reset_infos[column] = info
         self._save_obs(column, obs)
+
+
+class ThreadedVecEnv(LocalVecEnv):
+    """Environments parted among threads.
+
+    A thread steps the environments of a part one after the other. It pays where an environment's
+    step spends its time outside of Python: nothing is pickled, and observations are written where
+    they are read. An environment may meet another thread in each step.
+
+    :param env_fns: functions that make the environments
+    :param threads: by default as many as there are processors for this process
+    """
+
+    def __init__(self, env_fns: list[Callable[[], gym.Env[Any, Any]]], threads: int | None = None):
+        super().__init__(env_fns)
+        threads = min(threads or processors(), len(env_fns))
+        self._parts = np.array_split(np.arange(len(env_fns)), threads)
+        self._pool = ThreadPoolExecutor(threads, "environments")
+
+    def close(self) -> None:
+        """Close all environments, and end the threads."""
+        self._pool.shutdown()
+        super().close()
+
+    def _run(self, each: Callable[[int], None]) -> None:
+        def part(columns: Any) -> None:
+            for column in columns:
+                each(int(column))
+
+        for _ in self._pool.map(part, self._parts):  # an environment's error is raised here
+            pass

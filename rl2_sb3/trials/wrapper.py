@@ -184,8 +184,8 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         if not self._started:
             raise RuntimeError("Call reset() before step(), and after a trial's end.")
         # A copy for the environment, which may change it, and one to keep, since the caller may.
-        own, reward, terminated, truncated, info = self.env.step(deepcopy(action))
-        self._actions.append(deepcopy(action))
+        own, reward, terminated, truncated, info = self.env.step(_copy(action))
+        self._actions.append(_copy(action))
         self._clock += 1
         reward = self._look(own, reward, terminated, truncated)
         step_info = self._read(info)
@@ -281,6 +281,10 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             before = state.get("observation")  # states of before have none
             return self._started and (before is None or checks.same(before, self._last_obs))
         return True
+
+
+def _copy(action: Any) -> Any:
+    return action.copy() if isinstance(action, np.ndarray) else deepcopy(action)  # ten times slower
 
 
 def _without_monitors(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:

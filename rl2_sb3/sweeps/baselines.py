@@ -18,6 +18,8 @@ SPLITS = {"test": 0, "validation": 0x7A11D}
 
 The second is a number that nobody types as ``rl2 evaluate --seed``."""
 COMMON: dict[str, type] = {"task": str, "episodes": int, "trials": int, "split": str}
+SIZES = ("trials", "episodes", "horizon", "arms", "samples")
+"""The time that a point takes grows with these."""
 GIVEN = ("prior",)
 """Parameters of baselines that are no matter of tuning: each value is a setting of its own."""
 
@@ -83,6 +85,11 @@ def setting(point: dict[str, Any]) -> dict[str, Any]:
     """What a point says of the trials, and of what the baseline is given: all but what is tuned."""
     given = {name: value for name, value in point.items() if name in GIVEN}
     return {**_of_trials(point), **given}
+
+
+def work(point: dict[str, Any]) -> int:
+    """How much there is to do for a point."""
+    return math.prod(point.get(name, 1) for name in SIZES)
 
 
 def _of_trials(point: dict[str, Any]) -> dict[str, Any]:

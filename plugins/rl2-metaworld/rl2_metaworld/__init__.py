@@ -1,0 +1,1 @@
+"""Meta-World's benchmarks of meta-learning, for rl2-sb3."""

@@ -1,0 +1,13 @@
+"""Continuous control of the meta-RL literature, for rl2-sb3.
+
+Trained agents lie beside it: ``rl2_mujoco.point_goal_n2`` is the path of one's file.
+"""
+
+from pathlib import Path
+
+
+def __getattr__(name: str) -> Path:
+    path = Path(__file__).parent / f"{name.replace('_', '-')}.safetensors"
+    if name.startswith("_") or not path.is_file():
+        raise AttributeError(f"rl2_mujoco has no agent {path.stem!r}.")
+    return path
