@@ -54,7 +54,8 @@ def game(agent: Agent) -> dict[str, Any]:
         raise ValueError(f"{policy.config}: the page computes a GRU and layers after it alone.")
     assert isinstance(memory, GRU)
     assert isinstance(features, TrialFeatures)
-    parts = {"input": memory.weight_ih, "recurrent": memory.weight_hh, "bias": memory.bias}
+    parts: dict[str, th.Tensor] = {"input": memory.weight_ih, "recurrent": memory.weight_hh}
+    parts["bias"] = memory.bias
     for i, layer in enumerate(each for each in core.after if isinstance(each, nn.Linear)):
         parts |= {f"after{i}": layer.weight, f"after_bias{i}": layer.bias}
     assert isinstance(policy.action_net, nn.Linear)
