@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from rl2_sb3.config import RunConfig, Workers
 from rl2_sb3.significance import standard_error as standard_error
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials
+from rl2_sb3.trials.episode_metrics import EpisodeMetrics, stacked
 from rl2_sb3.trials.make import (
     GYM_ENVS,
     VEC_ENVS,
@@ -43,6 +44,8 @@ class Evaluation:
     """1 or 0 where the environment's ``info`` says so, else NaN."""
     optimal: NDArray[np.float64] | None = None
     """``(trials,)``: expected return of an optimal episode, given the task; None if not known."""
+    metrics: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    """What the environment reports of episodes, by name; NaN where it does not."""
 
     @property
     def trial_returns(self) -> NDArray[np.float64]:
@@ -145,9 +148,10 @@ def evaluate_trials(
                 results.append(_run(steps, n, episodes, bar, on_step, begin))
             finally:
                 env.close()
-    returns, lengths, successes = map(np.concatenate, zip(*results, strict=True))
+    returns, lengths, successes = (np.concatenate([r[i] for r in results]) for i in range(3))
     optimal = _optimal(source, n_trials, seed) if isinstance(source, BatchedTasks) else None
-    return Evaluation(returns, lengths, successes, optimal)
+    metrics = stacked([result[3] for result in results])
+    return Evaluation(returns, lengths, successes, optimal, metrics)
 
 
 def _trials(source: Any, begin: int, n: int, episodes: int, workers: Workers) -> VecEnv:
@@ -192,23 +196,26 @@ def _run(
     bar: Any,
     on_step: OnStep | None,
     begin: int,
-) -> tuple[NDArray[Any], ...]:
-    """Returns, lengths and successes of a batch whose first trial has the number ``begin``."""
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], EpisodeMetrics]:
+    """Returns, lengths, successes and metrics of a batch, whose first trial is ``begin``."""
     returns = np.zeros((n_trials, episodes))
     lengths = np.zeros((n_trials, episodes), np.int64)
-    successes = np.full((n_trials, episodes), np.nan)
+    successes, metrics = np.full((n_trials, episodes), np.nan), EpisodeMetrics(n_trials, episodes)
     for step in steps:
         came, busy = step.came, step.busy
         at = step.trial[busy], step.episode[busy]
         returns[at] += came.reward[busy]
         lengths[at] += 1
         ended = busy & came.episode_ended
-        successes[step.trial[ended], step.episode[ended]] = came.success[ended]
+        at = step.trial[ended], step.episode[ended]
+        successes[at] = came.success[ended]
+        metrics.note(*at, {name: values[ended] for name, values in came.metrics.items()})
         for column in np.flatnonzero(busy & came.lost):
             trial = step.trial[column]
             returns[trial], lengths[trial], successes[trial] = 0, 0, np.nan
+            metrics.forget(trial)
             bar.update(-int(step.episode[column]))
         bar.update(int((ended & ~came.lost).sum()))
         if on_step is not None:
             on_step(step._replace(trial=step.trial + begin))
-    return returns, lengths, successes
+    return returns, lengths, successes, metrics

@@ -258,6 +258,10 @@ def test_tasks_lists_and_checks(capsys: Any) -> None:
     assert "bandit" in capsys.readouterr().out
     rl2("tasks", "bandit")
     assert "--arms 5" in capsys.readouterr().out
+    rl2("tasks", "CartPole-v1")
+    assert "CartPole-v1 can be trained on: its seed is the task" in capsys.readouterr().out
+    rl2("tasks", "gymnasium.envs.classic_control:CartPole-v1")
+    assert "can be trained on" in capsys.readouterr().out
 
 
 def test_a_network_without_convolutions_is_remarked_on_images(out: Path, capsys: Any) -> None:

@@ -139,6 +139,18 @@ def test_tasks_refuses_what_train_refuses(add: Add) -> None:
         assert "options with names that the command line takes itself: steps" in ended(*command)
 
 
+def test_a_package_that_gymnasium_misses_is_named() -> None:
+    def needy(**_: Any) -> gym.Env[Any, Any]:
+        raise gym.error.DependencyNotInstalled("install it by `pip install box`")
+
+    gym.register("Needy-v0", needy)
+    try:
+        told = ended("tasks", "Needy-v0")
+    finally:
+        del gym.registry["Needy-v0"]
+    assert told == "rl2 tasks: Needy-v0 needs a package: install it by `pip install box`"
+
+
 def test_the_folders_name_is_no_task() -> None:
     main(["train", "CartPole-v1", "--n-steps", "8", *TINY, "--out", "bandit"])
     told = ended("train", "CartPole-v1", *TINY, "--out", "bandit", "--arms", "3", "--overwrite")

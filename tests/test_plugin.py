@@ -1,19 +1,14 @@
 """Plugins from outside: distributions of their own, installed into an environment of their own."""
 
 import csv
-import os
 import re
-import shutil
-import subprocess
-import sys
-import venv
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rl2_sb3.agent_file import describe_agent
 from rl2_sb3.signals import learned_from, training
+from tests.installing import Install, installer
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 AGENTS = sorted((PLUGINS / "rl2-checkpoints" / "rl2_checkpoints").glob("*.safetensors"))
@@ -25,8 +20,7 @@ LEARNED = {
     "-imitation-rl": "RL after imitation",
 }
 
-Install = Callable[[str], Callable[..., str]]
-
+install = pytest.fixture(installer)
 USE = """\
 import sys
 
@@ -49,41 +43,8 @@ print("trained")
 """
 
 
-@pytest.fixture
-def install(tmp_path: Path) -> Install:
-    """Install a plugin into a fresh environment, and give what runs its Python."""
-    pytest.importorskip("setuptools")
-    pytest.importorskip("pip")
-
-    def run(*command: str) -> str:
-        settings = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "COLUMNS": "200"}
-        done = subprocess.run(
-            command, env=os.environ | settings, cwd=tmp_path, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def install(name: str) -> Callable[..., str]:
-        plugin, environment = tmp_path / "plugin", tmp_path / "venv"
-        shutil.copytree(PLUGINS / name, plugin)
-        venv.create(environment, with_pip=False, symlinks=os.name != "nt")
-        (python,) = environment.glob("bin/python" if os.name != "nt" else "Scripts/python.exe")
-        (packages,) = environment.glob("**/site-packages")
-        # What is installed here is seen there, this package's editable installation included.
-        here = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-        lines = [f"import site; site.addsitedir({path!r})\n" for path in here]
-        (packages / "here.pth").write_text("".join(lines))
-        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-        run(*pip, "--no-deps", "--no-build-isolation", "--no-index", str(plugin))
-        shutil.rmtree(plugin)  # what runs is what was installed
-        assert list(packages.glob(f"{name.replace('-', '_')}-*.dist-info"))
-        return lambda *args: run(str(python), *args)
-
-    return install
-
-
 def test_a_plugin_trains_with_the_same_commands(install: Install) -> None:
-    python = install("rl2-gaussian")
+    python = install(PLUGINS / "rl2-gaussian")
     assert python("-c", USE).endswith("trained\n")
     train = "train gaussian-bandit --arms 3 --steps 64 --n-envs 8 --episodes 4 --hidden-size 4"
     python("-m", "rl2_sb3", *train.split(), "--no-progress", "--out", "run")
@@ -115,7 +76,7 @@ main(["evaluate", "bandit-k5-n10", "--against", "random", "--trials", "500", "--
 
 def test_agents_are_loaded_by_name(install: Install, tmp_path: Path) -> None:
     """The files, the entry points and the README's table name the same agents."""
-    printed = install("rl2-checkpoints")("-c", LIST_AND_PLAY)
+    printed = install(PLUGINS / "rl2-checkpoints")("-c", LIST_AND_PLAY)
     steps = {}
     for name, size, count in re.findall(r"^agent (\S+) (\S+) (\S+)$", printed, re.MULTILINE):
         steps[name] = count

@@ -10,7 +10,7 @@ from PIL import Image
 from rl2_sb3 import RL2PPO, BernoulliBandit, make_trials
 from rl2_sb3.cli import main
 from rl2_sb3.registry import TASKS
-from rl2_sb3.tasks import GymTasks
+from rl2_sb3.tasks import BatchedTasks, GymTasks
 from tests.envs import SmallEnv
 
 COLOURS = [(250, 0, 0), (0, 250, 0), (0, 0, 250)]
@@ -88,10 +88,72 @@ def test_a_lost_trial_is_played_again(agent: Path, monkeypatch: pytest.MonkeyPat
         assert film.n_frames == 2 * (1 + 4)  # type: ignore[attr-defined]
 
 
+class Dots(BatchedTasks[Any, Any]):
+    """A task is its column, which is red; episodes of two steps, brighter with each."""
+
+    horizon = 2
+
+    def __init__(self) -> None:
+        self.observation_space, self.action_space = spaces.Discrete(1), spaces.Discrete(2)
+
+    def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        return rng.integers(0, 4, n)
+
+    def reset(self, params: Any, rng: np.random.Generator) -> Any:
+        return np.zeros(len(params), np.int64), np.zeros(len(params), np.int64)
+
+    def step(self, params: Any, state: Any, action: Any, rng: np.random.Generator) -> Any:
+        n = len(params)
+        return state + 1, np.zeros(n, np.int64), np.ones(n), state + 1 == 2
+
+    def render(self, params: Any, state: Any) -> NDArray[np.uint8]:
+        picture = np.zeros((1, 4, 3), np.uint8)
+        picture[0, params[0], 0] = 100 + 50 * state[0]
+        return picture
+
+
+@pytest.fixture
+def dots(agent: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(TASKS, "load", lambda name: Dots)
+    model = RL2PPO("GRUPolicy", make_trials(Dots(), 4), policy_kwargs={"hidden_size": 4})
+    model.save_agent("dots.safetensors", task="colours", options={})
+    return Path("dots.safetensors")
+
+
+def test_tasks_as_arrays_are_seen(dots: Path) -> None:
+    main(["watch", str(dots), "--episodes", "3", "--width", "4"])
+    with Image.open("watch.gif") as film:
+        assert film.n_frames == 3 * (1 + 2)  # type: ignore[attr-defined]
+        reds = []
+        for frame in range(9):
+            film.seek(frame)
+            reds.append(np.asarray(film.convert("RGB"))[16, :, 0])
+    assert [int(row.max()) for row in reds] == 3 * [100, 150, 200]
+    assert len({int(row.argmax()) for row in reds}) == 1  # one task
+
+
+def test_a_sheet_has_a_row_for_each_episode(dots: Path) -> None:
+    main(["watch", str(dots), "--episodes", "3", "--width", "4", "--out", "sheet.png"])
+    with Image.open("sheet.png") as sheet:
+        pixels = np.asarray(sheet)
+    assert pixels.shape == (3 * 17, 3 * 4, 3)
+    bright = pixels[16::17, :, 0].reshape(3, 3, 4).max(axis=2)
+    np.testing.assert_array_equal(bright, 3 * [[100, 150, 200]])
+
+
+def test_the_number_of_the_trial_draws_the_task(dots: Path) -> None:
+    columns = set()
+    for trial in range(8):
+        main(["watch", str(dots), "--trial", str(trial), "--width", "4", "--out", "sheet.png"])
+        with Image.open("sheet.png") as sheet:
+            columns.add(int(np.asarray(sheet)[16, :4, 0].argmax()))
+    assert len(columns) > 1
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--out", "x.mp4"], r"--out x.mp4: the animation is a .gif"),
+        (["--out", "x.mp4"], r"--out x.mp4: write a .gif"),
         (["--fps", "0"], "fps=0"),
         (["--trial", "-1"], "trial=-1"),
         (["--trial", "99"], "trial=99: there are tasks 0 to"),
@@ -109,7 +171,7 @@ def test_what_cannot_be_seen(
     model = RL2PPO("GRUPolicy", make_trials(BernoulliBandit(), 4), policy_kwargs={"hidden_size": 4})
     model.save_agent("bandit.safetensors", task="colours", options={})
     monkeypatch.setattr(TASKS, "load", lambda name: BernoulliBandit)
-    with pytest.raises(SystemExit, match="colours is played as arrays"):
+    with pytest.raises(SystemExit, match=r"colours draws no pictures: implement Bern.*\.render"):
         main(["watch", "bandit.safetensors"])
     monkeypatch.setattr(TASKS, "load", lambda name: ColourTasks)
     monkeypatch.setattr(Colours, "render_mode", None)

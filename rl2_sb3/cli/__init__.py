@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "watch": "watch",
     "tasks": "tasks",
+    "new": "new",
     "agents": "agents",
     "export": "export",
     "plot": "plot",
@@ -36,8 +37,9 @@ RL²: learning to reinforcement-learn with a recurrent policy.
   rl2 train TASK      train an agent; TASK is a name that `rl2 tasks` lists, or a Gymnasium id
   rl2 imitate TASK    train an agent to imitate a baseline
   rl2 evaluate RUN    evaluate an agent, and others for comparison, on new tasks
-  rl2 watch RUN       write a trial of an agent as an animated GIF
-  rl2 tasks [TASK]    list the task distributions, or check one against the contract
+  rl2 watch RUN       write a trial of an agent as an animated GIF or PNG
+  rl2 tasks [TASK]    list the task distributions, or check one or a Gymnasium id
+  rl2 new PACKAGE     write a plugin with a task distribution, to go on from
   rl2 agents          list the trained agents that are installed
   rl2 export RUN      write an agent as an ONNX model, for use without torch or Python
   rl2 plot RUN ...    draw the learning curves of runs

@@ -41,7 +41,8 @@ class Evaluate(TrackConfig):
     OUT/evaluation.csv, where they replace those of the same agent, trials and seed, and writes
     OUT/adaptation.csv and OUT/adaptation.png: the mean return of a trial's first episode, its
     second, and so on. Where episodes succeed or fail, OUT/successes.csv has the success rate, and
-    the length of successful episodes.
+    the length of successful episodes; where environments report metrics, OUT/metrics.csv has their
+    means by episode.
     """
 
     agent: Annotated[str, tyro.conf.Positional]
@@ -116,10 +117,13 @@ def evaluate(args: Sequence[str]) -> None:
         successes = success_rows(results)
         if successes:
             evaluation_tables.print_successes(successes)
-        out = _write(config, results, rows, successes)
+        metrics = evaluation_tables.metric_rows(results)
+        if metrics:
+            evaluation_tables.print_metrics(results)
+        out = _write(config, results, rows, successes, metrics)
         first = next(iter(results.values()))
         tracker.log({"mean": first.mean, "standard_error": first.standard_error})
-        _track(tracker, out, rows, successes)
+        _track(tracker, out, rows, successes, metrics)
 
 
 def _names(config: Evaluate, trained: Mapping[str, Agent]) -> dict[str, str]:
@@ -158,7 +162,11 @@ def _play(config: Evaluate, agents: Mapping[str, Entry], trials: Trials) -> Resu
 
 
 def _write(
-    config: Evaluate, results: Results, rows: Sequence[Row], successes: Sequence[Sequence[str]]
+    config: Evaluate,
+    results: Results,
+    rows: Sequence[Row],
+    successes: Sequence[Sequence[str]],
+    metrics: Sequence[Row],
 ) -> Path:
     """Write all tables, and the picture into the folder that is returned."""
     out = config.out or _folder(config.agent)
@@ -178,13 +186,20 @@ def _write(
         if config.append_to is not None:
             conditions = [rows[0][name] for name in CONDITIONS]
             keep_successes(config.append_to, successes, conditions)
+    if metrics:
+        tables.append("metrics.csv")
+        write_table(out / "metrics.csv", evaluation_tables.METRICS, metrics)
     picture = adaptation_curve(out / "adaptation.csv", out / "adaptation.png")
     print(f"Tables: {', '.join(str(out / name) for name in tables)}. Picture: {picture}")
     return out
 
 
 def _track(
-    tracker: Tracker, out: Path, rows: Sequence[Row], successes: Sequence[Sequence[str]]
+    tracker: Tracker,
+    out: Path,
+    rows: Sequence[Row],
+    successes: Sequence[Sequence[str]],
+    metrics: Sequence[Row],
 ) -> None:
     """Log what was written there."""
     numbers = {name: name not in WORDS for name in (*SUMMARY, *EVALUATION, *SUCCESSES)}
@@ -194,6 +209,9 @@ def _track(
     if successes:
         kept = [dict(zip(SUCCESSES, row, strict=True)) for row in successes]
         tracker.table("successes", {name: numbers[name] for name in SUCCESSES}, kept)
+    if metrics:
+        told = {name: name not in ("agent", "metric") for name in evaluation_tables.METRICS}
+        tracker.table("metrics", told, metrics)
     tracker.picture("adaptation", lambda _: out / "adaptation.png")
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from rl2_sb3.cli.entries import Entry, Trials
@@ -31,6 +33,8 @@ WORDS = (
     *("training", "compared_with", "version"),
 )
 """Columns that are not of numbers."""
+METRICS = ("agent", "metric", "episode", "mean", "standard_error", "trials")
+"""Trials: those of which the metric is known."""
 PLAYED = ("task", "options", "episodes", "agent", "trials", "deterministic", "seed")
 """Key of a row: a later row replaces one with the same key."""
 TRAINING = {"steps_trained": "steps", "seconds": "seconds"}
@@ -85,6 +89,40 @@ def summary_rows(
 def keep_rows(table: Path, rows: Sequence[Row]) -> None:
     """Write rows into a table, in place of those of the same agent and trials; others stay."""
     merge_table(table, rows, PLAYED, later=COMPARED)
+
+
+def metric_rows(results: Results) -> list[Row]:
+    """The means of what environments report of episodes: a row for each agent, name and episode."""
+    rows = []
+    for agent, result in results.items():
+        for name, values in result.metrics.items():
+            for episode, column in enumerate(values.T, start=1):
+                mean, error, known = _known(column)
+                row = agent, name, episode, f"{mean:.6g}", f"{error:.3g}", known
+                rows += [dict(zip(METRICS, row, strict=True))] if known else []
+    return rows
+
+
+def print_metrics(results: Results) -> None:
+    """Print the means of what environments report of episodes."""
+    table = Table(title="Metrics of episodes, means over trials")
+    for heading in ("agent", "metric", "all episodes", "± s.e.", "first episode", "last episode"):
+        left = heading in ("agent", "metric")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold")
+    for agent, result in results.items():
+        for name, values in result.metrics.items():
+            known = np.isfinite(values)
+            trials, counts = np.where(known, values, 0).sum(axis=1), known.sum(axis=1)
+            mean, error, _ = _known(trials[counts > 0] / counts[counts > 0])
+            ends = (_known(values[:, i])[0] for i in (0, -1))
+            table.add_row(agent, name, *(f"{x:.4g}" for x in (mean, error, *ends)))
+    show(table)
+
+
+def _known(values: NDArray[np.floating]) -> tuple[float, float, int]:
+    """Mean and standard error of what is known, NaN where nothing is, and how much that is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan, standard_error(known), len(known)
 
 
 def print_means(rows: Sequence[Row], results: Results) -> None:

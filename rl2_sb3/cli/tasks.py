@@ -16,17 +16,19 @@ from rl2_sb3.cli.screen import show
 from rl2_sb3.cli.train import Train
 from rl2_sb3.registry import TASKS
 from rl2_sb3.testing import check_tasks
+from rl2_sb3.trials.make import make_tasks
 
 
 @dataclass(kw_only=True)
 class Tasks:
     """List the task distributions that are installed, or check one against the contract.
 
-    `rl2 train` takes the id of any Gymnasium environment as well.
+    `rl2 train` and `rl2 tasks` take the id of any Gymnasium environment as well, such as
+    CartPole-v1 or module:Env-v0, where the seed is the task.
     """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """Task distribution to check, with its default options."""
+    """Task distribution, or Gymnasium environment, to check with its default options."""
 
 
 def tasks(args: Sequence[str]) -> None:
@@ -38,11 +40,14 @@ def tasks(args: Sequence[str]) -> None:
             table.add_row(known, TASKS.distribution(known))
         show(table)
         return
-    distribution = TASKS.load(name)()
+    distribution = make_tasks(name)
     try:
         check_tasks(distribution)
     except (AssertionError, TypeError) as error:
         raise ValueError(f"{name} breaks the contract: {error}") from error
+    if name not in TASKS:
+        print(f"{name} can be trained on: its seed is the task, which each trial draws.")
+        return
     for command in (Train, Imitate):
         check_names(command, name)
     print(f"{name} ({TASKS.distribution(name)}) keeps the contract.")

@@ -10,7 +10,7 @@ below, names it in the entry-point group ``rl2_sb3.tasks``, and has it checked b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import gymnasium as gym
@@ -83,6 +83,22 @@ class BatchedTasks(ABC, Generic[Params, State]):
         """
         return None
 
+    def metrics(self, params: Params, state: State) -> Mapping[str, NDArray[Any]] | None:
+        """What to report of episodes beside their return, each ``(n,)``, by name.
+
+        It is asked for after a step in which episodes ended, and read in their rows alone, before
+        :meth:`reset`. NaN stands for what is not known. ``success`` is whether the episode
+        succeeded. By default None: nothing.
+        """
+        return None
+
+    def render(self, params: Params, state: State) -> NDArray[np.uint8] | None:
+        """A picture of the first task, ``(height, width, 3)``, red, green and blue from 0 to 255.
+
+        ``rl2 watch`` shows it. By default None: there is nothing to see.
+        """
+        return None
+
     def training_reward(
         self, params: Params, state: State, action: NDArray[Any]
     ) -> NDArray[np.floating] | None:
@@ -104,10 +120,10 @@ class GymTasks(ABC):
     there, is not counted, and is played again.
 
     What the environment reports beyond Gymnasium is ``info["rl2"]``, a dict with the entries
-    of :class:`StepInfo`: ``success`` and ``lost`` of episodes; and, where the reset asked for it
-    (``options["privileged"]`` is true), in every step the ``training_reward``, which training
-    learns from in the reward's place: its mean, or a reward that also pays what helps to find the
-    others. What the agent sees is the reward. It may then give, in resets too, a
+    of :class:`StepInfo`: ``success``, ``metrics`` and ``lost`` of episodes; and, where the reset
+    asked for it (``options["privileged"]`` is true), in every step the ``training_reward``, which
+    training learns from in the reward's place: its mean, or a reward that also pays what helps to
+    find the others. What the agent sees is the reward. It may then give, in resets too, a
     ``privileged_observation``, ``privileged_size`` numbers that only a simulator knows: see
     :meth:`BatchedTasks.privileged_observation`.
     """

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rl2_sb3.registry import did_you_mean
 
 EPISODE = "episode"
 """Where Monitor tells an episode's return and length, and SB3 reads them."""
+LONGEST = 30
+"""Characters of a metric's name: SB3's table in the terminal cuts longer ones."""
 KEY = "rl2"
 """Of an ``info``; nothing under another key is taken for ours, whatever it is called."""
 
@@ -30,6 +32,8 @@ class StepInfo(NamedTuple):
     """Whether the episode that ends with this step succeeded."""
     lost: bool = False
     """Whether the simulator died: the trial is cut here and played again."""
+    metrics: Mapping[str, float] | None = None
+    """What to report of the episode that ends with this step, by name; NaN is not known."""
 
 
 NOTHING = StepInfo()
@@ -66,9 +70,37 @@ def read_step_info(info: Mapping[str, Any], declared: bool) -> StepInfo:
         raise RuntimeError(
             f'info["{KEY}"]["training_reward"] = {step.training_reward!r} is not a finite number.'
         )
+    if step.metrics is not None:
+        step = step._replace(metrics=_read_metrics(step.metrics))
     if step.success is None and _is_truth(success):
         return step._replace(success=bool(success))
     return step
+
+
+def _read_metrics(metrics: Any) -> dict[str, float]:
+    if not isinstance(metrics, Mapping):
+        raise RuntimeError(
+            f'info["{KEY}"]["metrics"] = {metrics!r} is no dict: give {{"name": number}}.'
+        )
+    for name, value in metrics.items():
+        flaw = metric_flaw(name, np.asarray(value), ())
+        if flaw is not None:
+            raise RuntimeError(f'info["{KEY}"]["metrics"] has {flaw}')
+        if name == "success":
+            raise RuntimeError(f'info["{KEY}"]["metrics"] has "success": give it beside "metrics".')
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def metric_flaw(name: Any, value: NDArray[Any], shape: tuple[int, ...]) -> str | None:
+    """What is wrong with a metric, and the way out; ``None`` where nothing is."""
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST:
+        return f"the name {name!r}: use a string of 1 to {LONGEST} characters."
+    way_out = f"give finite numbers of shape {shape}, or NaN."
+    if value.shape != shape:
+        return f"{name!r} of shape {value.shape}: {way_out}"
+    if value.dtype.kind not in "biuf" or np.isinf(value).any():
+        return f"{name!r} = {value!r}: {way_out}"
+    return None
 
 
 def _is_truth(value: Any) -> bool:

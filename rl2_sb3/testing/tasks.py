@@ -16,7 +16,9 @@ from gymnasium.utils import env_checker
 from gymnasium.vector.utils import batch_space
 from stable_baselines3.common import env_checker as sb3_checker
 
+from rl2_sb3.reserved import option_flaw
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks, take
+from rl2_sb3.testing.seeds import SeedTasks
 from rl2_sb3.testing.watched import Watched, demand, same, unmoved
 from rl2_sb3.trials.checks import Warned
 
@@ -36,14 +38,18 @@ HIDDEN_STATE = (
 
 
 def check_tasks(
-    tasks: BatchedTasks[Any, Any] | GymTasks, episodes: int = 3, n: int = 64, seed: int = 0
+    tasks: BatchedTasks[Any, Any] | GymTasks | Callable[[], gym.Env[Any, Any]],
+    episodes: int = 3,
+    n: int = 64,
+    seed: int = 0,
 ) -> None:
     """Raise an error where a task distribution breaks its contract, and say the way out.
 
     For a plugin's own tests: ``def test_contract(): check_tasks(MyTasks())``. Warns where all
     tasks are equal, and where an environment seems not to look at its task.
 
-    :param tasks: the distribution
+    :param tasks: the distribution, or a function that makes a plain environment, whose seed is the
+        task
     :param episodes: episodes in each of the trials that are run, with random actions
     :param n: number of tasks that are drawn
     :param seed: of tasks, noise and actions
@@ -51,8 +57,13 @@ def check_tasks(
     :raises ValueError: its spaces are not supported
     :raises TypeError: it implements neither contract
     """
+    if isinstance(tasks, (BatchedTasks, GymTasks)):
+        flaw = option_flaw(tasks)
+        demand(flaw is None, str(flaw))
     if isinstance(tasks, BatchedTasks):
         _check_batched(tasks, episodes, n, seed)
+    elif not isinstance(tasks, (GymTasks, type)) and callable(tasks):
+        _check_gym(SeedTasks(tasks), episodes, n, seed)
     elif isinstance(tasks, GymTasks):
         with warnings.catch_warnings():
             warnings.simplefilter("error", Warned)  # training takes it, the contract does not
@@ -88,6 +99,7 @@ def _check_batched(tasks: BatchedTasks[Any, Any], episodes: int, n: int, seed: i
     )
     watched.reset(take(drawn, np.arange(n) % 2 == 0), rngs[0])  # some of them, as trials do
     state, _ = watched.reset(drawn, rngs[0])
+    watched.render(drawn, state)
     privileged = watched.privileged_observation(drawn, state) is not None
     trials = [BatchedTrials(watched, n, episodes, seed, privileged) for _ in range(3)]
     action = _actions(batch_space(tasks.action_space, n), seed).sample()
@@ -158,6 +170,8 @@ def _check_gym(tasks: GymTasks, episodes: int, n: int, seed: int) -> None:
     )
     if not equal and all(_equal(episode, met[0]) for episode in met):
         message = "Episodes with different tasks are equal: is options['task'] looked at?"
+        if isinstance(tasks, SeedTasks):
+            message = "Episodes with different seeds are equal: there is nothing to adapt to."
         warnings.warn(message, stacklevel=3)
     if tasks.privileged_size:
         knowing = TrialWrapper(twin, episodes, tasks, privileged=True)

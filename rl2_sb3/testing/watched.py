@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from rl2_sb3.tasks.base import BatchedTasks
+from rl2_sb3.tasks.step_info import metric_flaw
+from rl2_sb3.trials.spaces import FEEDBACK, flatten, trial_space
 
 
 class Watched(BatchedTasks[Any, Any]):
@@ -40,6 +41,34 @@ class Watched(BatchedTasks[Any, Any]):
         return self._checked(
             "step", "state, observation, reward, ended", params, state, action, rng
         )
+
+    def metrics(self, params: Any, state: Any) -> Any:
+        metrics = self._ask("metrics", params, state)
+        demand(
+            metrics is None or isinstance(metrics, Mapping),
+            f"metrics gives {type(metrics).__name__}: give a dict of arrays by name, or None.",
+        )
+        n = len(_leaves("sample", params)[0])
+        for name, values in (metrics or {}).items():
+            flaw = metric_flaw(name, np.asarray(values), (n,))
+            demand(flaw is None, f"metrics gives {flaw}")
+        return metrics
+
+    def render(self, params: Any, state: Any) -> Any:
+        picture = self._ask("render", params, state)
+        demand(
+            picture is None
+            or (
+                isinstance(picture, np.ndarray)
+                and picture.dtype == np.uint8
+                and picture.ndim == 3
+                and picture.shape[2] == 3
+                and picture.size > 0
+            ),
+            f"render gives {getattr(picture, 'dtype', type(picture).__name__)} "
+            f"{np.shape(picture)}: give uint8 (height, width, 3), or None.",
+        )
+        return picture
 
     def privileged_observation(self, params: Any, state: Any) -> Any:
         numbers = self._ask("privileged_observation", params, state)
@@ -88,17 +117,14 @@ class Watched(BatchedTasks[Any, Any]):
         return result
 
     def _check_observation(self, name: str, observation: Any, n: int) -> None:
-        parts = {"observation": self.observation_space}
-        if isinstance(self.observation_space, spaces.Dict):
-            parts = self.observation_space.spaces
-        else:
-            observation = {"observation": observation}
-        demand(
-            isinstance(observation, dict) and observation.keys() == parts.keys(),
-            f"{name}'s observation must be a dict with the keys {', '.join(parts)}.",
-        )
+        space = trial_space(self.observation_space, self.action_space)
+        parts = {key: part for key, part in space.items() if key not in FEEDBACK}
+        handed_in = flatten(observation, space)
+        if handed_in.keys() != parts.keys():
+            keys = [key.removeprefix("observation_") for key in parts]
+            demand(False, f"{name}'s observation must be a dict with the keys {', '.join(keys)}.")
         for key, part in parts.items():
-            array = observation[key]
+            array = handed_in[key]
             _check_array(f"{name}'s {key}", array, (n, *(part.shape or ())), np.dtype(part.dtype))
             array = array.astype(part.dtype)
             if not batch_space(part, n).contains(array):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3.tasks.base import BatchedTasks, put, take
+from rl2_sb3.tasks.step_info import metric_flaw
 from rl2_sb3.trials import checks
 from rl2_sb3.trials.infos import TrialInfos
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, no_action, trial_space
@@ -51,6 +52,7 @@ class BatchedTrials(VecEnv):
     ):
         if n_envs < 1 or episodes < 1:
             raise ValueError(f"n_envs={n_envs}, episodes={episodes}: both must be at least 1.")
+        checks.check_no_masks(tasks)
         self.render_mode = None
         self.privileged = privileged
         size = _privileged_size(tasks) + 2 if privileged else 0
@@ -119,6 +121,7 @@ class BatchedTrials(VecEnv):
         self._clock += done
         self._clock += 1
         terminal = None
+        metrics = self._metrics(ended) if ended.any() else None
         if done.any():
             terminal = self._observe(own, self._actions, reward, ended, np.zeros_like(done))
             self._new_tasks(done)
@@ -131,7 +134,19 @@ class BatchedTrials(VecEnv):
             ended & ~done,
             start=done,
         )
-        return observation, reward, done, TrialInfos(self.num_envs, done, terminal, training)
+        infos = TrialInfos(self.num_envs, done, terminal, training, metrics)
+        return observation, reward, done, infos
+
+    def _metrics(self, ended: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+        """What the tasks report of the episodes that ended, NaN in the other rows."""
+        told = self.tasks.metrics(self._params, self._state) or {}
+        metrics = {}
+        for name, values in told.items():
+            flaw = metric_flaw(name, np.asarray(values), (self.num_envs,))
+            if flaw is not None:
+                raise RuntimeError(f"{type(self.tasks).__name__}.metrics gives {flaw}")
+            metrics[name] = np.where(ended, np.asarray(values, np.float64), np.nan)
+        return metrics
 
     def _new_tasks(self, done: NDArray[np.bool_]) -> None:
         self._episode[done] = 0

@@ -17,6 +17,7 @@ from stable_baselines3.common.callbacks import (
 from stable_baselines3.common.type_aliases import MaybeCallback
 
 from rl2_sb3 import ranks
+from rl2_sb3.trials.episode_metrics import EpisodeMetrics, stacked
 from rl2_sb3.trials.make import env_episodes
 from rl2_sb3.trials.steps import TrialStep
 
@@ -50,6 +51,7 @@ class Ended(NamedTuple):
     lengths: list[NDArray[np.int64]]
     successes: list[NDArray[np.floating]]
     """Of episodes, 1 or 0."""
+    metrics: list[EpisodeMetrics]
     lost: int
     replay_error: float
     auxiliary: dict[str, float]
@@ -61,6 +63,7 @@ class Ended(NamedTuple):
             self.returns + other.returns,
             self.lengths + other.lengths,
             self.successes + other.successes,
+            self.metrics + other.metrics,
             self.lost + other.lost,
             max(self.replay_error, other.replay_error),
             self.auxiliary,
@@ -74,9 +77,10 @@ class TrialCallback(BaseCallback):
     ``trial/return``, ``trial/length``, ``trial/gain`` (return of the last episode minus that of
     the first), ``trial/success`` (share of episodes that their environment calls a success: see
     :class:`~rl2_sb3.tasks.StepInfo`), and ``trial/return_episode_<i>``, for at most ten episodes;
-    and ``trial/lost``, how many trials were cut by their simulator's death, if any: they count for
-    nothing else; and ``trial/prediction_loss``, the last minibatch's error of predicting the
-    privileged observation, if the memory learns that.
+    ``metrics/<name>`` and ``metrics/<name>_episode_<i>``, the means of what environments report of
+    episodes beside that; and ``trial/lost``, how many trials were cut by their simulator's death,
+    if any: they count for nothing else; and ``trial/prediction_loss``, the last minibatch's error
+    of predicting the privileged observation, if the memory learns that.
 
     At each rollout's end it replays some columns as learning will, and compares the
     log-probabilities with those of acting: ``trial/replay_error``. On several ranks the trials are
@@ -94,6 +98,7 @@ class TrialCallback(BaseCallback):
         self._lengths = np.zeros(n, np.int64)
         self._position = np.zeros(n, np.int64)
         self._success = np.full((n, self.episodes), np.nan)  # successes, 1 or 0
+        self._metrics = EpisodeMetrics(n, self.episodes)
         self._whole = obs["start"][:, 0].astype(bool)  # those that began under our eyes
         self.recent: deque[float] = deque(maxlen=100)
         """Returns of the last hundred trials."""
@@ -103,6 +108,7 @@ class TrialCallback(BaseCallback):
         self._ended_returns: list[NDArray[np.floating]] = []
         self._ended_lengths: list[NDArray[np.int64]] = []
         self._successes: list[NDArray[np.floating]] = []
+        self._ended_metrics: list[EpisodeMetrics] = []
         self._lost = 0
 
     def _on_step(self) -> bool:
@@ -120,7 +126,9 @@ class TrialCallback(BaseCallback):
         self._returns[columns, self._position] += came.reward
         self._lengths += 1
         if ended.any():
-            self._success[columns[ended], self._position[ended]] = came.success[ended]
+            at = columns[ended], self._position[ended]
+            self._success[at] = came.success[ended]
+            self._metrics.note(*at, {name: x[ended] for name, x in came.metrics.items()})
             self._position += ended
         if dones.any():
             self._note_trials(dones, came.lost)
@@ -138,6 +146,9 @@ class TrialCallback(BaseCallback):
         self._successes.append(success[np.isfinite(success)])
         self.recent.extend(np.nansum(returns, axis=1)[-100:].tolist())
         self._whole |= dones
+        if self._metrics:
+            self._ended_metrics.append(self._metrics.rows(whole))
+            self._metrics.forget(dones)
         self._returns[dones], self._success[dones] = 0, np.nan
         self._lengths[dones] = self._position[dones] = 0
         # SB3's own statistics, rollout/ep_rew_mean and ep_len_mean, over the same trials.
@@ -149,7 +160,8 @@ class TrialCallback(BaseCallback):
     def _on_rollout_end(self) -> None:
         policy: Any = self.model.policy
         own = Ended(
-            *(self._ended_returns, self._ended_lengths, self._successes, self._lost),
+            *(self._ended_returns, self._ended_lengths, self._successes, self._ended_metrics),
+            lost=self._lost,
             replay_error=self._replay_error(),
             auxiliary={each.name: each.last for each in policy.auxiliary_losses()},
         )
@@ -168,20 +180,34 @@ class TrialCallback(BaseCallback):
             self._log("length", np.concatenate(ended.lengths).mean())
             if not left_out[:, -1].all():
                 self._log("gain", per_episode[-1] - per_episode[0])
-            shown = np.linspace(0, self.episodes - 1, min(self.episodes, POSITIONS_SHOWN))
-            width = len(str(self.episodes))
-            for i in shown.round().astype(int):
+            for i, name in self._shown():
                 if not left_out[:, i].all():
-                    self._log(f"return_episode_{i + 1:0{width}}", per_episode[i])
+                    self._log(f"return_{name}", per_episode[i])
             successes = np.concatenate(ended.successes)
             if len(successes):
                 self._log("success", successes.mean())
+        self._log_metrics(ended.metrics)
         if ended.lost:
             self._log("lost", ended.lost)
         for name, error in ended.auxiliary.items():
             if np.isfinite(error):  # after the first update
                 self._log(name, error)
         self._log("replay_error", ended.replay_error)
+
+    def _shown(self) -> list[tuple[int, str]]:
+        """The episodes whose means are logged, and what they are called."""
+        shown = np.linspace(0, self.episodes - 1, min(self.episodes, POSITIONS_SHOWN))
+        width = len(str(self.episodes))
+        return [(i, f"episode_{i + 1:0{width}}") for i in shown.round().astype(int)]
+
+    def _log_metrics(self, ended: list[EpisodeMetrics]) -> None:
+        for name, values in stacked(ended).items():
+            means = {f"_{episode}": values[:, i] for i, episode in self._shown()}
+            for suffix, part in {"": values, **means}.items():
+                known = part[np.isfinite(part)]
+                if len(known):  # SB3's table in the terminal has no room for the longer names
+                    exclude = "stdout" if suffix else None
+                    self.logger.record(f"metrics/{name}{suffix}", known.mean(), exclude=exclude)
 
     def _log(self, name: str, value: Any) -> None:
         self.logger.record(f"trial/{name}", float(value))

@@ -13,7 +13,7 @@ from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from numpy.typing import ArrayLike, NDArray
 from stable_baselines3.common.env_util import is_wrapped
 
-from rl2_sb3.trials.spaces import FEEDBACK, PRIVILEGED, is_trial_space
+from rl2_sb3.trials.spaces import FEEDBACK, MASK, PRIVILEGED, is_trial_space, masked
 
 LOOKED_AT = 100
 """Steps of an environment in which values are looked at; later a rollout's are, all at once."""
@@ -58,6 +58,26 @@ def check_wrappers(env: gym.Env[Any, Any]) -> None:
                 "..., norm_obs=False) around the trials."
             )
         env = env.env
+
+
+def check_no_masks(source: Any) -> None:
+    """Refuse environments and tasks with sb3-contrib's method ``action_masks``.
+
+    :raises ValueError: one that has it
+    """
+    while source is not None:
+        if callable(getattr(type(source), "action_masks", None)):
+            raise ValueError(masked(f"method action_masks of {type(source).__name__}"))
+        source = source.env if isinstance(source, gym.Wrapper) else None
+
+
+def check_info(info: Mapping[str, Any], env: gym.Env[Any, Any]) -> None:
+    """Refuse an action mask in a reset's info.
+
+    :raises ValueError: there is one
+    """
+    if MASK in info:
+        raise ValueError(masked(f"info[{MASK!r}] of {env.unwrapped}"))
 
 
 def check_observation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -20,9 +20,12 @@ class TrialInfos(Sequence[dict[str, Any]]):
         done: NDArray[np.bool_],
         terminal: dict[str, NDArray[Any]] | None,
         training_reward: NDArray[np.float32] | None = None,
+        metrics: Mapping[str, NDArray[np.float64]] | None = None,
     ):
         self.training_reward = training_reward
         """What is learned from, ``(n,)``, where trials are privileged and tasks have one."""
+        self.metrics = metrics or {}
+        """Of episodes that end here, each ``(n,)``, NaN elsewhere; ``success`` is one of them."""
         self._n = n
         self._done = done
         self._terminal = terminal
@@ -47,9 +50,19 @@ class TrialInfos(Sequence[dict[str, Any]]):
 
     def _make(self, index: int) -> dict[str, Any]:
         info: dict[str, Any] = {}
-        if self.training_reward is not None:
-            info[KEY] = StepInfo(training_reward=float(self.training_reward[index]))
+        if self.training_reward is not None or self.metrics:
+            info[KEY] = self._step_info(index)
         if self._terminal is not None and self._done[index]:
             terminal = {key: value[index] for key, value in self._terminal.items()}
             info |= {"terminal_observation": terminal, "TimeLimit.truncated": False}
         return info
+
+    def _step_info(self, index: int) -> StepInfo:
+        training = None if self.training_reward is None else float(self.training_reward[index])
+        metrics = {name: float(values[index]) for name, values in self.metrics.items()}
+        success = metrics.pop("success", np.nan)
+        return StepInfo(
+            training_reward=training,
+            success=None if np.isnan(success) else bool(success),
+            metrics=metrics or None,
+        )

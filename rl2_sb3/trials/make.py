@@ -160,7 +160,14 @@ def make_tasks(source: EnvSource, **options: Any) -> Any:
             f"{source!r} is neither a registered task distribution nor a Gymnasium environment: "
             f"{error}{TASKS.hint(source)}"
         ) from error
-    return partial(gym.make, source, **options)
+    return partial(_make_gym, source, **options)
+
+
+def _make_gym(name: str, **options: Any) -> gym.Env[Any, Any]:
+    try:
+        return gym.make(name, **options)
+    except gym.error.DependencyNotInstalled as error:
+        raise ValueError(f"{name} needs a package: {error}") from error
 
 
 def _make_registered(name: str, options: dict[str, Any]) -> BatchedTasks[Any, Any] | GymTasks:

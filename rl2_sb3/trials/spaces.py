@@ -9,6 +9,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 OBSERVATION = "observation"
+MASK = "action_mask"
 PRIVILEGED = "privileged"
 FEEDBACK = ("action", "reward", "done", "start")
 PARTS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -20,7 +21,8 @@ def trial_space(
     """The observation space of trials over an environment with the given spaces.
 
     ``observation`` is the environment's own (a Dict's parts become ``observation_<key>``, a
-    Tuple's ``observation_0`` and so on);
+    Tuple's ``observation_0`` and so on, and those of Dicts and Tuples within them
+    ``observation_<key>_<key>``);
     ``action``, ``reward`` and ``done`` are of the last step, zero on a trial's first step;
     ``start`` is 1 on a trial's first step: it resets the memory and is no feature.
 
@@ -62,24 +64,42 @@ def trial_space(
     return spaces.Dict(parts)
 
 
-def _parts(space: spaces.Space[Any]) -> dict[str, Any]:
-    if isinstance(space, spaces.Dict):
-        return {f"{OBSERVATION}_{key}": part for key, part in space.items()}
-    if isinstance(space, spaces.Tuple):
-        return {f"{OBSERVATION}_{i}": part for i, part in enumerate(space)}
-    return {OBSERVATION: space}
+def _parts(space: spaces.Space[Any], name: str = OBSERVATION) -> dict[str, Any]:
+    if not isinstance(space, (spaces.Dict, spaces.Tuple)):
+        return {name: space}
+    inner = space.items() if isinstance(space, spaces.Dict) else enumerate(space)
+    parts: dict[str, Any] = {}
+    for key, part in inner:
+        for named, leaf in _parts(part, f"{name}_{key}").items():
+            if named in parts:
+                raise ValueError(f"Two parts of {space} would be called {named!r}: rename one.")
+            if str(key) == MASK:
+                raise ValueError(masked(f"observation's {MASK!r}"))
+            parts[named] = leaf
+    return parts
 
 
-def flatten(value: Any, trial_space: spaces.Space[Any]) -> dict[str, Any]:
+def masked(what: str) -> str:
+    """The error about action masks."""
+    return (
+        f"The {what} says which actions are allowed, but the policies here do not know action "
+        "masks and would take others as well: let the environment take such an action as one "
+        "that changes nothing (and may cost), and leave the mask out."
+    )
+
+
+def flatten(value: Any, trial_space: spaces.Space[Any], name: str = OBSERVATION) -> dict[str, Any]:
     """Name the parts of the environment's own observation as the trial's space does.
 
     :param trial_space: it tells a Tuple's observation from an array that is written as a tuple
     """
-    one = isinstance(trial_space, spaces.Dict) and OBSERVATION in trial_space.spaces
-    if one or not isinstance(value, (dict, tuple, list)):
-        return {OBSERVATION: value}
-    parts = value.items() if isinstance(value, dict) else enumerate(value)
-    return {f"{OBSERVATION}_{key}": part for key, part in parts}
+    known = isinstance(trial_space, spaces.Dict) and name in trial_space.spaces
+    if known or not isinstance(value, (dict, tuple, list)):
+        return {name: value}
+    parts: dict[str, Any] = {}
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+        parts |= flatten(part, trial_space, f"{name}_{key}")
+    return parts
 
 
 def is_trial_space(space: spaces.Space[Any]) -> bool:

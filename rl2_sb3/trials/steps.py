@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,8 @@ class TrialStep(NamedTuple):
     """Trials that are cut here because their simulator died: they count for nothing."""
     success: NDArray[np.floating]
     """Of an episode that ends here: 1 or 0, or NaN where that is not known."""
+    metrics: Mapping[str, NDArray[np.floating]]
+    """Of an episode that ends here, by name; NaN where they are not known."""
 
 
 def read_step(
@@ -64,9 +67,12 @@ def _read(
     n, done = len(done), np.asarray(done, np.bool_)
     ended = observation["done"][:, 0].astype(np.bool_) | done
     cut, lost, success = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.full(n, np.nan)
-    if isinstance(infos, TrialInfos):  # arrays, which report no success and lose no trial
+    if isinstance(infos, TrialInfos):  # arrays, which lose no trial
         training = reward if infos.training_reward is None else infos.training_reward
-        return TrialStep(observation, reward, training, ended, done, cut, lost, success)
+        told_of = dict(infos.metrics)
+        success = told_of.pop("success", success)
+        return TrialStep(observation, reward, training, ended, done, cut, lost, success, told_of)
+    metrics: dict[str, NDArray[np.floating]] = {}
     training = np.array(reward, np.float32)
     for column, info in enumerate(infos):
         told = info.get(KEY)
@@ -76,6 +82,8 @@ def _read(
             if told.success is not None:
                 success[column] = told.success
             lost[column] = told.lost
+            for name, value in (told.metrics or {}).items():
+                metrics.setdefault(name, np.full(n, np.nan))[column] = value
         # SB3's VecEnvs set it for each environment that is truncated and not terminated.
         cut[column] = done[column] and info.get("TimeLimit.truncated", False)
-    return TrialStep(observation, reward, training, ended, done, cut, lost, success)
+    return TrialStep(observation, reward, training, ended, done, cut, lost, success, metrics)

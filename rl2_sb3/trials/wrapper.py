@@ -75,6 +75,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
                 raise ValueError(f"{env!r} has no {name}: set it in its __init__.")
         checks.check_plain(env, TrialWrapper)
         checks.check_wrappers(env)
+        checks.check_no_masks(env)
         self.episodes = episodes
         self.tasks = tasks
         self.order = order
@@ -144,6 +145,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             options["task"] = self._task
             own, info = self.env.reset(seed=int(self._rng.integers(2**31)), options=options)
         self._look(own)
+        checks.check_info(info, self.env)
         return own, info, self._read(info)
 
     def _look(
@@ -204,7 +206,8 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         obs = self._observe(own, action, reward, ended=done, start=False, step_info=latest)
         if step_info is not NOTHING:
             training = step_info.training_reward if self.privileged else None
-            step_info = StepInfo(training, None, step_info.success, lost)
+            metrics = step_info.metrics if done else None
+            step_info = StepInfo(training, None, step_info.success, lost, metrics)
         return obs, reward, over, lost, with_ours(info, step_info)
 
     def _take_training_reward(self, step_info: StepInfo) -> None:

@@ -50,6 +50,19 @@ def test_parts_of_a_tuple_are_numbered() -> None:
     assert flatten((5.0, 6.0), array) == {"observation": (5.0, 6.0)}  # an array, as a tuple
 
 
+def test_parts_within_parts_are_named_by_their_path() -> None:
+    hands = spaces.Tuple([spaces.Dict({"grip": vector(1)}), vector(2)])
+    space = trial_space(spaces.Dict({"hands": hands, "eye": vector(3)}), spaces.Discrete(3))
+    own = {"hands": ({"grip": [1.0]}, (2.0, 3.0)), "eye": [4.0, 5.0, 6.0]}
+    named = {
+        "observation_hands_0_grip": [1.0],
+        "observation_hands_1": (2.0, 3.0),  # an array, as a tuple
+        "observation_eye": [4.0, 5.0, 6.0],
+    }
+    assert flatten(own, space) == named
+    assert [key for key in space if key.startswith("observation")] == sorted(named)
+
+
 @pytest.mark.parametrize(
     ("space", "nothing"),
     [
@@ -90,14 +103,19 @@ def test_no_action_is_zero_or_the_nearest_to_it(space: Space, nothing: Any) -> N
         (spaces.Box(-1, 1, ()), spaces.Discrete(2), r"observation: Box.* give it the shape \(1,\)"),
         (spaces.Discrete(2, start=-1), spaces.Discrete(2), "observation: Discrete.* begin with 0"),
         (
-            spaces.Tuple([spaces.Tuple([vector(1)])]),
+            spaces.Dict({"inner": spaces.Tuple([spaces.Text(3)])}),
             spaces.Discrete(2),
-            "Observation space 'observation_0': Tuple.* is not supported: flatten it first",
+            "Observation space 'observation_inner_0': Text.* is not supported: flatten it first",
         ),
         (
-            spaces.Dict({"inner": spaces.Dict({"a": vector(1)})}),
+            spaces.Dict({"a_b": vector(1), "a": spaces.Dict({"b": vector(1)})}),
             spaces.Discrete(2),
-            "Observation space 'observation_inner': Dict.* is not supported: flatten it first",
+            "Two parts of Dict.* would be called 'observation_a_b': rename one",
+        ),
+        (
+            spaces.Dict({"see": vector(1), "action_mask": spaces.MultiBinary(2)}),
+            spaces.Discrete(2),
+            "The observation's 'action_mask' says which actions are allowed, but .* leave the mask",
         ),
     ],
 )

@@ -90,13 +90,14 @@ class ArmEnv(gym.Env[Any, Any]):
         if not os.environ.get("MUJOCO_GL") and not os.environ.get("DISPLAY"):
             os.environ["MUJOCO_GL"] = "egl"
         try:
-            return self._arms[self.task.family].render()
+            picture: Any = self._arms[self.task.family].render()
         except Exception as error:  # OpenGL's libraries raise what they like
             raise RuntimeError(
                 f"MuJoCo cannot draw with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} ({error}). "
                 "Install EGL (Debian: apt-get install libegl1 libgl1-mesa-dri), or OSMesa "
                 "(libosmesa6) and set MUJOCO_GL=osmesa. Only pictures need it, training does not."
             ) from error
+        return picture[::-1, ::-1].copy()  # the camera hangs upside down
 
     def close(self) -> None:
         """End the simulators."""
