@@ -24,7 +24,7 @@ def test_an_example_keeps_the_contract(number: int, name: str) -> None:
     names: dict[str, Any] = {"__name__": "example"}
     exec(compile(EXAMPLES[number], "docs/plugins.md", "exec"), names)  # it ends in check_tasks
     trials = make_trials(names[name](), 2, episodes=2, seed=0)
-    observation = trials.reset()
+    observation: Any = trials.reset()
     assert observation["start"].all()
 
 
