@@ -20,7 +20,7 @@ LAYERS = [
         "agent_file",
         "agent",
     ),
-    *("significance", "tables", "provenance", "signals", "evaluation", "successes"),
+    *("significance", "tables", "provenance", "signals", "export", "evaluation", "successes"),
     *("baselines", "algorithms", "plots", "testing", "tracking", "runs", "sweeps", "cli"),
 ]
 """Modules and packages of rl2_sb3, the lowest first; the names in __init__ are imported late."""

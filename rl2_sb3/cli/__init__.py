@@ -20,6 +20,7 @@ COMMANDS = {
     "tasks": "tasks",
     "new": "new",
     "agents": "agents",
+    "export": "export",
     "plot": "plot",
     "sweep": "sweep",
     "baseline": "sweep",
@@ -40,6 +41,7 @@ RL²: learning to reinforcement-learn with a recurrent policy.
   rl2 tasks [TASK]    list the task distributions, or check one or a Gymnasium id
   rl2 new PACKAGE     write a plugin with a task distribution, to go on from
   rl2 agents          list the trained agents that are installed
+  rl2 export RUN      write an agent as an ONNX model, for use without torch or Python
   rl2 plot RUN ...    draw the learning curves of runs
   rl2 baseline NAME   evaluate a baseline
   rl2 sweep FILE ...  run sweep files in W&B's format, on Optuna

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import torch as th
 from torch import nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from rl2_sb3.config import Candidate, Precision
 from rl2_sb3.memories import native, products
@@ -149,6 +150,8 @@ def gru_sequence(
     :param precision: of the products' factors; sums, states and gradients keep ``x``'s type
     :return: the state after each step, ``(steps, columns, size)``
     """
+    if th.onnx.is_in_onnx_export():
+        return plain_sequence(x, h, keep, weights, candidate)
     if native.serves(x, h):
         kind = native.FP32
         if precision == "bf16":
@@ -170,6 +173,30 @@ def python_sequence(
         x, h, keep, *weights, candidate, precision
     )
     return states
+
+
+def plain_sequence(
+    x: th.Tensor,
+    h: th.Tensor,
+    keep: th.Tensor | None,
+    weights: GRUWeights,
+    candidate: Candidate = "tanh",
+) -> th.Tensor:
+    """:func:`gru_sequence` for exporters, which know no functions of our own, nor writes in place.
+
+    Products are fp32.
+    """
+    activation = th.tanh if candidate == "tanh" else th.relu
+    states = []
+    for t, inputs in enumerate(F.linear(x, weights.input, weights.bias).unbind()):
+        h = h if keep is None else h * keep[t]
+        of_x = inputs.chunk(3, dim=1)
+        of_h = F.linear(h, weights.recurrent).chunk(3, dim=1)
+        r, z = (th.sigmoid(a + b) for a, b in zip(of_x[:2], of_h[:2], strict=True))
+        c = activation(of_x[2] + r * of_h[2])
+        h = (1 - z) * c + z * h
+        states.append(h)
+    return th.stack(states)
 
 
 class GRU(Memory):

@@ -83,6 +83,12 @@ def scan(decay: th.Tensor, drive: th.Tensor, h: th.Tensor) -> th.Tensor:
     :param h: the state before the first step, ``(columns, size)``
     :return: the state after each step, ``(steps, columns, size)``
     """
+    if th.onnx.is_in_onnx_export():  # which knows neither functions of our own nor writes in place
+        steps = []
+        for kept, each in zip(decay.unbind(), drive.unbind(), strict=True):
+            h = kept * h + each
+            steps.append(h)
+        return th.stack(steps)
     states: th.Tensor = _Scan.apply(decay.contiguous(), drive.contiguous(), h)  # type: ignore[no-untyped-call]
     return states
 

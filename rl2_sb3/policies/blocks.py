@@ -171,8 +171,10 @@ class BlockNetworks(ActorCriticPolicy):
             parts = self.statistics(parts)
         if self.layout.observation:
             now = parts[OBSERVATION].flatten(1)
-            before = th.cat([last, now])[: len(now)]
-            parts[LAST], last = before * (1 - obs["start"].float().view(-1, 1)), now[-len(last) :]
+            # shape[0] and not len(), here and below: exporters keep it a variable.
+            before = th.cat([last, now])[: now.shape[0]]
+            parts[LAST] = before * (1 - obs["start"].float().view(-1, 1))
+            last = now[now.shape[0] - last.shape[0] :]
         none = memory.new_empty(0)
         shared = self.config.shared
         pi = self._extract(self.pi_features_extractor, parts) if policy or shared else none
@@ -188,7 +190,7 @@ class BlockNetworks(ActorCriticPolicy):
 
     def _resets(self, obs: TensorDict, core: Core) -> Resets:
         """Where a core's memory is reset: at trials' starts, some units at episodes' as well."""
-        columns = len(obs["memory"])
+        columns = obs["memory"].shape[0]
         keep = 1 - obs["start"].float().view(-1, columns, 1)
         if self.config.episode_units and core.memory.partial_resets:
             same_episode = 1 - obs["done"].float().view(-1, columns, 1)
@@ -201,7 +203,8 @@ class BlockNetworks(ActorCriticPolicy):
                 ],
                 dim=2,
             )
-        return Resets(keep[0], keep if (keep[1:] == 0).any() else None)
+        later = len(keep) > 1 and bool((keep[1:] == 0).any())
+        return Resets(keep[0], keep if later else None)
 
 
 def _kept(extractor: BaseFeaturesExtractor) -> int:

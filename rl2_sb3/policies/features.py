@@ -146,8 +146,11 @@ class TrialCNN(BaseFeaturesExtractor):
         for key in self.images:
             # Channels last, and pieces that fit the cache: twice as fast on processors.
             pixels = observations[key]
-            pieces = th.split(pixels, PIECE if pixels.device.type == "cpu" else len(pixels))
-            parts.append(th.cat([self.convolutions[key](_scaled(piece)) for piece in pieces]))
+            if pixels.device.type == "cpu" and not th.onnx.is_in_onnx_export():
+                pieces = th.split(pixels, PIECE)
+                parts.append(th.cat([self.convolutions[key](_scaled(piece)) for piece in pieces]))
+            else:
+                parts.append(self.convolutions[key](_scaled(pixels)))
         parts.append(self.action(observations["action"].flatten(1)))
         parts += [observations[key].flatten(1) for key in self.others]
         features: th.Tensor = self.dense(th.cat(parts, dim=1))

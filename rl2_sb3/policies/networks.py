@@ -74,7 +74,8 @@ class Core(nn.Module):
         if len(self.before):
             with dense_products(features.device, self.precision):
                 x = self.before(features)
-        outputs, last = self.memory(x.to(state.dtype).view(-1, len(state), x.shape[1]), state, keep)
+        block = x.to(state.dtype).view(-1, state.shape[0], x.shape[1])
+        outputs, last = self.memory(block, state, keep)
         return outputs.flatten(0, 1), last
 
     def read(self, remembered: th.Tensor, features: th.Tensor) -> th.Tensor:

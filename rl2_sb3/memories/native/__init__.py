@@ -2,7 +2,7 @@
 
 Where it cannot be built, one line on stderr says why, and the recurrence in Python
 (:mod:`rl2_sb3.memories.gru`) does the same at a lower speed; with ``RL2_NATIVE=0`` in the
-environment it does so without a word. ``torch.compile`` and exports of the policy need that one.
+environment it does so without a word. ``torch.compile`` needs that one.
 """
 
 from __future__ import annotations
