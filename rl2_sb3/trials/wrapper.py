@@ -40,16 +40,13 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     that is ``truncated``; the next :meth:`reset` begins it anew.
 
     What environments of a distribution report in ``info["rl2"]`` (:class:`StepInfo`) is read; other
-    entries of ``info`` are their own, and handed on as they are, but for ``info["episode"]``: a
-    Monitor's or RecordEpisodeStatistics' account of a single episode, which SB3 would take for the
-    trial's.
+    entries of ``info`` are handed on, but for ``info["episode"]``: SB3 would take it for the trial's.
 
     :param env: the environment; Monitors around it and inside it are taken off, since they would
         report single episodes as trials
     :param episodes: episodes per trial
     :param tasks: the distribution of tasks, if it has one
-    :param order: tasks of the trials, one after the other and then from the first again, instead of
-        drawn ones
+    :param order: tasks of the trials, again and again in this order, instead of drawn ones
     :param privileged: training learns from the ``training_reward`` that the environment reports
         in every step; where it reports a ``privileged_observation``, too (see :class:`GymTasks`),
         the observation gets a part ``privileged``, as in :class:`BatchedTrials`
