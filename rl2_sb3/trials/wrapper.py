@@ -40,7 +40,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
     that is ``truncated``; the next :meth:`reset` begins it anew.
 
     What environments of a distribution report in ``info["rl2"]`` (:class:`StepInfo`) is read; other
-    entries of ``info`` are handed on, but for ``info["episode"]``: SB3 would take it for the trial's.
+    entries of ``info`` are handed on, but ``info["episode"]``: SB3 would take it for a trial's.
 
     :param env: the environment; Monitors around it and inside it are taken off, since they would
         report single episodes as trials
