@@ -137,7 +137,7 @@ def _other_network(run: Path, options: list[str], difference: str) -> ValueError
     told = f": {' '.join(options)}" if options else ""
     return ValueError(
         f"{run} has another network. Give the options that it was trained with{told} "
-        f"({difference})."
+        f"({' '.join(difference.split())})."
     )
 
 

@@ -43,11 +43,11 @@ class Window(Memory):
 
 @pytest.fixture
 def window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[str], None]) -> None:
-    """Install a distribution with the memory ``window``."""
+    """Install a distribution with the memory ``lately``."""
     info = tmp_path / "site" / "windows-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: windows\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[rl2_sb3.memories]\nwindow = windows:Window\n")
+    (info / "entry_points.txt").write_text("[rl2_sb3.memories]\nlately = windows:Window\n")
     (tmp_path / "site" / "windows.py").write_text(WINDOW)
     monkeypatch.syspath_prepend(tmp_path / "site")
     forget("windows")
@@ -56,10 +56,10 @@ def window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[st
 @pytest.mark.usefixtures("window")
 @pytest.mark.parametrize("network", [{}, {"shared": True, "layers_before": [6], "skip": True}])
 def test_it_learns_is_saved_and_plays(network: dict[str, Any], tmp_path: Path) -> None:
-    assert MEMORIES.distribution("window") == "windows 1.0"
-    check_memory(MEMORIES.load("window"), steps=2)
+    assert MEMORIES.distribution("lately") == "windows 1.0"
+    check_memory(MEMORIES.load("lately"), steps=2)
     trials = make_trials("bandit", 16, episodes=6, seed=0, arms=3)
-    options = {"memory": "window", "memory_kwargs": {"steps": 2}, "hidden_size": 8, **network}
+    options = {"memory": "lately", "memory_kwargs": {"steps": 2}, "hidden_size": 8, **network}
     model = RL2PPO("GRUPolicy", trials, n_steps=9, seed=0, policy_kwargs=options)
     memory: Any = model.policy.mlp_extractor.policy.memory
     assert (memory.read.bias == 0.25).all()  # it has initialised itself
@@ -70,7 +70,7 @@ def test_it_learns_is_saved_and_plays(network: dict[str, Any], tmp_path: Path) -
     assert not any(map(th.equal, before, memory.parameters()))
     model.save(tmp_path / "model.zip")
     model.save_agent(tmp_path / "agent.safetensors")
-    assert describe_agent(tmp_path / "agent.safetensors")["network"]["memory"] == "window"
+    assert describe_agent(tmp_path / "agent.safetensors")["network"]["memory"] == "lately"
     loaded = RL2PPO.load(tmp_path / "model.zip")
     agent = load_agent(tmp_path / "agent.safetensors")
     assert agent.policy.memory_size == agent.policy.mlp_extractor.policy.memory.state_size
@@ -91,8 +91,10 @@ def test_an_agent_whose_memory_is_not_installed_says_so(
     window: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials = make_trials("bandit", 4, episodes=2)
-    model = RL2PPO("GRUPolicy", trials, policy_kwargs={"memory": "window", "hidden_size": 4})
+    model = RL2PPO("GRUPolicy", trials, policy_kwargs={"memory": "lately", "hidden_size": 4})
     model.save_agent(tmp_path / "agent.safetensors")
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"No memory 'window'\. Installed: gru, lstm, sums"):
+    with pytest.raises(
+        ValueError, match=r"No memory 'lately'\. Installed: gru, linear, lstm, sums, window"
+    ):
         load_agent(tmp_path / "agent.safetensors")

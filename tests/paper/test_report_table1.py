@@ -266,6 +266,7 @@ def test_the_curves_are_of_all_runs_of_reinforcement_learning() -> None:
     assert bandits - named == {
         *(name for name in names("imitate") if name in bandits),  # they log no return
         *(name for name in bandits if name.endswith(("-10-privileged", "-30-privileged"))),
+        *(name for name in bandits if name.endswith(("-stage-10", "-stage-30"))),
     }
 
 
