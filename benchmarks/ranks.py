@@ -97,6 +97,7 @@ def as_rank(rank: int, job: Job) -> None:
     )
     if rank == 0:
         write(Path(job.folder, "found.csv"), [found])
+    ranks.leave()
 
 
 def lockstep(numbers: int) -> float:

@@ -6,6 +6,7 @@ Without a process group there is one rank, and nothing here changes a number.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import time
@@ -96,6 +97,13 @@ def join(device: str) -> None:
         backend = "cpu:gloo,cuda:nccl"
     with _exchange(0):
         dist.init_process_group(backend, timeout=TIMEOUT)
+    atexit.register(leave)
+
+
+def leave() -> None:
+    """Leave the other ranks; a process that ends with its threads for them may be aborted."""
+    if size() > 1:
+        dist.destroy_process_group()
 
 
 def share(count: int, name: str) -> int:
