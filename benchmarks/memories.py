@@ -203,7 +203,7 @@ def number(value: float) -> str:
 def tables(figures: list[Figure]) -> str:
     """Speed and memory by length, and what was learned."""
     known = {figure[:4]: figure.value for figure in figures}
-    head = ["", *(f"{number(length)} steps" for length in LENGTHS)]
+    head = ["steps/s, peak memory", *(f"{number(length)} steps" for length in LENGTHS)]
     lines = []
     for name in NAMES:
         line = [f"`{name}`"]
