@@ -10,6 +10,7 @@ import torch as th
 from torch import nn
 
 from rl2_sb3.memories import GRU, Memory
+from rl2_sb3.memories.products import has_bf16
 from rl2_sb3.registry import MEMORIES
 from rl2_sb3.testing import check_memory
 
@@ -170,6 +171,20 @@ def test_ours_keep_the_contract(name: str) -> None:
     kind: Callable[..., Memory] = MEMORIES.load(name)
     check_memory(kind, size=8)
     check_memory(kind, size=SMALLEST.get(name, 1))
+
+
+@pytest.mark.filterwarnings("ignore:This CPU has no bf16")
+@pytest.mark.parametrize("name", ["gru", "linear", "window"])
+def test_bf16_is_close_to_fp32(name: str) -> None:
+    th.manual_seed(0)
+    memory = MEMORIES.load(name)(5, 32)
+    x, state = th.randn(20, 3, 5), th.zeros(3, memory.state_size)
+    exact, _ = memory(x, state)
+    memory.precision = "bf16"
+    rounded, last = memory(x, state)
+    assert rounded.dtype == last.dtype == th.float32
+    assert not (th.equal(rounded, exact) and has_bf16(x.device))
+    th.testing.assert_close(rounded, exact, atol=0.05, rtol=0)
 
 
 def test_a_grus_options_keep_the_contract() -> None:

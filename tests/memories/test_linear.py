@@ -95,17 +95,6 @@ def test_units_forget_at_the_speeds_asked_for() -> None:
     assert (gates[1000:] == 0).all()
 
 
-def test_bf16_is_close_to_fp32() -> None:
-    th.manual_seed(0)
-    memory = Linear(INPUTS, 32)
-    x, state = th.randn(20, COLUMNS, INPUTS), th.zeros(COLUMNS, memory.state_size)
-    exact, _ = memory(x, state)
-    memory.precision = "bf16"
-    rounded, last = memory(x, state)
-    assert rounded.dtype == last.dtype == th.float32
-    th.testing.assert_close(rounded, exact, atol=0.05, rtol=0)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"layers": 0}, "layers=0: one or more"), ({"memory_steps": 1}, "memory_steps=1: 0 for none")],

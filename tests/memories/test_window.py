@@ -98,17 +98,6 @@ def test_contract(window: int) -> None:
     check_memory(Window, size=SIZE, window=window, heads=HEADS)
 
 
-def test_bf16_is_close_to_fp32() -> None:
-    th.manual_seed(0)
-    memory = Window(INPUTS, 32, window=8)
-    x, state = th.randn(20, COLUMNS, INPUTS), th.zeros(COLUMNS, memory.state_size)
-    exact, _ = memory(x, state)
-    memory.precision = "bf16"
-    rounded, last = memory(x, state)
-    assert rounded.dtype == last.dtype == th.float32
-    th.testing.assert_close(rounded, exact, atol=0.05, rtol=0)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
