@@ -28,7 +28,7 @@ format: $(INSTALLED) ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check -q --fix-only .
 	@$(BIN)/ruff format -q .
 
-dist: $(INSTALLED) ## build wheels and sdists, and try them in a fresh environment
+dist: $(INSTALLED) ## build wheels and sdists, and try the wheels in a fresh environment
 	@rm -rf dist
 	@for each in . plugins/*/; do $(BIN)/python -m build --no-isolation --outdir dist $$each > dist.log || { cat dist.log; exit 1; }; done; rm dist.log
 	@$(PYTHON) -m venv dist/.venv

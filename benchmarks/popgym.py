@@ -105,6 +105,7 @@ def rl2(memory: str, trials: VecEnv, seed: int) -> Model:
         n_steps=N_STEPS,
         trials_per_batch=COLUMNS,
         learning_rate=LEARNING_RATE,
+        lr_decay=True,
         ent_decay=False,
         seed=seed,
         device="cpu",
@@ -221,7 +222,9 @@ def main(config: POPGymBenchmark) -> None:
             print(*results[-1], flush=True)
             write(config.csv, results)
     if config.readme is not None:
-        shown = [each for each in results if each.steps == config.steps]
+        shown = [
+            each for each in results if each.steps == config.steps and each.seed < config.seeds
+        ]
         agents = f"{config.seeds} seed{'s' * (config.seeds > 1)}"
         steps = f"{config.steps:,}".replace(",", " ")
         note = f"{steps} steps each, {agents}; {processor()}; one thread."

@@ -2,7 +2,7 @@
 
 CartPole without its velocities, as in sb3-contrib's own performance test, and Pendulum without its
 own; RecurrentPPO has VecNormalize around them, RL2PPO ``normalize_observations``, trials of one
-episode, and nothing around them. What is in the CSV file is not trained again.
+episode with the time limit around them. What is in the CSV file is not trained again.
 
     python -m benchmarks.scale --csv benchmarks/scale.csv --readme docs/scale.md
 """

@@ -4,8 +4,8 @@ Processor time, so that other programs on the machine do not count; a rate on a 
 little, but for its ratio to others of the same run. A step's parts, of one environment in this
 process beside seven others:
 
-- environment: the task's own environment with random actions, resets included; what the suite does
-  in Python is its own;
+- environment: the task's own environment with random actions, resets included (arrays' are not);
+  what the suite does in Python is its own;
 - network: acting, and the values of what was played;
 - ours: the rest of collecting a rollout: trials, checks, the buffer, callbacks. Its environments
   only hand out what the suite's own handed in before, since a simulator's time varies by more.
@@ -52,7 +52,7 @@ COLUMNS = 8
 ARRAYS = 256
 """Columns of tasks that are arrays."""
 WORKERS = ("in-process", "threads", "subprocess")
-HEAD = ("task", "environment", "network", "ours", *WORKERS)
+HEAD = ("task", "environment", "network", "ours", *WORKERS, "commit")
 
 
 class Row(NamedTuple):
@@ -67,6 +67,8 @@ class Row(NamedTuple):
     """As many as there are processors, for the same columns; 0 for arrays."""
     subprocess: float
     """As many processes, with a column each; 0 for arrays."""
+    version: str
+    """Of the code that was measured."""
 
 
 @dataclass(kw_only=True)
@@ -80,7 +82,7 @@ class Suites:
     rounds: int = 5
     """Turns that each takes."""
     csv: Path | None = None
-    """File to write the rows to, in place of those of the same tasks."""
+    """File to write the rows to, in place of those of the same tasks; the table shows all of it."""
     readme: Path | None = None
     """File whose text between <!-- suites --> and <!-- /suites --> is replaced by the table."""
 
@@ -172,40 +174,43 @@ def measure(name: str, config: Suites) -> Row:
     for each in played:
         each.trials.close()
     medians = [median(column) for column in zip(*turns[1:], strict=True)]  # the first warms up
-    return Row(name, *medians, *([0.0] * (len(WORKERS) - len(ways))))
+    return Row(name, *medians, *([0.0] * (len(WORKERS) - len(ways))), version())
 
 
 def table(rows: list[Row]) -> str:
     """The rows in Markdown."""
     cells = [
-        [row.task, *(f"{each:.1f}" for each in row[1:4]), *(_rate(each) for each in row[4:])]
+        [
+            row.task,
+            *(f"{each:.1f}" for each in (row.environment, row.network, row.ours)),
+            *(_rate(each) for each in (row.in_process, row.threads, row.subprocess)),
+            row.version,
+        ]
         for row in rows
     ]
-    words = f"{processor()}, {processors()} processors; commit {version()}."
-    return f"{markdown_table(HEAD, cells)}\n\n{words}"
+    return f"{markdown_table(HEAD, cells)}\n\n{processor()}, {processors()} processors."
 
 
 def _rate(rate: float) -> str:
     return f"{rate:,.0f}".replace(",", " ") if rate else ""
 
 
+def read(path: Path) -> list[Row]:
+    """The rows of a file, if there is one."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        _, *lines = csv.reader(file)
+    return [Row._make([task, *map(float, numbers), code]) for task, *numbers, code in lines]
+
+
 def write(rows: list[Row], path: Path) -> None:
-    """Write rows, in place of those of the same tasks."""
-    kept: list[dict[str, Any]] = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            kept = [
-                row for row in csv.DictReader(file) if row["task"] not in {r.task for r in rows}
-            ]
-    told = [
-        {"task": row.task, **{k: f"{v:.4g}" for k, v in row._asdict().items() if k != "task"}}
-        | {"version": version()}
-        for row in rows
-    ]
+    """Write rows."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*Row._fields, "version"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*kept, *told])
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Row._fields)
+        for task, *numbers, code in rows:
+            writer.writerow([task, *(f"{number:.4g}" for number in numbers), code])
 
 
 def main(config: Suites) -> None:
@@ -218,10 +223,12 @@ def main(config: Suites) -> None:
             continue
         rows.append(measure(name, config))
         print(table(rows[-1:]).splitlines()[2], flush=True)
+    if config.csv is not None:
+        measured = {row.task for row in rows}
+        rows = [*(row for row in read(config.csv) if row.task not in measured), *rows]
+        write(rows, config.csv)
     text = table(rows)
     print(f"\n{text}")
-    if config.csv is not None:
-        write(rows, config.csv)
     if config.readme is not None:
         replace_between(config.readme, "suites", text)
 

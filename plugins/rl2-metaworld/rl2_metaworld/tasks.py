@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import get_args
 
 import numpy as np
@@ -15,6 +14,7 @@ from typing_extensions import Self
 
 from rl2_metaworld.env import GOALS, ArmEnv, Split, Task
 from rl2_sb3 import GymTasks
+from rl2_sb3.registry import did_you_mean
 
 HORIZON = 500
 """Meta-World's own, which its simulator does not go beyond."""
@@ -69,8 +69,7 @@ class ML1(_Benchmark):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.family not in FAMILIES:
-            near = get_close_matches(self.family, FAMILIES, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(self.family, list(FAMILIES))
             raise ValueError(
                 f"family={self.family!r} is none of Meta-World's.{hint} There are: "
                 f"{', '.join(sorted(FAMILIES))}."

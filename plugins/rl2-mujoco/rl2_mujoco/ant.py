@@ -1,7 +1,7 @@
 """Ants: Gymnasium's robot, paid for what the task says.
 
 Rewards are those of Finn et al. 2017, Rakelly et al. 2019 (PEARL) and Zintgraf et al. 2020
-(VariBAD). A step of the ant's is seven times the work of a cheetah's, so these are environments
+(VariBAD). A step of the ant's is nine times the work of a cheetah's, so these are environments
 that can run in threads and in processes.
 """
 
