@@ -174,7 +174,7 @@ def measure(name: str, config: Suites) -> Row:
     for each in played:
         each.trials.close()
     medians = [median(column) for column in zip(*turns[1:], strict=True)]  # the first warms up
-    return Row(name, *medians, *([0.0] * (len(WORKERS) - len(ways))), version())
+    return Row._make([name, *medians, *([0.0] * (len(WORKERS) - len(ways))), version()])
 
 
 def table(rows: list[Row]) -> str:

@@ -24,6 +24,8 @@ LARGEST = 2**24
 """Numbers in one observation or action: four times an image of 1920 x 1080 in colours."""
 WIDEST = 2**16
 """Units of a layer."""
+DIMENSIONS = 32
+"""Of an array."""
 DEEPEST = 100
 """Layers before or after the memory."""
 DTYPES = (
@@ -158,13 +160,13 @@ def read_space(description: Any) -> spaces.Space[Any]:
         return spaces.Discrete(content)
     if kind == "MultiDiscrete" and _are_sizes(content) and sum(content) <= LARGEST:
         return spaces.MultiDiscrete(content)
-    if kind == "MultiBinary" and (_is_size(content) or _are_sizes(content)):
+    if kind == "MultiBinary" and (_is_size(content) or _is_shape(content)):
         return spaces.MultiBinary(content)
     raise ValueError(f"no space is {kind!r} of {_shortly(content)}.")
 
 
 def _read_box(low: Any, high: Any, shape: Any, name: Any) -> spaces.Box:
-    if name not in DTYPES or not (shape == [] or _are_sizes(shape)):
+    if name not in DTYPES or not (shape == [] or _is_shape(shape)):
         raise ValueError(f"no Box has the shape {_shortly(shape)} and the type {name!r}.")
     dtype = np.dtype(name)
     try:
@@ -181,12 +183,11 @@ def _is_size(value: Any) -> bool:
 
 
 def _are_sizes(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and 1 <= len(value) <= LARGEST
-        and all(map(_is_size, value))
-        and math.prod(value[:8]) <= LARGEST
-    )
+    return isinstance(value, list) and 1 <= len(value) <= LARGEST and all(map(_is_size, value))
+
+
+def _is_shape(value: Any) -> bool:
+    return _are_sizes(value) and len(value) <= DIMENSIONS and math.prod(value) <= LARGEST
 
 
 def _shortly(value: Any) -> str:

@@ -243,6 +243,7 @@ def test_a_folder_stands_for_the_agent_in_it(tmp_path: Any) -> None:
         spaces.Box(0, 255, (3, 20, 20), np.uint8),
         spaces.Discrete(3),
         spaces.MultiDiscrete([2, 3]),
+        spaces.MultiDiscrete([20] * 10),
         spaces.MultiBinary(4),
         spaces.Dict({"a": spaces.Discrete(2), "b": spaces.Box(0, 1, (1,))}),
     ],

@@ -116,6 +116,8 @@ def observed(**spaces: Any) -> Change:
         (part(observation_space={"Dict": {}}), "no space is 'Dict'"),
         (part(observation_space={"Discrete": 3}), "is not that of trials"),
         (observed(observation={"Box": [0, 1, [10**9], "float32"]}), "no Box has the shape"),
+        (observed(observation={"Box": [0, 1, [1] * 33, "float32"]}), "no Box has the shape"),
+        (observed(observation={"Box": [0, 1, [9] * 9, "float32"]}), "no Box has the shape"),
         (observed(observation={"Box": [0, 1, [3], "object"]}), "no Box has .* type 'object'"),
         (observed(observation={"Box": [1, 0, [3], "float32"]}), "a Box is from 1 to 0"),
         (observed(observation={"Box": [[0], 1, [2, 2], "x"]}), "the type 'x'"),

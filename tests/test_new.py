@@ -82,6 +82,12 @@ def test_names_that_will_not_do(package: str, message: str) -> None:
     assert [path.name for path in Path().iterdir()] == ["there"]
 
 
+@pytest.mark.parametrize("package", ["dummy-tasks", "rl2-mytasks"])
+def test_names_like_the_templates_own(package: str) -> None:
+    main(["new", package])
+    assert f'name = "{package}"' in Path(package, "pyproject.toml").read_text()
+
+
 def test_the_templates_are_in_the_wheel(tmp_path: Path) -> None:
     """An installed package has them, not only a checkout."""
     root = Path(__file__).parents[1]

@@ -110,7 +110,8 @@ def write_plugin(folder: Path, names: Names, kind: str) -> None:
     for template in files("rl2_sb3").joinpath("templates", kind).iterdir():
         if not template.is_file():
             continue  # Python's cache
-        text, name = template.read_text(encoding="utf-8"), template.name
-        for word, ours in words.items():
-            text, name = text.replace(word, ours), name.replace(word, ours)
+        text, name = (
+            re.sub("|".join(words), lambda found: words[found[0]], each)
+            for each in (template.read_text(encoding="utf-8"), template.name)
+        )
         (folder / name).write_text(text, encoding="utf-8")

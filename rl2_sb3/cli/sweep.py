@@ -34,6 +34,7 @@ from rl2_sb3.sweeps import (
     write_points,
 )
 from rl2_sb3.sweeps.baselines import work
+from rl2_sb3.sweeps.claims import failure
 from rl2_sb3.sweeps.pictures import draw
 from rl2_sb3.sweeps.storage import HEARTBEAT
 from rl2_sb3.tables import write_table
@@ -145,7 +146,7 @@ def _run(plan: Sweep, config: Sweeps, workers: Workers) -> list[str]:
         return []
     return [
         f"{plan.name}: {len(failed)} of {study.total} configurations failed, the first with: "
-        f"{failed[0].attempt.user_attrs['error']}. {points} has the others; --retry-failed runs "
+        f"{failure(failed[0].attempt)}. {points} has the others; --retry-failed runs "
         "them again."
     ]
 

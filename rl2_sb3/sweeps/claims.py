@@ -26,12 +26,13 @@ from rl2_sb3.sweeps.file import Sweep
 from rl2_sb3.sweeps.parameters import label
 from rl2_sb3.sweeps.storage import Storage, quiet
 
-NUMBER, HOST, ERROR = "configuration", "host", "error"
-"""Attributes of an attempt: its configuration's number, who makes it, and why it failed."""
+NUMBER, HOST, ERROR, STOPPED = "configuration", "host", "error", "stopped"
+"""Attributes of an attempt: its configuration's number, who makes it, why it failed, and whether it
+was stopped in good order."""
 CONTENT = "content"
 """Attribute of a study: what its sweep is."""
 ATTEMPTS = 10
-"""The most at one configuration: it may be what kills its workers."""
+"""The most at one configuration whose workers die: it may be what kills them."""
 DEFAULT_POINTS = 100
 """Configurations of a search, where nobody says how many."""
 DONE = (State.COMPLETE, State.PRUNED)
@@ -55,8 +56,9 @@ class Claims(Study):
         self._grid = grid
         self._distributions: dict[str, BaseDistribution] = {}
         self.total = len(grid) if sweep.method == "grid" else points or DEFAULT_POINTS
-        if sweep.run_cap is not None and (points is None or points > sweep.run_cap):
-            self.total = min(self.total, sweep.run_cap) if grid else sweep.run_cap
+        if sweep.run_cap is not None:
+            given = grid or points
+            self.total = min(self.total, sweep.run_cap) if given else sweep.run_cap
         super().__init__(sweep.name, storage.optuna, self.sampler_of(0), self._pruner())
 
     def ask(self, fixed_distributions: dict[str, BaseDistribution] | None = None) -> Running:
@@ -70,6 +72,8 @@ class Claims(Study):
             running = super().ask({name: self.distribution(name) for name in self.sweep.varied})
             self.database.optuna.record_heartbeat(running._trial_id)
             running.set_user_attr(HOST, platform.node())
+            if running.user_attrs.get(STOPPED):  # of the attempt before
+                running.set_user_attr(STOPPED, False)
             return running
 
     def _queue_next(self) -> int:
@@ -201,11 +205,20 @@ def latest(attempts: list[Attempt]) -> dict[int, Attempt]:
     return {number_of(each): each for each in attempts}
 
 
+def failure(attempt: Attempt) -> str:
+    """Why one that is not made again failed."""
+    words: str = attempt.user_attrs.get(
+        ERROR, f"its worker died, at the last of {ATTEMPTS} attempts"
+    )
+    return words
+
+
 def lost(attempt: Attempt) -> bool:
     """Whether it came to nothing through no fault of its own, and may be made again."""
-    history = attempt.system_attrs.get("retry_history", [])
-    failed = attempt.state == State.FAIL and ERROR not in attempt.user_attrs
-    return failed and len(history) < ATTEMPTS - 1
+    if attempt.state != State.FAIL or ERROR in attempt.user_attrs:
+        return False
+    before = len(attempt.system_attrs.get("retry_history", []))
+    return attempt.user_attrs.get(STOPPED, False) or before < ATTEMPTS - 1
 
 
 def abandon(study: Study) -> None:

@@ -83,7 +83,8 @@ class Sweep:
         }
         words = " ".join([self.command.kind, *self.command.words])
         goal = "maximize" if self.maximise else "minimize"
-        return {"command": words, "metric": f"{self.metric}, {goal}", **fixed, **varied}
+        told = {"command": words, "method": self.method, "metric": f"{self.metric}, {goal}"}
+        return {**told, **fixed, **varied}
 
 
 def load_sweep(path: Path) -> Sweep:

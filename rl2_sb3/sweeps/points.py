@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple
 
 import optuna
@@ -74,8 +75,8 @@ def _ask(study: Claims, memory: optuna.Study, number: int) -> Asked:
 def _tell(study: Claims, memory: optuna.Study, asked: Asked, future: Future[Score]) -> str | None:
     """Keep what came of a point; the error, if it was one."""
     raised = future.exception()
-    if raised is not None and not isinstance(raised, Exception):
-        raise raised
+    if isinstance(raised, BrokenProcessPool) or not isinstance(raised, Exception | None):
+        raise raised  # a worker died, or we are stopped: no fault of the point's
     attributes: dict[str, Any] = {NUMBER: asked.number}
     value = None
     if raised is None:

@@ -63,7 +63,8 @@ def write_points(study: Claims, path: Path) -> None:
             continue
         value = f"{told['value']:.6g}" if "value" in told else ""
         ended = {"state": STATES[attempt.state], "entries": told.get("entries", "")}
-        where = {"seconds": told.get("seconds", ""), "folder": Path(told["folder"]).name}
+        folder = Path(told.get("folder", "")).name
+        where = {"seconds": told.get("seconds", ""), "folder": folder}
         rows.append({**point, sweep.metric: value, **ended, **where})
     given = sweep.command.given() if sweep.of_baseline else {}
     names = list({**given, **sweep.fixed, **sweep.varied})
@@ -87,7 +88,10 @@ class Best(NamedTuple):
 
 
 def best_points(study: Claims) -> list[Best]:
-    """The best of each setting; of equal ones the first by its values."""
+    """The best of each setting; of equal ones the first by its values.
+
+    Where seeds vary, one that came through with fewer of them is no better than one with more.
+    """
     sweep = study.sweep
     sums: dict[str, list[tuple[dict[str, Any], float]]] = {}
     for point, attempt in results(study):
@@ -96,14 +100,16 @@ def best_points(study: Claims) -> list[Best]:
             averaged = AVERAGED in sweep.varied and not sweep.of_baseline
             key = {name: v for name, v in point.items() if not averaged or name != AVERAGED}
             sums.setdefault(repr(sorted(key.items())), []).append((key, attempt.value))
+
+    def rank(each: Best) -> tuple[int, float]:
+        return each.seeds, each.value if sweep.maximise else -each.value
+
     best: dict[str, Best] = {}
     for runs in sums.values():
         found = Best(runs[0][0], sum(value for _, value in runs) / len(runs), len(runs))
         name = repr(sorted(_setting(study, found.point).items()))
         before = best.get(name)
-        if before is None or (
-            found.value > before.value if sweep.maximise else found.value < before.value
-        ):
+        if before is None or rank(found) > rank(before):
             best[name] = found
     return sorted(best.values(), key=lambda each: _order(each.point))
 

@@ -17,7 +17,16 @@ from optuna.trial import TrialState as State
 from tqdm import tqdm
 
 from rl2_sb3.sweeps.baselines import score
-from rl2_sb3.sweeps.claims import DONE, ERROR, Claims, NothingLeft, abandon, open_study
+from rl2_sb3.sweeps.claims import (
+    DONE,
+    ERROR,
+    STOPPED,
+    Claims,
+    NothingLeft,
+    abandon,
+    lost,
+    open_study,
+)
 from rl2_sb3.sweeps.file import Sweep
 from rl2_sb3.sweeps.points import play_points
 from rl2_sb3.sweeps.runs import Failed, folder_of, play, seconds_since
@@ -87,7 +96,7 @@ def run_sweep(job: Job, workers: Workers | None = None, retry_failed: bool = Fal
 def finished(study: Study) -> list[Attempt]:
     """The attempts whose configurations are done with: run, stopped early, or failed."""
     attempts = study.get_trials(deepcopy=False, states=(*DONE, State.FAIL))
-    return [each for each in attempts if each.state in DONE or ERROR in each.user_attrs]
+    return [each for each in attempts if each.state in DONE or not lost(each)]
 
 
 def _work(job: Job) -> None:
@@ -126,8 +135,6 @@ def attempt(job: Job, study: Claims, running: Running) -> float:
     :raises Failed: it failed
     :raises optuna.TrialPruned: it was stopped early, or is run elsewhere under another number
     """
-    if ending():
-        raise KeyboardInterrupt
     sweep, varied = job.sweep, study.point(running.params)
     begin = time.monotonic()
     twin = _twin(study, running)
@@ -135,12 +142,17 @@ def attempt(job: Job, study: Claims, running: Running) -> float:
         running.set_user_attr("same_as", twin.number)
         raise optuna.TrialPruned
     try:
+        if ending():
+            raise KeyboardInterrupt
         if sweep.of_baseline:
             return _play_baseline(sweep, varied, running)
         return _train(job, {**sweep.fixed, **varied}, running)
     except Failed as error:
         running.set_user_attr(ERROR, str(error))
         say(f"{sweep.name}: {words(varied)} failed: {error}")
+        raise
+    except KeyboardInterrupt:
+        running.set_user_attr(STOPPED, True)
         raise
     finally:
         if not sweep.of_baseline:

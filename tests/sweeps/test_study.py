@@ -155,6 +155,7 @@ def test_an_edited_sweep_is_another_study(tmp_path: Path) -> None:
     run_sweep(load_sweep(sweep_file(tmp_path)), storage)
     for old, new, told in [
         ("300", "200", "trials: 300 there, 200 here"),
+        ("method: grid", "method: random", "method: grid there, random here"),
         ("baseline, ucb1", "baseline, thompson", "command: baseline ucb1 "),
         ("3.0]", "4.0]", "c: categorical, 0.1, 3.0 there, categorical, 0.1, 4.0 here"),
     ]:
