@@ -24,17 +24,14 @@ from rl2_paper.markdown import replace_between
 from stable_baselines3.common.logger import Logger
 from torch.multiprocessing.spawn import spawn
 
-from benchmarks.ranks_model import Measured, Point, model_table, ranks_table
+from benchmarks.ranks_model import ONE, PARTS, TWO, Measured, Point, model_table, ranks_table
 from benchmarks.settings import SHARED_256
 from benchmarks.tables import processor
 from benchmarks.workloads import make_model
 from rl2_sb3 import ranks
 from rl2_sb3.memories import native
 
-POINTS = (
-    *(Point(1, 500, 125), Point(2, 500, 125)),
-    *(Point(1, 250, 63), Point(1, 64, 16), Point(1, 8, 2)),
-)
+POINTS = (ONE, TWO, *PARTS.values())
 """What is timed; those with fewer columns are a rank's part where there are many."""
 TRIES = 50
 """All-reduces that are timed."""

@@ -48,7 +48,7 @@ class Network(NamedTuple):
 
 
 ONE, TWO = Point(1, 500, 125), Point(2, 500, 125)
-PARTS = {1: ONE, 2: Point(1, 250, 63), 8: Point(1, 64, 16), 64: Point(1, 8, 2)}
+PARTS = {8: Point(1, 64, 16), 64: Point(1, 8, 2)}
 """Where the trials of one are shared: what a rank of so many has."""
 NETWORKS = (
     Network("10 Gbit/s, 50 µs", 50e-6, 1.25e9),

@@ -101,7 +101,7 @@ def join(device: str) -> None:
 
 
 def leave() -> None:
-    """Leave the other ranks; a process that ends with its threads for them may be aborted."""
+    """Leave the ranks: a gloo thread that frees a tensor while Python ends aborts the process."""
     if size() > 1:
         dist.destroy_process_group()
 

@@ -29,6 +29,7 @@ from rl2_sb3.algorithms.updates import Figures
 from rl2_sb3.files import replace_whole
 from rl2_sb3.policies import earlier
 from rl2_sb3.trials.make import env_episodes, trials_like
+from rl2_sb3.trials.sizes import rollout_size
 
 Self = TypeVar("Self", bound="SavedTraining")
 
@@ -238,6 +239,7 @@ class SavedTraining(ResumedTraining):
             raise ValueError(f"{path} is a damaged checkpoint: {reason}") from error
         check_threads(model.threads)
         if trials is not None:
+            rollout_size(trials, model.n_steps, model.batch_size)  # or an error
             model.episodes = env_episodes(trials)
             if go_on:
                 model.take_own_state()

@@ -36,8 +36,8 @@ class SharedTraining(SavedTraining):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        if self.seed is not None and not ranks.is_first():
-            th.manual_seed(ranks.seed(self.seed))  # actions are this rank's own, too
+        if not ranks.is_first():  # actions are this rank's own, too
+            th.manual_seed(ranks.seed(th.initial_seed() if self.seed is None else self.seed))
 
     def meet(self) -> None:
         """See that all ranks are to train the same.
@@ -70,7 +70,12 @@ class SharedTraining(SavedTraining):
             played = play()
         except (Exception, SystemExit):
             with suppress(ranks.LostError):
-                self.stopped = bool(ranks.greatest(1)[0])
+                self._stop_together(True)
             raise
-        self.stopped = bool(ranks.greatest(int(played is None))[0])
+        self._stop_together(played is None)
         return None if self.stopped else played
+
+    def _stop_together(self, here: bool) -> None:
+        """All stop where one does; none has played fewer steps than another, as steps count."""
+        stopped, self.num_timesteps = ranks.greatest(here, self.num_timesteps)
+        self.stopped = bool(stopped)

@@ -36,7 +36,7 @@ class Loss(NamedTuple):
         values, distribution, auxiliary = policy.evaluate(batch.observations)
         log_prob, entropy = distribution.log_prob(actions), distribution.entropy()
         values, advantages = values.flatten(), batch.advantages
-        if self.normalize_advantage and len(advantages) > 1:
+        if self.normalize_advantage and len(advantages) * ranks.size() > 1:
             advantages = pooled.standardised(advantages)
         log_ratio = log_prob - batch.old_log_prob
         ratio = log_ratio.exp()

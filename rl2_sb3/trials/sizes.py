@@ -25,7 +25,7 @@ def rollout_size(
     if n_steps < 1:
         raise ValueError(f"n_steps={n_steps}: at least 1.")
     if batch_size is None:
-        columns = max(-(-n_envs // 4), 2 if n_steps == 1 else 1)
+        columns = max(-(-n_envs // 4), ranks.size(), 2 if n_steps == 1 else 1)
         batch_size = n_steps * columns
     if batch_size < n_steps or batch_size % n_steps:
         raise ValueError(
