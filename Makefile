@@ -1,10 +1,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-TYPED := rl2_sb3 tests benchmarks docs/memory_figure.py docs/play/__main__.py examples plugins/rl2-gaussian plugins/rl2-checkpoints plugins/rl2-vizdoom plugins/rl2-paper plugins/rl2-mujoco plugins/rl2-metaworld plugins/rl2-minigrid plugins/rl2-popgym
+TYPED := rl2_sb3 tests benchmarks docs/docstrings.py docs/hooks.py docs/memory_figure.py docs/play/__main__.py examples plugins/rl2-gaussian plugins/rl2-checkpoints plugins/rl2-vizdoom plugins/rl2-paper plugins/rl2-mujoco plugins/rl2-metaworld plugins/rl2-minigrid plugins/rl2-popgym
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format dist clean
+.PHONY: help demo test check lint format docs dist clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 15
@@ -28,6 +28,10 @@ format: $(INSTALLED) ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check -q --fix-only .
 	@$(BIN)/ruff format -q .
 
+docs: $(INSTALLED) ## build the documentation in site/, with warnings as errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
+	@echo site/index.html
+
 dist: $(INSTALLED) ## build wheels and sdists, and try the wheels in a fresh environment
 	@rm -rf dist
 	@for each in . plugins/*/; do $(BIN)/python -m build --no-isolation --outdir dist $$each > dist.log || { cat dist.log; exit 1; }; done; rm dist.log
@@ -37,7 +41,7 @@ dist: $(INSTALLED) ## build wheels and sdists, and try the wheels in a fresh env
 	@ls dist
 
 clean: ## remove what make and the tools created, but no runs
-	@rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt
