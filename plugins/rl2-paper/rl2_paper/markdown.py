@@ -34,7 +34,8 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def commands(*lines: str) -> str:
     """What writes the report anew."""
-    return "## Commands\n\n```console\n" + "\n".join(lines) + "\n```"
+    note = "<!-- not run: hours of play and training -->"  # by the tests of the documentation
+    return f"## Commands\n\n{note}\n```console\n" + "\n".join(lines) + "\n```"
 
 
 def plain(value: float | None, digits: int) -> str:

@@ -13,6 +13,7 @@ from rl2_paper.markdown import (
     HERE,
     README,
     duration,
+    commands,
     markdown_table,
     replace_between,
 )
@@ -162,7 +163,7 @@ def document(table: Table, pictures: Mapping[str, str], took: Sequence[Sequence[
     if took:
         head = ["agent", "steps", "hours:minutes", "hardware"]
         parts += ["## Training", markdown_table(head, took)]
-    parts += ["## Commands", "```console\n" + "\n".join(COMMANDS) + "\n```"]
+    parts.append(commands(*COMMANDS))
     return "\n\n".join(parts) + "\n"
 
 
