@@ -24,14 +24,29 @@ from rl2_sb3 import registry
 from rl2_sb3.cli import main
 
 ROOT = Path(__file__).parents[1]
-NAV = re.findall(r"^ +- (?:.*: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
+NAV = re.findall(
+    r"^ +- (?:.*: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M
+)
 BLOCK = re.compile(
-    r'^(?:<!-- not run: (?P<why>.+) -->\n)?```(?P<kind>\w+)(?: title="(?P<title>.+)")?\n'
+    r'^(?:<!-- not run: (?P<why>[^\n]+) -->\n)?```(?P<kind>\w+)(?: title="(?P<title>[^"]+)")?\n'
     r"(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 COMMANDS = ("bash", "console", "sh")
-NOT_RUN: dict[str, int] = {}
+NOT_RUN = {
+    "quickstart.md": 1,
+    "plugins.md": 1,
+    "scale.md": 1,
+    "ranks.md": 2,
+    "sweeps.md": 4,
+    "tracking.md": 2,
+    "speed.md": 2,
+    "export.md": 1,
+    "paper.md": 1,
+    "plugins/rl2-paper/docs/table1.md": 1,
+    "plugins/rl2-paper/docs/table2.md": 1,
+    "plugins/rl2-paper/docs/table3.md": 1,
+}
 """How many blocks of a page are not run."""
 NEEDS = {"export.md": ("onnxruntime",), "tracking.md": ("wandb",)}
 """What pages need beside the package itself."""
@@ -97,9 +112,9 @@ def test_what_a_page_shows_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> N
             pytest.importorskip(module)
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks:
-        if block.title:
+        if block.title:  # a file, which a command takes
             Path(block.title).write_text(block.text, encoding="utf-8")
-        if block.kind == "python":
+        elif block.kind == "python":
             exec(compile(block.text, name, "exec"), names)
         elif block.kind in COMMANDS:
             for line in block.text.replace("\\\n", "").splitlines():
@@ -131,6 +146,8 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     pages = [path for path in tmp_path.rglob("*.html") if path.parent.name != "play"]
     assert len(pages) == len(NAV) + 1  # and that of what is not found
-    loaded = r'(?:<script[^>]*|<link[^>]*rel="stylesheet"[^>]*|<img[^>]*)(?:src|href)="(https?:[^"]+)'
+    loaded = (
+        r'(?:<script[^>]*|<link[^>]*rel="stylesheet"[^>]*|<img[^>]*)(?:src|href)="(https?:[^"]+)'
+    )
     for page in pages:
         assert not re.findall(loaded, page.read_text(encoding="utf-8")), page

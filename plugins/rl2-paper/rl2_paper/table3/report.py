@@ -12,8 +12,8 @@ from rl2_paper.markdown import (
     CURVES,
     HERE,
     README,
-    duration,
     commands,
+    duration,
     markdown_table,
     replace_between,
 )
