@@ -29,7 +29,7 @@ NAV = re.findall(
 )
 BLOCK = re.compile(
     r'^(?:<!-- not run: (?P<why>[^\n]+) -->\n)?```(?P<kind>\w+)(?: title="(?P<title>[^"]+)")?\n'
-    r"(?P<text>.*?)^```$",
+    r"(?P<text>.*?)^```$(?:\n\n```\n(?P<printed>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
 COMMANDS = ("bash", "console", "sh")
@@ -60,6 +60,8 @@ class Block(NamedTuple):
     kind: str
     title: str
     text: str
+    printed: str
+    """What it prints, if the page has that below it."""
 
 
 def read_page(name: str) -> list[Block]:
@@ -105,7 +107,9 @@ def run_command(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAV if not name.startswith("api/")])
-def test_what_a_page_shows_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_page_shows_runs(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     blocks = [block for block in read_page(name) if not block.why]
     if any(map(is_run, blocks)):
         for module in NEEDS.get(name, ()):
@@ -115,7 +119,9 @@ def test_what_a_page_shows_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         if block.title:  # a file, which a command takes
             Path(block.title).write_text(block.text, encoding="utf-8")
         elif block.kind == "python":
+            capsys.readouterr()
             exec(compile(block.text, name, "exec"), names)
+            assert capsys.readouterr().out == block.printed or not block.printed
         elif block.kind in COMMANDS:
             for line in block.text.replace("\\\n", "").splitlines():
                 run_command(line, monkeypatch)
