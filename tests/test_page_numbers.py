@@ -1,0 +1,57 @@
+"""Numbers that pages quote in tables of their own are those of the results."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RESULTS = "plugins/rl2-paper/results"
+
+
+def results(name: str, *keys: str, value: str = "mean") -> dict[tuple[str, ...], float]:
+    """A column of a CSV file, by others."""
+    with (ROOT / name).open(encoding="utf-8", newline="") as file:
+        return {tuple(row[key] for key in keys): float(row[value]) for row in csv.DictReader(file)}
+
+
+def row(page: str, begin: str) -> list[float]:
+    """The numbers of a table's row, without their errors."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    (found,) = re.findall(rf"^\| {re.escape(begin)}[^|]*\|(.*)\|$", text, re.MULTILINE)
+    cells = [cell.partition("±")[0].replace(" ", "").strip() for cell in found.split("|")]
+    return [float(cell) for cell in cells if cell]
+
+
+def test_what_features_and_values_brought() -> None:
+    returns = results(f"{RESULTS}/outer_loop.csv", "agent")
+    seconds = results(f"{RESULTS}/outer_loop.csv", "agent", value="seconds")
+    for begin, agent in {
+        "a GRU for the policy": "RL2, separate GRUs",
+        "+ the product": "RL2, + action x reward",
+        "+ whole returns": "RL2, + whole returns",
+        "+ sums": "RL2, + sums",
+        "+ privileged": "RL2, + privileged",
+    }.items():
+        expected = [returns[agent,], seconds[agent,]]
+        assert row("training.md", begin) == pytest.approx(expected, abs=0.06), begin
+
+
+@pytest.mark.parametrize("arms", ["5", "10"])
+def test_what_training_was_told_in_bandits(arms: str) -> None:
+    means = results(f"{RESULTS}/table1.csv", "arms", "episodes", "agent")
+    agents = ("rl2", *(f"rl2-{end}" for end in ("privileged", "imitation", "imitation-rl")))
+    expected = [means[arms, "100", agent] for agent in (*agents, "gittins-finite-horizon")]
+    assert row("privileged.md", f"bandits, {arms} arms") == pytest.approx(expected, abs=0.006)
+
+
+@pytest.mark.parametrize("episodes", ["10", "25"])
+def test_what_training_was_told_in_mdps(episodes: str) -> None:
+    means = results(f"{RESULTS}/mdp_agents.csv", "episodes", "agent")
+    agents = [f"mdp-n{episodes}-{end}" for end in ("privileged", "imitation", "imitation-rl")]
+    teacher = "beb(prior='true', scaling=.0002512)"
+    expected = [means[episodes, agent] for agent in (*agents, teacher)]
+    assert row("privileged.md", f"random MDPs, {episodes}") == pytest.approx(expected, abs=0.006)
