@@ -29,8 +29,7 @@ format: $(INSTALLED) ## format the code and fix what ruff can fix
 	@$(BIN)/ruff format -q .
 
 docs: $(INSTALLED) ## build the documentation in site/, with warnings as errors
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
-	@echo site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 dist: $(INSTALLED) ## build wheels and sdists, and try the wheels in a fresh environment
 	@rm -rf dist

@@ -152,8 +152,11 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     pages = [path for path in tmp_path.rglob("*.html") if path.parent.name != "play"]
     assert len(pages) == len(NAV) + 1  # and that of what is not found
-    loaded = (
-        r'(?:<script[^>]*|<link[^>]*rel="stylesheet"[^>]*|<img[^>]*)(?:src|href)="(https?:[^"]+)'
-    )
+    loaded = r'(?:<script|<link[^>]*rel="stylesheet"|<img)[^>]*(?:src|href)="(https?:[^"]+)'
     for page in pages:
-        assert not re.findall(loaded, page.read_text(encoding="utf-8")), page
+        text = page.read_text(encoding="utf-8")
+        assert not re.findall(loaded, text), f"{page}: from the network"
+        for link in re.findall(r'(?:src|href)="([^":#?]+)', text):
+            assert (page.parent / link).exists() or page.name == "404.html", f"{link} in {page}"
+    assert "RL² in the paper" in (tmp_path / "paper.html").read_text(encoding="utf-8")
+    assert (tmp_path / "play" / "index.html").exists()
