@@ -156,7 +156,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     for page in pages:
         text = page.read_text(encoding="utf-8")
         assert not re.findall(loaded, text), f"{page}: from the network"
-        for link in re.findall(r'(?:src|href)="([^":#?]+)', text):
+        for link in re.findall(r'(?:src|href)="([^":#?]+)["#?]', text):
             assert (page.parent / link).exists() or page.name == "404.html", f"{link} in {page}"
     assert "RL² in the paper" in (tmp_path / "paper.html").read_text(encoding="utf-8")
     assert (tmp_path / "play" / "index.html").exists()
