@@ -11,8 +11,10 @@ from gymnasium.vector.utils import batch_space
 
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks, take
 
+EPISODES = 10
+"""Played, of which the longest is handed out: one may be over at once by chance."""
 STEPS = 64
-"""Of the episode, at most."""
+"""Of an episode, at most."""
 
 
 def recorded(
@@ -38,15 +40,24 @@ class _Tasks(GymTasks):
         return _Env(self.tasks)
 
 
+def _episode(env: gym.Env[Any, Any], task: Any) -> tuple[Any, list[Any]]:
+    """What the environment hands in, in the reset and in each step."""
+    first, steps = env.reset(seed=0, options={"task": task}), []
+    while len(steps) < STEPS and not (steps and any(steps[-1][2:4])):
+        steps.append(env.step(env.action_space.sample()))
+    return first, steps
+
+
 class _Env(gym.Env[Any, Any]):
     def __init__(self, tasks: GymTasks):
         env = tasks.make_env()
         self.observation_space, self.action_space = env.observation_space, env.action_space
-        task = tasks.sample(np.random.default_rng(0))
-        self._first = env.reset(seed=0, options={"task": task})
-        self._steps: list[Any] = []
-        while len(self._steps) < STEPS and not (self._steps and any(self._steps[-1][2:4])):
-            self._steps.append(env.step(env.action_space.sample()))
+        env.action_space.seed(0)
+        rng = np.random.default_rng(0)
+        self._first, self._steps = max(
+            (_episode(env, tasks.sample(rng)) for _ in range(EPISODES)),
+            key=lambda episode: len(episode[1]),
+        )
         env.close()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:

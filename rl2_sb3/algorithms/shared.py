@@ -17,6 +17,8 @@ from rl2_sb3.trials.steps import normalised
 T = TypeVar("T")
 OWN = ("verbose", "tensorboard_log", "threads", "seconds", "start_time", "seed", "stopped")
 """Attributes that may be others on each rank."""
+WHOLE, EARLY, FAILED = range(3)
+"""How a rollout ended."""
 
 
 class SharedTraining(SavedTraining):
@@ -60,22 +62,28 @@ class SharedTraining(SavedTraining):
         ranks.check_same({"algorithm": type(self).__name__, **plain, **shapes})
 
     def leave_together(self, play: Callable[[], T | None]) -> T | None:
-        """Play a rollout which all ranks leave alike: where one stops or fails, all stop.
+        """Play a rollout which all ranks leave alike: where one stops or fails, all do.
 
         A rank that is killed says nothing: the others find out when they listen.
 
         :param play: gives None where the rollout was stopped
+        :raises EchoError: it failed on another rank
         """
         try:
             played = play()
         except (Exception, SystemExit):
             with suppress(ranks.LostError):
-                self._stop_together(True)
+                self._agree(FAILED)
             raise
-        self._stop_together(played is None)
+        if self._agree(EARLY if played is None else WHOLE) == FAILED:
+            raise ranks.EchoError("Another rank has failed, and says why: this one ends with it.")
         return None if self.stopped else played
 
-    def _stop_together(self, here: bool) -> None:
-        """All stop where one does; none has played fewer steps than another, as steps count."""
-        stopped, self.num_timesteps = ranks.greatest(here, self.num_timesteps)
-        self.stopped = bool(stopped)
+    def _agree(self, end: int) -> int:
+        """How the rollout ended where it ended worst; all have played as many steps, as they count.
+
+        :param end: how it ended here
+        """
+        worst, self.num_timesteps = ranks.greatest(end, self.num_timesteps)
+        self.stopped = worst != WHOLE
+        return worst

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -209,8 +209,12 @@ def _end(keeper: Keeper, error: BaseException) -> None:
     lost = isinstance(error, (EOFError, BrokenPipeError, ConnectionResetError))
     if lost and ranks.size() > 1:
         keeper.wait_for_signal()
-    with suppress(ranks.LostError):
-        keeper.conclude(failed=True)
+    try:
+        keeper.conclude(failed=not isinstance(error, ranks.EchoError))
+    except (Stopped, ranks.EchoError) as agreed:
+        error = agreed
+    except ranks.LostError:
+        pass
     saved = keeper.rescue()
     alone = isinstance(error, ranks.LostError)  # the first rank may be the one that is lost
     hint = f"Add --resume to go on from {keeper.path}."

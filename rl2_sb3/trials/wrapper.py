@@ -284,7 +284,7 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
 
 
 def _copy(action: Any) -> Any:
-    return action.copy() if isinstance(action, np.ndarray) else deepcopy(action)  # ten times slower
+    return action.copy() if isinstance(action, (np.ndarray, np.generic)) else deepcopy(action)
 
 
 def _without_monitors(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:

@@ -43,6 +43,16 @@ def test_every_number_of_every_cell_counts(view: int) -> None:
     assert th.equal(before, features(net, sample))
 
 
+def test_the_policy_does_not_see_what_privileged_trials_tell() -> None:
+    space: Any = make_trials("minigrid", 1, episodes=2, view=3, privileged=True).observation_space
+    sample = {key: part.sample() for key, part in space.items()}
+    for told in (False, True):
+        net = ViewFeatures(space, privileged=told)
+        before = features(net, sample)
+        other = {**sample, "privileged": sample["privileged"] + 1}
+        assert th.equal(before, features(net, other)) == (not told)
+
+
 def test_other_observations_are_refused() -> None:
     trials = make_trials("bandit", 2, episodes=2)
     with pytest.raises(ValueError, match="Use GRUPolicy instead"):

@@ -149,3 +149,27 @@ def test_tokens_are_the_words_in_order() -> None:
 def test_options_out_of_range_are_refused(option: str, value: Any, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         MiniGrid(**{option: value})
+
+
+def test_privileged_observation_says_where_the_goal_is() -> None:
+    """In the agent's frame: a turn turns it, a step ahead comes one cell nearer."""
+    env = MiniGrid(family="FourRooms-9x9").make_env()
+    told = {"task": 3, "privileged": True}
+    known = env.reset(options=told)[1]["rl2"]["privileged_observation"] * 9
+    rng, steps = np.random.default_rng(0), 0
+    for _ in range(60):
+        place, action = tuple(env._env.agent_pos), int(rng.integers(3))
+        _, reward, terminated, truncated, info = env.step(action)
+        x, y, ahead, right = info["rl2"]["privileged_observation"] * 9
+        assert info["rl2"]["training_reward"] == reward
+        assert (x, y) == pytest.approx(env._env.agent_pos)
+        moved = tuple(env._env.agent_pos) != place
+        steps += moved
+        turned = {0: (-known[3], known[2]), 1: (known[3], -known[2])}
+        expected = turned.get(action, (known[2] - moved, known[3]))
+        assert (ahead, right) == pytest.approx(expected, abs=1e-4)
+        known = (x, y, ahead, right)
+        if terminated or truncated:
+            break
+    assert steps > 3
+    assert "rl2" not in env.reset(options={"task": 3})[1]  # untold, it tells nothing

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,6 +147,19 @@ def test_a_group_is_enough_for_learning() -> None:
     assert {path.name for path in Path().iterdir()} == {
         *("both.zip", "both.safetensors", "board-0", "saved-0", "rank-0.txt", "rank-1.txt")
     }
+
+
+def test_learning_that_fails_on_one_rank_raises_on_all() -> None:
+    def check() -> None:
+        env: Any = make_trials("bandit", 8, 5)
+        if not ranks.is_first():
+            env.step_wait = lambda: vars(ranks)["mine"]
+        with pytest.raises(
+            ranks.EchoError if ranks.is_first() else KeyError, match=r"Another|mine"
+        ):
+            RL2PPO("GRUPolicy", env, policy_kwargs={"hidden_size": 8}).learn(80)
+
+    both(check)
 
 
 def test_minibatches_are_for_all_ranks() -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from rl2_minigrid.env import KINDS
 from rl2_sb3.policies import GRUPolicy
+from rl2_sb3.policies.features import seen
 
 VIEW = "observation_view"
 EMBEDDED, FILTERS, KERNEL = 8, 16, 3
@@ -25,17 +26,20 @@ class ViewFeatures(BaseFeaturesExtractor):
 
     :param observation_space: of trials of ``minigrid``
     :param features_dim: width of the dense layer
+    :param privileged: for the value network: the privileged observation is a feature too
     :raises ValueError: no view among the observations
     """
 
-    def __init__(self, observation_space: spaces.Dict, features_dim: int = 64):
+    def __init__(
+        self, observation_space: spaces.Dict, features_dim: int = 64, privileged: bool = False
+    ):
         super().__init__(observation_space, features_dim)
         if VIEW not in observation_space.spaces:
             raise ValueError(
                 f"MiniGridPolicy needs the observations of minigrid's tasks, got "
                 f"{observation_space}. Use GRUPolicy instead."
             )
-        self.others = [key for key in observation_space if key not in ("start", VIEW)]
+        self.others = [key for key in seen(observation_space, privileged) if key != VIEW]
         self.embedding = nn.Embedding(sum(KINDS), EMBEDDED)
         firsts = th.tensor([sum(KINDS[:number]) for number in range(len(KINDS))])
         self.firsts: th.Tensor

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from rl2_minigrid.env import LevelEnv
+from rl2_minigrid.env import KNOWN, LevelEnv
 from rl2_minigrid.families import make_family
 from rl2_sb3 import GymTasks
 
@@ -39,6 +39,7 @@ class MiniGrid(GymTasks):
     1 - .9 times the share of them that it took."""
     split: Split = "train"
     """The two draw levels from different seeds."""
+    privileged_size: ClassVar[int] = KNOWN
 
     def __post_init__(self) -> None:
         for name, allowed in (("actions", get_args(Actions)), ("split", get_args(Split))):
