@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-TYPED := rl2_sb3 tests benchmarks docs/docstrings.py docs/hooks.py docs/memory_figure.py docs/play/__main__.py examples plugins/rl2-gaussian plugins/rl2-checkpoints plugins/rl2-vizdoom plugins/rl2-paper plugins/rl2-mujoco plugins/rl2-metaworld plugins/rl2-minigrid plugins/rl2-popgym
+TYPED := rl2_sb3 tests benchmarks docs/docstrings.py docs/hooks.py docs/memory_figure.py docs/episodes_figure.py docs/play/__main__.py docs/play/mazes.py examples plugins/rl2-gaussian plugins/rl2-checkpoints plugins/rl2-vizdoom plugins/rl2-paper plugins/rl2-mujoco plugins/rl2-metaworld plugins/rl2-minigrid plugins/rl2-popgym
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint format docs dist clean

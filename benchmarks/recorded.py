@@ -42,7 +42,8 @@ class _Tasks(GymTasks):
 
 def _episode(env: gym.Env[Any, Any], task: Any) -> tuple[Any, list[Any]]:
     """What the environment hands in, in the reset and in each step."""
-    first, steps = env.reset(seed=0, options={"task": task}), []
+    first = env.reset(seed=0, options={"task": task})
+    steps: list[Any] = []
     while len(steps) < STEPS and not (steps and any(steps[-1][2:4])):
         steps.append(env.step(env.action_space.sample()))
     return first, steps

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rl2_sb3.tracking.callback import TrackingCallback
     from rl2_sb3.trials import BatchedTrials, TrialCallback, TrialWrapper, make_trials
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "RL2PPO",

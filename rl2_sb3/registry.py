@@ -46,7 +46,7 @@ class Registry:
         self._registered[name] = plugin
 
     def distribution(self, name: str) -> str:
-        """Name and version of the distribution that registers ``name``: "rl2-sb3 0.1.0".
+        """Name and version of the distribution that registers ``name``: "rl2-sb3 0.2.0".
 
         :raises ValueError: no plugin has this name
         :raises RuntimeError: several distributions register it

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import json
-import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +13,12 @@ from docs.play.__main__ import AGENTS, HERE, build, game
 from rl2_sb3 import GRUPolicy, load_agent, registry
 from rl2_sb3.baselines.gittins import gittins_table
 from rl2_sb3.export import with_fp32_products
+from tests.chromium import browse, needs_browser
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
 needs_agents = pytest.mark.skipif(
     any(name not in registry.AGENTS for name in AGENTS),
     reason="needs the agents of rl2-checkpoints",
 )
-needs_browser = pytest.mark.skipif(not BROWSER, reason="needs chromium: apt-get install chromium")
 VISIT = """<script>
 {
   const follower = new Follower(trial.game), chances = [];
@@ -52,16 +44,7 @@ VISIT = """<script>
 def visit(page: Path, number: int, seed: int) -> dict[str, Any]:
     """What a visit of one trial finds."""
     choice = f"<script>$('game').value = {number}; start({seed});</script>"
-    text = (HERE / "index.html").read_text(encoding="utf-8")
-    page.write_text(text.replace("</body>", choice + VISIT), encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=500,900"]
-    profile = f"--user-data-dir={page.parent / 'profile'}"
-    command = [BROWSER, *flags, profile, "--virtual-time-budget=2000", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    found = re.search("<pre>(.*)</pre>", done.stdout, re.DOTALL)
-    assert found, done.stdout[-2000:] + done.stderr[-2000:]
-    told: dict[str, Any] = json.loads(html.unescape(found[1]))
-    return told
+    return browse(page, choice + VISIT)
 
 
 def chances(policy: GRUPolicy, pulls: list[dict[str, int]]) -> list[list[float]]:
@@ -133,7 +116,9 @@ def test_the_others_choose_as_they_do_in_python(number: int, tmp_path: Path) -> 
 @needs_agents
 def test_the_page_is_up_to_date(tmp_path: Path) -> None:
     made = build(tmp_path / "index.html").read_text(encoding="utf-8")
-    assert made == (HERE / "index.html").read_text(encoding="utf-8"), "run python -m docs.play"
+    assert made == (HERE / "index.html").read_text(encoding="utf-8"), (
+        "run python -m docs.play --keep-mazes"
+    )
 
 
 @pytest.mark.skipif("mdp-n10-privileged" not in registry.AGENTS, reason="needs rl2-checkpoints")

@@ -90,7 +90,7 @@ def test_agents_are_loaded_by_name(install: Install, tmp_path: Path) -> None:
         words = learned_from(info)
         line = rf"^{name} +(bandit|tabular-mdp|vizdoom-maze) .* {count} +{words} *$"
         assert re.search(line, printed, re.MULTILINE)
-    assert re.search("^ +rl2-checkpoints 0.1.0 *$", printed, re.MULTILINE)
+    assert re.search("^ +rl2-checkpoints 0.2.0 *$", printed, re.MULTILINE)
     rows = csv.DictReader((tmp_path / "played" / "evaluation.csv").read_text().splitlines())
     means = {row["agent"]: float(row["mean"]) for row in rows}
     assert max(means.values()) > 6.3 > 5.3 > means["random"]

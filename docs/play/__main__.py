@@ -1,6 +1,8 @@
-"""Play against RL²: ``python -m docs.play [OUT]`` makes the page of installed agents.
+"""Play against RL²: ``python -m docs.play`` makes the page of installed agents.
 
-The page is one file, of page.html and the agents' numbers; it needs no server and no network.
+The page is one file, of page.html, its scripts, the agents' numbers and the recordings of a maze
+agent; it needs no server and no network. The recordings are made anew, in five minutes, where
+rl2-vizdoom is installed and ``--keep-mazes`` is not said; else those in mazes.json stay.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import numpy as np
 import torch as th
 from torch import nn
 
+from docs.play.mazes import record, recorded
 from rl2_sb3 import Agent, load_agent
 from rl2_sb3.baselines.gittins import gittins_table
 from rl2_sb3.memories import GRU
@@ -22,7 +26,6 @@ from rl2_sb3.policies.features import TrialFeatures
 
 HERE = Path(__file__).parent
 AGENTS = ("bandit-k5-n10", "bandit-k10-n10", "bandit-k10-n100")
-PLACE = "/*GAMES*/[]"
 SEEN = ["action", "done", "observation", "reward"]
 """The features that the page's code makes, in its order."""
 
@@ -33,10 +36,16 @@ def build(out: Path = HERE / "index.html") -> Path:
     :param out: where
     :return: ``out``
     """
-    games = json.dumps([game(load_agent(name)) for name in AGENTS], separators=(",", ":"))
     page = (HERE / "page.html").read_text(encoding="utf-8")
-    assert page.count(PLACE) == 1
-    out.write_text(page.replace(PLACE, games), encoding="utf-8")
+    for place, text in {
+        "/*BANDIT*/\n": (HERE / "bandit.js").read_text(encoding="utf-8"),
+        "/*GAMES*/[]": _json([game(load_agent(name)) for name in AGENTS]),
+        "/*MAZE*/\n": (HERE / "maze.js").read_text(encoding="utf-8"),
+        "/*MAZES*/{}": _json(recorded()),
+    }.items():
+        assert page.count(place) == 1, place
+        page = page.replace(place, text)
+    out.write_text(page, encoding="utf-8")
     return out
 
 
@@ -70,6 +79,10 @@ def game(agent: Agent) -> dict[str, Any]:
     }
 
 
+def _json(told: Any) -> str:
+    return json.dumps(told, separators=(",", ":"))
+
+
 def _rows(table: np.ndarray[Any, Any]) -> list[list[float]]:
     """Each row up to its first NaN, with five digits."""
     return [[round(float(index), 5) for index in row[np.isfinite(row)]] for row in table]
@@ -87,4 +100,6 @@ def _base64(parts: list[th.Tensor]) -> str:
 
 
 if __name__ == "__main__":
-    print(build(*map(Path, sys.argv[1:])))
+    if find_spec("rl2_vizdoom") and "--keep-mazes" not in sys.argv:
+        print(record())
+    print(build())

@@ -17,7 +17,7 @@ import numpy as np
 from gymnasium.envs.mujoco.ant_v5 import AntEnv
 from numpy.typing import NDArray
 
-from rl2_mujoco.pictures import draw
+from rl2_mujoco.pictures import CAMERA, draw
 from rl2_sb3 import GymTasks
 
 Floats = NDArray[np.float64]
@@ -46,7 +46,7 @@ class PaidAnt(gym.Wrapper[Floats, Floats, Floats, Floats]):
 
     def __init__(self, pay: Pay, horizon: int, **options: Any):
         options["include_cfrc_ext_in_observation"] = False
-        super().__init__(AntEnv(render_mode="rgb_array", **options))
+        super().__init__(AntEnv(render_mode="rgb_array", camera_name=CAMERA, **options))
         self.task: Task = (1.0, 0.0)
         self._pay, self._horizon, self._steps = pay, horizon, 0
 

@@ -17,7 +17,7 @@ from gymnasium import spaces
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 from numpy.typing import NDArray
 
-from rl2_mujoco.pictures import draw
+from rl2_mujoco.pictures import CAMERA, draw
 from rl2_sb3 import BatchedTasks
 
 Floats = NDArray[np.float64]
@@ -54,7 +54,9 @@ class _Cheetahs(BatchedTasks[Floats, Cheetahs]):
     def __post_init__(self) -> None:
         if self.horizon < 1:
             raise ValueError(f"horizon={self.horizon!r}: at least 1.")
-        robot = HalfCheetahEnv(render_mode="rgb_array", width=WIDTH, height=HEIGHT)
+        robot = HalfCheetahEnv(
+            render_mode="rgb_array", width=WIDTH, height=HEIGHT, camera_name=CAMERA
+        )
         self._robot, self._model, self._data = robot, robot.model, robot.data
         self._first = np.concatenate([robot.init_qpos, robot.init_qvel])
         self._frames, self._dt = robot.frame_skip, robot.dt

@@ -10,6 +10,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+CAMERA = "track"
+"""Of Gymnasium's robots: it goes along with them, which Gymnasium's default does not."""
+
 
 def draw(robot: gym.Env[Any, Any]) -> NDArray[np.uint8]:
     """What a robot's camera sees, RGB, by EGL where there is no display and nobody chose otherwise.
