@@ -183,7 +183,7 @@ SOURCES: dict[str, Any] = {
     "Graph observations": _small(spaces.Graph(spaces.Discrete(2), None)),
     "shifted observations": _small(spaces.Discrete(3, start=-1)),
     "no shape": _small(spaces.Box(0, 1, ())),
-    "Dict in Dict": _small(spaces.Dict({"a": spaces.Dict({"b": spaces.Discrete(2)})})),
+    "Dict of nothing": _small(spaces.Dict({"a": spaces.Dict({})})),
     "two-dimensional MultiDiscrete": _small(spaces.MultiDiscrete(np.array([[2, 2]]))),
     "own error in init": partial(Own, "init"),
     "own error in reset": partial(Own, "reset"),
