@@ -9,6 +9,7 @@ from PIL import Image
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, make_trials
 from rl2_sb3.cli import main
+from rl2_sb3.cli.film import in_words
 from rl2_sb3.registry import TASKS
 from rl2_sb3.tasks import BatchedTasks, GymTasks
 from tests.envs import SmallEnv
@@ -165,15 +166,41 @@ def test_what_cannot_be_written(agent: Path, args: list[str], message: str) -> N
         main(["watch", str(agent), *args])
 
 
-def test_what_cannot_be_seen(
-    agent: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_what_draws_no_pictures_is_told_in_words(
+    agent: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of arrays and of environments: the pictures differ where observation or reward do."""
+    told: list[tuple[Any, ...]] = []
+
+    def noted(*seen: Any) -> Image.Image:
+        told.append(seen)
+        return in_words(*seen)
+
+    monkeypatch.setattr("rl2_sb3.cli.film.in_words", noted)
+    monkeypatch.setattr(Colours, "render_mode", None)
+    main(["watch", str(agent), "--episodes", "2", "--out", "words.gif"])
+    with Image.open("words.gif") as gif:
+        assert gif.size[0] >= 480
+        assert getattr(gif, "n_frames", 1) > 2
+    assert [len(seen) for seen in told[:6]] == [1, 3, 3, 3, 3, 1]
+    assert {seen[2] for seen in told if len(seen) == 3} == {1.25}
     model = RL2PPO("GRUPolicy", make_trials(BernoulliBandit(), 4), policy_kwargs={"hidden_size": 4})
     model.save_agent("bandit.safetensors", task="colours", options={})
     monkeypatch.setattr(TASKS, "load", lambda name: BernoulliBandit)
-    with pytest.raises(SystemExit, match=r"colours draws no pictures: implement Bern.*\.render"):
-        main(["watch", "bandit.safetensors"])
-    monkeypatch.setattr(TASKS, "load", lambda name: ColourTasks)
-    monkeypatch.setattr(Colours, "render_mode", None)
-    with pytest.raises(SystemExit, match="colours draws no pictures: its render_mode is None"):
-        main(["watch", str(agent)])
+    told.clear()
+    main(["watch", "bandit.safetensors", "--episodes", "3", "--out", "arms.png"])
+    assert {seen[2] for seen in told if len(seen) == 3} <= {0.0, 1.0}
+    assert Path("arms.png").exists()
+
+
+def test_words_say_all_parts() -> None:
+    def shown(*seen: Any) -> Any:
+        return np.asarray(in_words(*seen))
+
+    seen = {"place": np.array([1.0, 2.0]), "cards": (0, np.arange(99))}
+    first = shown(seen, 1, 0.5)
+    assert first.shape == shown(seen).shape  # an animation's pictures are of one size
+    for other in ({**seen, "place": np.array([1.0, 2.5])}, {**seen, "cards": (1, np.arange(99))}):
+        assert (shown(other, 1, 0.5) != first).any()
+    assert (shown(seen, 2, 0.5) != first).any()
+    assert (shown(seen, 1, 0.25) != first).any()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from rl2_sb3.tasks.base import BatchedTasks
+from rl2_sb3.tasks.base import BatchedTasks, take
 
 HOLD = 1000
 """Milliseconds that an episode's last picture stays."""
@@ -18,6 +18,30 @@ MARGIN = 16
 """Height of the line above the picture, in pixels."""
 ACROSS = 8
 """Pictures of an episode, at most, that a sheet has."""
+LINE, LETTERS = 14, 64
+"""Height in pixels, and length at most, of a line of a picture in words."""
+
+
+def in_words(observation: Any, action: Any = None, reward: float | None = None) -> Image.Image:
+    """A picture of a state that draws none: what is observed, and what led there.
+
+    :param observation: an array or number, or a dict or tuple of them
+    """
+    lines = [*_lines("observation", observation), *_lines("action", action)]
+    lines.append(f"reward: {'' if reward is None else f'{reward:.2f}'}")
+    picture = Image.new("RGB", (6 * LETTERS + 8, LINE * len(lines) + 4), "white")
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(picture).text((4, LINE * number), line[:LETTERS], fill="black")
+    return picture
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    if isinstance(value, tuple):
+        value = dict(enumerate(value))
+    if isinstance(value, dict):
+        return [line for key, part in value.items() for line in _lines(f"{name}.{key}", part)]
+    numbers = "" if value is None else np.array2string(np.asarray(value), precision=2, threshold=20)
+    return [f"{name}: {' '.join(numbers.split())}"]
 
 
 class Film:
@@ -83,7 +107,7 @@ class Film:
 
 
 class FilmedEnv(gym.Wrapper[Any, Any, Any, Any]):
-    """An environment that renders, filmed."""
+    """An environment, filmed: what it renders or, where it draws no pictures, what it says."""
 
     def __init__(self, env: gym.Env[Any, Any], film: Film):
         super().__init__(env)
@@ -92,18 +116,22 @@ class FilmedEnv(gym.Wrapper[Any, Any, Any, Any]):
     def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
         """Begin an episode, and film."""
         observation, info = self.env.reset(**options)
-        self.film.begin(self.env.render())
+        self.film.begin(self._picture(observation))
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Step, and film."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self.film.go_on(self.env.render(), float(reward), terminated or truncated)
+        picture = self._picture(observation, action, float(reward))
+        self.film.go_on(picture, float(reward), terminated or truncated)
         return observation, reward, terminated, truncated, info
+
+    def _picture(self, *seen: Any) -> Any:
+        return self.env.render() if self.env.render_mode == "rgb_array" else in_words(*seen)
 
 
 class FilmedTasks(BatchedTasks[Any, Any]):
-    """Tasks as arrays that render, the first of them filmed."""
+    """Tasks as arrays, the first of them filmed, as environments are."""
 
     def __init__(self, tasks: BatchedTasks[Any, Any], film: Film):
         self.tasks, self.film, self.horizon = tasks, film, tasks.horizon
@@ -116,11 +144,18 @@ class FilmedTasks(BatchedTasks[Any, Any]):
     def reset(self, params: Any, rng: np.random.Generator) -> Any:
         """Begin episodes, and film."""
         state, observation = self.tasks.reset(params, rng)
-        self.film.begin(self.tasks.render(params, state))
+        self.film.begin(self._picture(params, state, observation))
         return state, observation
 
     def step(self, params: Any, state: Any, action: NDArray[Any], rng: np.random.Generator) -> Any:
         """Step, and film."""
         state, observation, reward, ended = self.tasks.step(params, state, action, rng)
-        self.film.go_on(self.tasks.render(params, state), float(reward[0]), bool(ended[0]))
+        paid = float(reward[0])
+        picture = self._picture(params, state, observation, action[0], paid)
+        self.film.go_on(picture, paid, bool(ended[0]))
         return state, observation, reward, ended
+
+    def _picture(self, params: Any, state: Any, observation: Any, *led: Any) -> Any:
+        drawn = self.tasks.render(params, state)
+        first: Any = take(observation, np.array([0]))
+        return in_words(first, *led) if drawn is None else drawn

@@ -27,8 +27,9 @@ from rl2_sb3.trials.wrapper import TrialWrapper
 class Watch:
     """Play one trial of an agent and write it as an animated GIF, or as a sheet of pictures.
 
-    The environment must render frames (`render_mode="rgb_array"`); tasks as arrays have a method
-    `render`. The line above each frame has the number of the episode and its return so far.
+    Shown are the frames that the environment renders (`render_mode="rgb_array"`; tasks as arrays
+    have a method `render`) or, where it draws none, observation, action and reward in words. The
+    line above each frame has the number of the episode and its return so far.
     """
 
     agent: Annotated[str, tyro.conf.Positional]
@@ -70,7 +71,7 @@ def watch(args: Sequence[str]) -> None:
     if episodes < 1:
         raise ValueError(f"episodes={episodes}: at least one.")
     film = Film(config.width)
-    trials = _filmed(film, tasks, info["task"], episodes, config.trial)
+    trials = _filmed(film, tasks, episodes, config.trial)
     try:
         _play(agent, trials, film, config)
     finally:
@@ -83,16 +84,12 @@ def watch(args: Sequence[str]) -> None:
     print(f"{out}: {episodes} episodes, {len(film.pictures) - episodes} steps.")
 
 
-def _filmed(film: Film, tasks: Any, name: str, episodes: int, number: int) -> VecEnv:
+def _filmed(film: Film, tasks: Any, episodes: int, number: int) -> VecEnv:
     """A trial that is filmed.
 
-    :raises ValueError: there is nothing to see, or no trial of that number
+    :raises ValueError: no trial of that number
     """
     if isinstance(tasks, BatchedTasks):
-        rng = np.random.default_rng(0)
-        params = tasks.sample(1, rng)
-        if tasks.render(params, tasks.reset(params, rng)[0]) is None:
-            raise ValueError(f"{name} draws no pictures: implement {type(tasks).__name__}.render.")
         return BatchedTrials(FilmedTasks(tasks, film), 1, episodes)
     order = None
     if isinstance(tasks, GymTasks):
@@ -102,12 +99,6 @@ def _filmed(film: Film, tasks: Any, name: str, episodes: int, number: int) -> Ve
         order = None if listed is None else [listed[number]]
     else:
         env = tasks(render_mode="rgb_array")
-    if env.render_mode != "rgb_array":
-        env.close()
-        raise ValueError(
-            f"{name} draws no pictures: its render_mode is {env.render_mode!r}. Let make_env give "
-            'an environment with render_mode="rgb_array".'
-        )
     distribution = tasks if isinstance(tasks, GymTasks) else None
     trial = TrialWrapper(FilmedEnv(env, film), episodes, distribution, order)
     return DummyVecEnv([lambda: trial])
