@@ -156,6 +156,16 @@ class Own(SmallEnv):
         return super().step(action)
 
 
+class OfGym(SmallEnv):
+    """An environment whose steps have the four parts of Gym's."""
+
+    def __init__(self) -> None:
+        super().__init__(vector(2), spaces.Discrete(2))
+
+    def step(self, action: Any) -> Any:
+        return super().step(action)[:4]
+
+
 class NoSpaces(gym.Env[Any, Any]):
     """An environment that says nothing of itself."""
 
@@ -173,6 +183,7 @@ SOURCES: dict[str, Any] = {
     "makes None": lambda: None,
     "makes a class": lambda: SmallEnv,
     "no spaces": NoSpaces,
+    "steps of Gym": OfGym,
     "unknown id": "Nothing-v0",
     "empty name": "",
     "misspelt": "bandti",
