@@ -165,7 +165,7 @@ def test_what_gymnasiums_checker_finds_is_no_fault_of_ours(command: list[str]) -
         def step(self, action: Any) -> Any:
             return super().step(action)[:4]
 
-    gym.register("Gym-v0", lambda: Gym(vector(2), spaces.Discrete(2)))
+    gym.register("Gym-v0", lambda **_: Gym(vector(2), spaces.Discrete(2)))
     try:
         told = ended(*command)
     finally:
