@@ -22,7 +22,7 @@ FORWARD, PICK_UP = 2, 3
     "options",
     [
         {},
-        {"family": "DoorKey-5x5", "actions": "all", "view": 3, "mission": True},
+        {"family": "DoorKey-5x5", "actions": "all", "view": 3, "mission": True, "position": True},
         {"family": "Fetch-5x5-N2", "actions": "all", "mission": True, "horizon": 20},
         {"family": "Dynamic-Obstacles-5x5", "horizon": 20},
         {"family": "MultiRoom-N4-S5-v1", "actions": "all", "horizon": 20},
@@ -173,3 +173,14 @@ def test_privileged_observation_says_where_the_goal_is() -> None:
             break
     assert steps > 3
     assert "rl2" not in env.reset(options={"task": 3})[1]  # untold, it tells nothing
+
+
+def test_position_is_the_agents_cell() -> None:
+    env = MiniGrid(position=True).make_env()
+    seen, _ = env.reset(options={"task": 1})
+    rng, places = np.random.default_rng(0), set()
+    for _ in range(40):
+        assert tuple(seen["position"]) == tuple(env._env.agent_pos)
+        places.add(tuple(seen["position"]))
+        seen, *_ = env.step(int(rng.integers(3)))
+    assert len(places) > 2

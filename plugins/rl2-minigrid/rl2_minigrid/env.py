@@ -36,9 +36,10 @@ class LevelEnv(gym.Env[Observation, Any]):
     :param env: MiniGrid's
     :param actions: how many of its actions there are, from the first on
     :param mission: observe its text, as tokens
+    :param position: observe the agent's cell, its column and row
     """
 
-    def __init__(self, env: MiniGridEnv, actions: int, mission: bool):
+    def __init__(self, env: MiniGridEnv, actions: int, mission: bool, position: bool = False):
         self._env: Any = env
         self.task = 0
         self._privileged = False
@@ -55,6 +56,9 @@ class LevelEnv(gym.Env[Observation, Any]):
         }
         if self._tokens is not None:
             seen["mission"] = self._tokens.space
+        self._position = position
+        if position:
+            seen["position"] = spaces.MultiDiscrete([env.width, env.height])
         self.observation_space = spaces.Dict(seen)
 
     def reset(
@@ -96,6 +100,8 @@ class LevelEnv(gym.Env[Observation, Any]):
         seen = {"view": observation["image"], "direction": int(observation["direction"])}
         if self._tokens is not None:
             seen["mission"] = self._tokens(observation["mission"])
+        if self._position:
+            seen["position"] = np.array(self._env.agent_pos)
         return seen
 
     def _find_goal(self) -> tuple[int, int] | None:

@@ -34,6 +34,8 @@ class MiniGrid(GymTasks):
     """Cells a side of the square that the agent sees before it, odd, 3 or more."""
     mission: bool = False
     """Observe the mission's text, as a token for each word."""
+    position: bool = False
+    """Observe the agent's cell, its column and row, beside the compass."""
     horizon: int | None = None
     """Steps of an episode at most, by default the family's own. A level that is solved pays
     1 - .9 times the share of them that it took."""
@@ -69,4 +71,5 @@ class MiniGrid(GymTasks):
             tile_size=TILE,
             **options,
         )
-        return LevelEnv(env, ALL if self.actions == "all" else MOVES, self.mission)
+        actions = ALL if self.actions == "all" else MOVES
+        return LevelEnv(env, actions, self.mission, self.position)
