@@ -15,7 +15,7 @@ demo: $(INSTALLED) ## train an agent on bandits in two minutes and evaluate it
 	$(BIN)/rl2 evaluate runs/demo --against random greedy "ucb1(c=0.1)" bayes-optimum
 
 test: lint ## lint, then run the tests
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q --numprocesses auto --maxprocesses 8 --dist loadfile
 
 check: test ## the same as test
 

@@ -108,6 +108,9 @@ def cases(folder: Path, names: list[str]) -> Iterator[tuple[str, Case]]:
 
 def main(names: list[str]) -> int:
     """Try them and report."""
+    if set(names) - {ALL, *CATEGORIES}:
+        print(f"{__doc__}\nKinds: {', '.join(CATEGORIES)}. {ALL} tries what is not drawn, too.")
+        return int(names != ["--help"])
     counts: Counter[tuple[str, str]] = Counter()
     slowest = (0.0, "")
     with tempfile.TemporaryDirectory() as folder:

@@ -156,6 +156,16 @@ class Own(SmallEnv):
         return super().step(action)
 
 
+class OfGym(SmallEnv):
+    """An environment whose steps have the four parts of Gym's."""
+
+    def __init__(self) -> None:
+        super().__init__(vector(2), spaces.Discrete(2))
+
+    def step(self, action: Any) -> Any:
+        return super().step(action)[:4]
+
+
 class NoSpaces(gym.Env[Any, Any]):
     """An environment that says nothing of itself."""
 
@@ -173,6 +183,7 @@ SOURCES: dict[str, Any] = {
     "makes None": lambda: None,
     "makes a class": lambda: SmallEnv,
     "no spaces": NoSpaces,
+    "steps of Gym": OfGym,
     "unknown id": "Nothing-v0",
     "empty name": "",
     "misspelt": "bandti",
@@ -183,7 +194,7 @@ SOURCES: dict[str, Any] = {
     "Graph observations": _small(spaces.Graph(spaces.Discrete(2), None)),
     "shifted observations": _small(spaces.Discrete(3, start=-1)),
     "no shape": _small(spaces.Box(0, 1, ())),
-    "Dict in Dict": _small(spaces.Dict({"a": spaces.Dict({"b": spaces.Discrete(2)})})),
+    "Dict of nothing": _small(spaces.Dict({"a": spaces.Dict({})})),
     "two-dimensional MultiDiscrete": _small(spaces.MultiDiscrete(np.array([[2, 2]]))),
     "own error in init": partial(Own, "init"),
     "own error in reset": partial(Own, "reset"),

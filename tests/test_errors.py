@@ -12,12 +12,13 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
+from gymnasium import spaces
 
 from rl2_sb3.cli import main
 from rl2_sb3.cli.errors import words
 from rl2_sb3.registry import TASKS, Registry
 from rl2_sb3.tasks import BernoulliBandit
-from tests.envs import ListedGoals
+from tests.envs import ListedGoals, SmallEnv, vector
 
 TINY = ["--hidden-size", "4", "--episodes", "2", "--steps", "64", "--n-envs", "2", "--no-progress"]
 Add = Callable[[type[Any]], None]
@@ -149,6 +150,29 @@ def test_a_package_that_gymnasium_misses_is_named() -> None:
     finally:
         del gym.registry["Needy-v0"]
     assert told == "rl2 tasks: Needy-v0 needs a package: install it by `pip install box`"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "Gym-v0", *TINY, "--n-steps", "8"],
+        ["evaluate", "random", "--task=Gym-v0", "--episodes=2"],
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*old step API")
+def test_what_gymnasiums_checker_finds_is_no_fault_of_ours(command: list[str]) -> None:
+    class Gym(SmallEnv):
+        def step(self, action: Any) -> Any:
+            return super().step(action)[:4]
+
+    gym.register("Gym-v0", lambda **_: Gym(vector(2), spaces.Discrete(2)))
+    try:
+        told = ended(*command)
+    finally:
+        del gym.registry["Gym-v0"]
+    assert told.startswith(
+        f"rl2 {command[0]}: the environment breaks Gymnasium's contract: The `inf"
+    )
 
 
 def test_the_folders_name_is_no_task() -> None:

@@ -78,6 +78,7 @@ def test_gymnasium_vectors(mode: str | None) -> None:
     env = gym.make_vec("CartPole-v1", 2, **options)
     model = check_trained(env, 2)
     assert model.env is not None
+    assert isinstance(model.env.unwrapped, SubprocVecEnv) == (mode == "async")
     env.close()
     model.env.reset()
     paid = np.concatenate([model.env.step(np.zeros(2, np.int64))[1] for _ in range(30)])

@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch as th
 from gymnasium import spaces
 from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
 from stable_baselines3.common.callbacks import (
@@ -279,9 +280,31 @@ def test_checkpoint_callback(tmp_path: Path) -> None:
         "rl_model_8_steps.zip",
         "rl_model_16_steps.zip",
     }
-    resumed = RL2PPO.load(tmp_path / "rl_model_16_steps", trial(), force_reset=False)
-    resumed.learn(16, reset_num_timesteps=False)
-    assert resumed.num_timesteps == 32
+    starts, resumed = [], []
+    for _ in range(2):
+        again = RL2PPO.load(tmp_path / "rl_model_16_steps", trial(), force_reset=False)
+        again.learn(16, first := Starts(), reset_num_timesteps=False)
+        assert again.num_timesteps == 32
+        starts += first.first
+        resumed.append(again.policy.state_dict())
+    assert starts == [False, False]  # in the trial of before, whose fourth step was the last
+    assert all(th.equal(part, resumed[1][key]) for key, part in resumed[0].items())
+
+
+def test_every_n_timesteps_in_a_list() -> None:
+    class Notes(BaseCallback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[int] = []
+
+        def _on_step(self) -> bool:
+            self.seen.append(self.num_timesteps)
+            return True
+
+    notes, each = Notes(), Notes()
+    small(trial()).learn(32, CallbackList([EveryNTimesteps(10, notes), each]))
+    assert notes.seen == [10, 20, 30]
+    assert each.seen == [*range(1, 33)]
 
 
 def test_functions_are_callbacks() -> None:

@@ -16,9 +16,11 @@ from stable_baselines3.common.callbacks import (
 from stable_baselines3.common.vec_env import (
     DummyVecEnv,
     VecEnv,
+    VecNormalize,
 )
 
 from rl2_sb3.trials.make import trials_like
+from rl2_sb3.trials.steps import normalised
 
 Clock = NDArray[np.int64]
 OWN = "give it an environment of its own, such as rl2_sb3.make_trials(...)"
@@ -43,6 +45,8 @@ def prepare_evaluations(
 ) -> None:
     """Let EvalCallbacks play trials: a plain environment is wrapped as that of training was.
 
+    They report returns in units of reward, also where those of training are scaled.
+
     :raises ValueError: one that would step the training environment in the middle of a rollout
     """
     for callback in _all(callbacks):
@@ -53,7 +57,20 @@ def prepare_evaluations(
                 f"The EvalCallback would step the training environment in the middle of rollouts: "
                 f"{OWN}."
             )
-        callback.eval_env = trials_like(callback.eval_env, episodes)
+        callback.eval_env = _unscaled(trials_like(callback.eval_env, episodes), trials)
+
+
+def _unscaled(env: VecEnv, trials: VecEnv) -> VecEnv:
+    """What an EvalCallback plays in, with its rewards as they are.
+
+    Where rewards of training are scaled, SB3 wants a VecNormalize around both.
+    """
+    scaled = normalised(env)
+    if scaled is not None:
+        scaled.training = scaled.norm_reward = False
+    elif normalised(trials) is not None:
+        return VecNormalize(env, training=False, norm_obs=False, norm_reward=False)
+    return env
 
 
 def _all(callbacks: list[BaseCallback]) -> Iterator[BaseCallback]:

@@ -24,6 +24,8 @@ PLAYING = ("trials", "tasks", "testing", "baselines", "memories", "policies", "e
 """Parts of ours that call the code of users; what the others call are libraries."""
 COMMANDS = "cli"
 """What calls the commands of plugins."""
+CHECKER = "passive_env_checker.py"
+"""Gymnasium's, around an environment that is made by its id."""
 CONSTRUCTORS = ("__init__", "__post_init__", "for_tasks")
 OURS = Path(__file__).parents[1]
 STANDARD = Path(sysconfig.get_paths()["stdlib"])
@@ -72,6 +74,8 @@ def words(error: Exception) -> str:
     if isinstance(error, MENDED) or whose == "refusal":
         return str(error) or type(error).__name__
     last = traceback.extract_tb(error.__traceback__)[-1]
+    if isinstance(error, AssertionError) and Path(last.filename).name == CHECKER:
+        return f"the environment breaks Gymnasium's contract: {error}"
     return (
         f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno}). This is a fault "
         "of rl2-sb3: the same command with --debug shows all that a report needs."

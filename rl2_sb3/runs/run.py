@@ -23,7 +23,7 @@ from rl2_sb3.ranges import check_config
 from rl2_sb3.runs.folder import AGENT, CHECKPOINT, check_free, check_resumed, claim, own
 from rl2_sb3.runs.keeping import Keeper, Stopped
 from rl2_sb3.runs.log import make_logger
-from rl2_sb3.runs.telling import Lines, introduce, say
+from rl2_sb3.runs.telling import Lines, introduce, now, say
 from rl2_sb3.tracking.callback import Play, Tracked
 from rl2_sb3.tracking.tracker import Tracker, begin
 
@@ -147,20 +147,21 @@ def _learn(
             model.take_up_log()
     keeper = Keeper(model, out / CHECKPOINT, 60 * folder.minutes_between_checkpoints)
     bar = folder.progress and sys.stdout.isatty()
+    lines = folder.progress and not bar and ranks.is_first()
     callbacks: list[BaseCallback] = [keeper]
     if tracker.active:
         callbacks.append(Tracked(tracker, learner.play))
     if folder.progress and ranks.is_first():
         introduce(out, told, kind, steps)
-        if not bar:
-            callbacks.append(Lines(learner.total, learner.reached))
+    if lines:
+        callbacks.append(Lines(learner.total, learner.reached))
     with keeper.listening():
         try:
             with _no_exit():
                 learner.learn(callbacks, bar)
             keeper.conclude()
         except BaseException as error:
-            _end(keeper, error)
+            _end(keeper, error, lines)
             raise
         keeper.finish()
     model.logger.close()
@@ -194,16 +195,17 @@ def _tell(
     except ValueError as error:  # no trial was over yet, or a log is damaged
         curve = f"unknown ({error})"
     say(
-        f"{model.num_timesteps:,} steps, {model.num_timesteps - steps:,} of them now in "
+        f"{now()} {model.num_timesteps:,} steps, {model.num_timesteps - steps:,} of them now in "
         f"{model.seconds - seconds:.0f} s on {_machine(model)}. Agent: {agent}, "
         f"learning curve: {curve}"
     )
     return agent
 
 
-def _end(keeper: Keeper, error: BaseException) -> None:
+def _end(keeper: Keeper, error: BaseException, lines: bool) -> None:
     """Save what can be saved, and say so.
 
+    :param lines: say it in the log of the run as well, whose reader may not see the errors
     :raises Stopped: a signal was the cause, also where it was a worker that it ended
     """
     lost = isinstance(error, (EOFError, BrokenPipeError, ConnectionResetError))
@@ -228,6 +230,9 @@ def _end(keeper: Keeper, error: BaseException) -> None:
         stopped = Stopped(keeper.signal)
     if alone or ranks.is_first():
         print(f"\n{hint if stopped is None else f'{stopped}. {hint}'}", file=sys.stderr)
+    if lines:
+        why = f"Ended by {type(error).__name__}: {error}".partition("\n")[0]
+        say(f"{now()} {stopped or why.rstrip('.')}. {hint}")
     if stopped is not None:
         raise stopped from error
     if lost:

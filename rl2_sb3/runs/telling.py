@@ -28,6 +28,11 @@ def say(text: str) -> None:
         return
 
 
+def now() -> str:
+    """The time of day, with the date: a run may take days."""
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
 def introduce(out: Path, told: Mapping[str, Any], kind: type[Any], steps: int) -> None:
     """Say which run this is: its folder, process and settings.
 
@@ -35,10 +40,9 @@ def introduce(out: Path, told: Mapping[str, Any], kind: type[Any], steps: int) -
     :param kind: the configuration that has their defaults, which are not told
     :param steps: that it has done before
     """
-    now = time.strftime("%Y-%m-%d %H:%M:%S")
     resumed = f", resumed after {steps:,} steps" if steps else ""
     shared = f", the first of {ranks.size()} ranks" if ranks.size() > 1 else ""
-    say(f"{out}: begun {now} on {platform.node()}, process {os.getpid()}{shared}{resumed}")
+    say(f"{now()} {out}: begun on {platform.node()}, process {os.getpid()}{shared}{resumed}")
     usual = flat_defaults(kind)
     shown = {
         name: value
@@ -72,11 +76,11 @@ class Lines(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        now, steps = time.monotonic(), self.model.num_timesteps
-        if now < self._next or steps == self._first:
+        clock, steps = time.monotonic(), self.model.num_timesteps
+        if clock < self._next or steps == self._first:
             return
-        rate = (steps - self._first) / max(now - self._begin, 1e-9)
-        self._next = now + min(MOST, max(FIRST, (now - self._begin) / 10))
+        rate = (steps - self._first) / max(clock - self._begin, 1e-9)
+        self._next = clock + min(MOST, max(FIRST, (clock - self._begin) / 10))
         left = timedelta(seconds=round(max(0, self.total - steps) / rate))
         share = f"{steps:,} of {self.total:,} steps ({steps / self.total:.0%})"
-        say(f"{share}, {self.reached()}, {rate:,.0f} steps/s, {left} left")
+        say(f"{now()} {share}, {self.reached()}, {rate:,.0f} steps/s, {left} left")

@@ -79,7 +79,9 @@ class Training:
     def reached(self) -> str:
         """The mean return of recent trials."""
         returns = [trial["r"] for trial in self.model.ep_info_buffer or ()]
-        return f"trial return {np.mean(returns):.3f}" if returns else "no trial is over"
+        if not returns:
+            return "no trial is over"
+        return f"mean return of the last {len(returns)} trials {np.mean(returns):.3f}"
 
     def learn(self, callback: list[BaseCallback], progress_bar: bool) -> None:
         """Train for the steps that are left."""

@@ -15,6 +15,7 @@ from rl2_sb3.tasks.base import BatchedTasks, put, take
 from rl2_sb3.tasks.step_info import metric_flaw
 from rl2_sb3.trials import checks
 from rl2_sb3.trials.infos import TrialInfos
+from rl2_sb3.trials.parts import BATCHED_RESET, BATCHED_STEP, read_parts
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, no_action, trial_space
 
 
@@ -80,9 +81,10 @@ class BatchedTrials(VecEnv):
     def reset(self) -> dict[str, NDArray[Any]]:
         """Begin a new trial in every column."""
         n = self.num_envs
-        self._params = self.tasks.sample(n, self._task_rng)
-        self._state, own = self.tasks.reset(self._params, self._noise_rng)
         self._trial, self._step = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self._params = self.tasks.sample(n, self._task_rng)
+        begun = self.tasks.reset(self._params, self._noise_rng)
+        self._state, own = read_parts(begun, BATCHED_RESET, self._place)
         self._look(own)
         self._episode = np.zeros(n, np.int64)
         self._clock += 1
@@ -106,11 +108,11 @@ class BatchedTrials(VecEnv):
         if self.privileged:
             told = self.tasks.training_reward(self._params, self._state, self._actions.copy())
             training = None if told is None else self._read(checks.read_reward, told)
-        state, own, reward, ended = self.tasks.step(  # copies, which they may change
+        stepped = self.tasks.step(  # copies, which they may change
             self._params, self._state, self._actions.copy(), self._noise_rng
         )
-        self._state = state
         self._step = self._step + 1
+        self._state, own, reward, ended = read_parts(stepped, BATCHED_STEP, self._place)
         self._looked += 1
         reward = self._read(checks.read_reward, reward)
         ended = self._read(checks.read_ends, ended)
@@ -192,8 +194,10 @@ class BatchedTrials(VecEnv):
             raise self._refusal(flaw) from None
 
     def _refusal(self, flaw: checks.FlawError) -> RuntimeError:
-        name = f"{flaw.row} of {type(self.tasks).__name__}"
-        return checks.refusal(flaw, name, int(self._trial[flaw.row]), int(self._step[flaw.row]))
+        return checks.refusal(flaw, *self._place(flaw.row))
+
+    def _place(self, row: int = 0) -> tuple[str, int, int]:
+        return f"{row} of {type(self.tasks).__name__}", int(self._trial[row]), int(self._step[row])
 
     def _observe(
         self,

@@ -103,6 +103,8 @@ def check_observation(
         wanted: Any = space[key]
         shape = (n, *(wanted.shape or ()))
         if array.shape != shape:
+            if array.ndim and array.shape[1:] == shape[1:]:
+                raise FlawError(f"{key} of length {len(array)}, not {n}, one for each environment")
             told = f"of shape {array.shape[1:] if array.ndim else ()}, not {shape[1:]}"
             raise FlawError(f"{key} {told} as in {wanted}")
         real = isinstance(wanted, spaces.Box) and wanted.dtype.kind == "f"

@@ -39,8 +39,11 @@ def trial_space(
             f"Action space {action_space} is not supported: the policy's actions are real numbers. "
             "Use a Box of floats, or MultiDiscrete."
         )
+    own = _parts(observation_space)
+    if not own:
+        raise ValueError(f"Observation space {observation_space} has no parts: give it one.")
     parts = {
-        **_parts(observation_space),
+        **own,
         "action": action_space,
         "reward": spaces.Box(-np.inf, np.inf, (1,), np.float32),
         "done": spaces.MultiBinary(1),

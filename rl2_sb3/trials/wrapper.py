@@ -15,6 +15,7 @@ from stable_baselines3.common.monitor import Monitor
 from rl2_sb3.tasks.base import GymTasks
 from rl2_sb3.tasks.step_info import KEY, NOTHING, StepInfo, read_step_info, with_ours
 from rl2_sb3.trials import checks
+from rl2_sb3.trials.parts import RESET, STEP, read_parts
 from rl2_sb3.trials.spaces import PRIVILEGED, flatten, like_space, no_action, trial_space
 
 LOSSES = 10
@@ -84,10 +85,8 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
             self._privileged_size + 2 if self._privileged_size else 0,
         )
         self._seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self._trial = -1
-        self._losses = 0
+        self._trial, self._losses, self._clock = -1, 0, 0
         self._started = False
-        self._clock = 0
         self._options: dict[str, Any] = {}
         self._options_again: dict[str, Any] = {}
         self.number = 0
@@ -136,11 +135,11 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
 
     def _reset_episode(self) -> tuple[Any, dict[str, Any], StepInfo]:
         options = {**self._options, "privileged": True} if self.privileged else {**self._options}
-        if self.tasks is None:
-            own, info = self.env.reset(seed=self._task, options=options or None)
-        else:
-            options["task"] = self._task
-            own, info = self.env.reset(seed=int(self._rng.integers(2**31)), options=options)
+        seed = self._task
+        if self.tasks is not None:
+            options["task"], seed = self._task, int(self._rng.integers(2**31))
+        given = self.env.reset(seed=seed, options=options or None)
+        own, info = read_parts(given, RESET, self._place)
         self._look(own)
         checks.check_info(info, self.env)
         return own, info, self._read(info)
@@ -183,9 +182,10 @@ class TrialWrapper(gym.Wrapper[TrialObs, Any, Any, Any], RecordConstructorArgs):
         if not self._started:
             raise RuntimeError("Call reset() before step(), and after a trial's end.")
         # A copy for the environment, which may change it, and one to keep, since the caller may.
-        own, reward, terminated, truncated, info = self.env.step(_copy(action))
+        given = self.env.step(_copy(action))
         self._actions.append(_copy(action))
         self._clock += 1
+        own, reward, terminated, truncated, info = read_parts(given, STEP, self._place)
         reward = self._look(own, reward, terminated, truncated)
         step_info = self._read(info)
         ended, lost = bool(terminated or truncated), bool(step_info.lost)

@@ -51,6 +51,18 @@ def test_demonstrations_are_the_teachers_trials() -> None:
     np.testing.assert_array_equal(part.rewards, rewards[:, 10:30])
 
 
+def test_each_round_draws_choices_of_its_own() -> None:
+    """On the same tasks: with one round's number the same choices, with another's others."""
+
+    def chosen(number: int) -> Any:
+        trials = make_trials("bandit", 40, 3, seed=0, arms=3)
+        played, _ = Demonstrations(trials, Greedy(arms=3), seed=0).play(number, trials.reset())
+        return played.observations["action"][1]
+
+    np.testing.assert_array_equal(chosen(0), chosen(0))
+    assert (chosen(0) != chosen(1)).any()
+
+
 def test_the_student_plays_and_the_teacher_says_what_it_would_do() -> None:
     trials = make_trials("bandit", 40, 6, seed=0, arms=3)
     model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8}, seed=0)

@@ -100,7 +100,7 @@ def send(number: signal.Signals) -> Callable[[], None]:
 def test_one_rank_writes(whole: Path) -> None:
     first, second = (Path(whole.parent, f"rank-{rank}.txt").read_text() for rank in range(2))
     assert "the first of 2 ranks" in first
-    assert "80 of 480 steps (17%), trial return " in first
+    assert "80 of 480 steps (17%), mean return of the last 8 trials " in first
     assert "480 steps, 480 of them now" in first
     assert second == ""
     assert describe_agent(whole / "agent.safetensors")["info"]["ranks"] == 2

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -193,20 +196,61 @@ def test_an_environment_that_exits_is_no_success(monkeypatch: pytest.MonkeyPatch
 def test_output_that_is_no_terminal_tells_what_happens(capsys: Any) -> None:
     words = [word for word in TRAIN if word != "--no-progress"]
     main([*words, "--out", "run", "--gamma", "0.9"])
-    begun, settings, line, end = capsys.readouterr().out.splitlines()
-    assert begun.startswith("run: begun ")
+    lines = capsys.readouterr().out.splitlines()
+    assert all(time.strptime(line[:19], "%Y-%m-%d %H:%M:%S") for line in (*lines[:1], *lines[2:]))
+    settings = lines.pop(1)
+    begun, line, end = (each[20:] for each in lines)
+    assert begun.startswith("run: begun on ")
     assert f"process {os.getpid()}" in begun
     for told in ("task=bandit", "steps=800", "gamma=0.9", "seed=3", "'arms': 5"):
         assert told in settings
     assert "gae_lambda" not in settings  # it is the default
-    assert line.startswith("80 of 800 steps (10%), trial return ")
+    assert line.startswith("80 of 800 steps (10%), mean return of the last 16 trials ")
     assert line.endswith(" left")
     assert end.startswith("800 steps, 800 of them now")
     main([*words, "--out", "run", "--gamma", "0.9", "--resume", "--steps", "880"])
     assert "resumed after 800 steps" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        (
+            send(signal.SIGTERM),
+            "Stopped by SIGTERM. Add --resume to go on from run/checkpoint.zip.",
+        ),
+        (
+            lambda: dict[str, int]()["mine"],
+            "Ended by KeyError: 'mine'. Add --resume to go on from run/checkpoint",
+        ),
+    ],
+)
+def test_the_log_says_how_a_run_ended(
+    what: Any, told: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    after(monkeypatch, BernoulliBandit, "step", AFTER, what)
+    with pytest.raises(SystemExit):
+        main([*(word for word in TRAIN if word != "--no-progress"), "--out", "run"])
+    assert capsys.readouterr().out.splitlines()[-1][20:].startswith(told)
+
+
+def test_a_file_can_be_read_while_the_run_goes_on() -> None:
+    words = ["100000000" if word == "800" else word for word in TRAIN if word != "--no-progress"]
+    command = [sys.executable, "-m", "rl2_sb3", *words, "--out", "run"]
+    with Path("log").open("w") as log, subprocess.Popen(command, stdout=log) as run:
+        try:
+            end = time.monotonic() + 120
+            while "(0%)" not in (told := Path("log").read_text()):
+                assert run.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.1)
+        finally:
+            run.kill()
+    assert "run: begun on " in told
+    assert "Settings: task=bandit" in told
+
+
 def test_lines_have_the_divergence_from_a_teacher(capsys: Any) -> None:
     main([*(word for word in IMITATE if word != "--no-progress"), "--out", "run"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2].startswith("320 of 1,600 steps (20%), KL from teacher ")
+    assert lines[2][20:].startswith("320 of 1,600 steps (20%), KL from teacher ")

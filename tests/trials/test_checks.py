@@ -102,7 +102,7 @@ FLAWS: dict[str, tuple[Any, str]] = {
     "rewards in words": (Handed(lambda o, r, e: (o, np.array(["1"] * 3), e)), "a reward of type"),
     "an observation for all": (
         Handed(lambda o, r, e: (o[:1], r, e)),
-        "observation of shape (2,), not (2,) as in",
+        "observation of length 1, not 3, one for each environment",
     ),
     "an observation of another shape": (
         Handed(lambda o, r, e: (o[:, :1], r, e)),
@@ -244,6 +244,48 @@ def test_flaws_of_environments(make: Callable[[], HandedEnv], message: str) -> N
     trial.reset(seed=0)
     with pytest.raises(RuntimeError, match=re.escape(message)):
         many_steps(trial, 0)
+
+
+GIVEN: dict[str, tuple[str, Callable[[Any], Any], str]] = {
+    "Gym's step": ("step", lambda given: given[:4], "not (observation, reward, terminated, trunc"),
+    "no step": ("step", lambda _: None, "None, not (observation, reward, terminated"),
+    "no info": ("step", lambda given: (*given[:4], None), "not (observation, reward, terminated"),
+    "Gym's reset": ("reset", lambda given: given[0], "not (observation, info)"),
+    "no info of a reset": ("reset", lambda given: (given[0], 3), "not (observation, info)"),
+}
+
+
+@pytest.mark.parametrize(("method", "change", "message"), GIVEN.values(), ids=GIVEN.keys())
+def test_resets_and_steps_have_their_parts(
+    method: str, change: Callable[[Any], Any], message: str
+) -> None:
+    env: Any = SmallEnv(vector(2), spaces.Discrete(2), length=3)
+    whole = getattr(env, method)
+    setattr(env, method, lambda *args, **options: change(whole(*args, **options)))
+    trial = TrialWrapper(env, episodes=2)
+    where = f"in trial 0, step {int(method == 'step')}, hands in"
+    with pytest.raises(RuntimeError, match=f"{where} .*{re.escape(message)}"):
+        reset_and_step(trial, 0)
+
+
+def reset_and_step(trials: Any, action: Any) -> None:
+    trials.reset()
+    trials.step(action)
+
+
+@pytest.mark.parametrize("method", ["step", "reset"])
+@pytest.mark.parametrize(
+    "change", [lambda given: given[:-1], lambda _: None, lambda given: given[0]]
+)
+def test_arrays_have_their_parts(method: str, change: Callable[[Any], Any]) -> None:
+    tasks: Any = Handed()
+    whole = getattr(tasks, method)
+    setattr(tasks, method, lambda *args: change(whole(*args)))
+    trials = BatchedTrials(tasks, 2, episodes=2, seed=0)
+    names = "(state, observation, reward, ended)" if method == "step" else "(state, observation)"
+    message = rf"0 of Handed, in trial 0, step {int(method == 'step')}, .* not {re.escape(names)}"
+    with pytest.raises(RuntimeError, match=message):
+        reset_and_step(trials, np.zeros(2, np.int64))
 
 
 def test_parts_that_are_missing_or_too_many() -> None:

@@ -129,3 +129,10 @@ def test_spaces_that_sb3_cannot_handle_are_refused(
 def test_matrices_are_supported_but_as_discrete_actions() -> None:
     space = trial_space(spaces.MultiBinary([2, 2]), spaces.Box(-1, 1, (2, 2)))
     assert space["observation"].shape == space["action"].shape == (2, 2)
+
+
+def test_a_space_without_parts_is_refused() -> None:
+    empty: list[Any] = [spaces.Dict({}), spaces.Dict({"a": spaces.Dict({})}), spaces.Tuple([])]
+    for nothing in empty:
+        with pytest.raises(ValueError, match=r"has no parts: give it one"):
+            trial_space(nothing, spaces.Discrete(2))

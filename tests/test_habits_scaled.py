@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward
+from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from rl2_sb3 import RL2PPO, make_trials
@@ -64,6 +67,25 @@ def test_what_is_played_is_in_units_of_reward() -> None:
     steps = list(play(First(), scaled(), n_trials=2))
     assert len(steps) == 12
     assert all((step.came.reward == 100).all() for step in steps)
+
+
+@pytest.mark.parametrize(
+    "make", [scaled, lambda: make_trials(HundredEnv, 2, episodes=3), HundredEnv]
+)
+def test_evaluations_are_in_units_of_reward(make: Any) -> None:
+    """Also where the environment of an EvalCallback is scaled, or not wrapped as SB3 wants it."""
+    evaluation = EvalCallback(make(), n_eval_episodes=2, eval_freq=24, verbose=0, warn=False)
+    model = make_model(scaled())
+    model.learn(2 * 48, evaluation)
+    assert evaluation.best_mean_reward == 1200
+    trials = VecNormalize(VecMonitor(make_trials(HundredEnv, 2, episodes=3)), norm_obs=False)
+    assert evaluate_policy(model, trials, 2) == (1200, 0)
+
+
+def test_running_statistics_of_gymnasiums_wrappers_are_refused() -> None:
+    for wrap in (NormalizeObservation, NormalizeReward):
+        with pytest.raises(ValueError, match=f"{wrap.__name__} changes under the agent"):
+            make_model(make_trials(lambda wrap=wrap: wrap(HundredEnv()), 2))  # type: ignore[misc]
 
 
 def test_a_scaled_run_is_resumed_bit_for_bit(tmp_path: Path) -> None:
