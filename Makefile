@@ -47,5 +47,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing into .venv (once, a few minutes)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq -c constraints.txt setuptools torch
-	@$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e ".[dev]" -e plugins/rl2-vizdoom -e plugins/rl2-paper -e plugins/rl2-mujoco -e plugins/rl2-metaworld -e plugins/rl2-minigrid -e plugins/rl2-popgym
+	@$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e ".[dev]" $(addprefix -e ,$(filter-out plugins/rl2-gaussian/,$(wildcard plugins/*/)))
 	@touch $@

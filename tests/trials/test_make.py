@@ -52,7 +52,7 @@ def test_name_makes_arrays() -> None:
         truncating_env,
         partial(gym.make, "CartPole-v1"),
     ],
-    ids=str,
+    ids=["id", "tasks", "class", "function", "partial"],
 )
 def test_id_tasks_and_functions_make_environments(source: Any) -> None:
     trials = make_trials(source, episodes=4)
