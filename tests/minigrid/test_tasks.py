@@ -151,28 +151,45 @@ def test_options_out_of_range_are_refused(option: str, value: Any, told: str) ->
         MiniGrid(**{option: value})
 
 
-def test_privileged_observation_says_where_the_goal_is() -> None:
-    """In the agent's frame: a turn turns it, a step ahead comes one cell nearer."""
-    env = MiniGrid(family="FourRooms-9x9").make_env()
-    told = {"task": 3, "privileged": True}
-    known = env.reset(options=told)[1]["rl2"]["privileged_observation"] * 9
-    rng, steps = np.random.default_rng(0), 0
+def test_privileged_training_knows_the_goal_and_pays_for_coming_nearer() -> None:
+    env: Any = MiniGrid(family="FourRooms-9x9").make_env()
+    known = env.reset(options={"task": 3, "privileged": True})[1]["rl2"]["privileged_observation"]
+    goal = tuple(int(number) for number in np.rint(known[2:] * 9))
+    assert env._env.grid.get(*goal).type == "goal"
+    way = env._ways
+    free = [
+        cell for cell in np.ndindex(9, 9) if getattr(env._env.grid.get(*cell), "type", "") != "wall"
+    ]
+    assert way[goal] == 0
+    assert sorted(way) == free  # from everywhere there is a way, by one cell after the other
+    for x, y in set(free) - {goal}:
+        around = [way.get(cell, 99) for cell in ((x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1))]
+        assert way[x, y] == 1 + min(around)
+    first, rewards, training = tuple(env._env.agent_pos), [], []
+    rng = np.random.default_rng(0)
     for _ in range(60):
-        place, action = tuple(env._env.agent_pos), int(rng.integers(3))
-        _, reward, terminated, truncated, info = env.step(action)
-        x, y, ahead, right = info["rl2"]["privileged_observation"] * 9
-        assert info["rl2"]["training_reward"] == reward
-        assert (x, y) == pytest.approx(env._env.agent_pos)
-        moved = tuple(env._env.agent_pos) != place
-        steps += moved
-        turned = {0: (-known[3], known[2]), 1: (known[3], -known[2])}
-        expected = turned.get(action, (known[2] - moved, known[3]))
-        assert (ahead, right) == pytest.approx(expected, abs=1e-4)
-        known = (x, y, ahead, right)
+        _, reward, terminated, truncated, info = env.step(int(rng.integers(3)))
+        rewards.append(reward)
+        training.append(info["rl2"]["training_reward"])
+        known = info["rl2"]["privileged_observation"] * 9
+        assert tuple(known[:2]) == pytest.approx(env._env.agent_pos)
+        assert tuple(known[2:]) == pytest.approx(goal)
         if terminated or truncated:
             break
-    assert steps > 3
+    nearer = way[first] - way[tuple(env._env.agent_pos)]
+    assert len(set(np.round(training, 3))) > 1
+    assert sum(training) - sum(rewards) == pytest.approx(0.1 * nearer)
     assert "rl2" not in env.reset(options={"task": 3})[1]  # untold, it tells nothing
+
+
+def test_levels_without_a_goal_pay_for_nothing_more() -> None:
+    env = MiniGrid(family="Fetch-5x5-N2", actions="all").make_env()
+    env.reset(options={"task": 0, "privileged": True})
+    for action in (2, 0, 2, 1, 2):
+        _, reward, *_, info = env.step(action)
+        assert info["rl2"]["training_reward"] == reward
+        known = info["rl2"]["privileged_observation"]
+        assert tuple(known[:2]) == tuple(known[2:])
 
 
 def test_position_is_the_agents_cell() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import gymnasium as gym
@@ -20,7 +21,11 @@ KINDS = (len(OBJECT_TO_IDX), len(COLOR_TO_IDX), STATES)
 """How many values each of a cell's three numbers has: object, colour, state."""
 KNOWN = 4
 """Numbers of the privileged observation."""
+NEARER = 0.1
+"""Privileged training's reward for a cell that the agent comes nearer to the goal."""
+BLOCKING = ("wall", "lava")
 Observation = dict[str, Any]
+Cell = tuple[int, int]
 
 
 class LevelEnv(gym.Env[Observation, Any]):
@@ -29,9 +34,10 @@ class LevelEnv(gym.Env[Observation, Any]):
     The number is the seed that MiniGrid draws the level from, the agent's place among it; what
     happens by chance afterwards depends on the reset's own seed. Without a task, the environment
     keeps the level that it has; it begins with level 0. With an episode's end,
-    ``info["rl2"]["success"]`` is whether it was paid. Privileged training knows where the agent is,
-    and how far ahead and to the right of it the goal is, each by the grid's size; where a level has
-    no goal, or several, it is the first that there is, or none, and 0.
+    ``info["rl2"]["success"]`` is whether it was paid. Privileged training knows the columns and
+    rows of the agent and the goal, by the grid's size, and its reward pays .1 for each cell that
+    the agent comes nearer on the shortest way. Where a level has several goals, the first counts;
+    where it has none, the agent's own cell stands for it, and nothing is paid.
 
     :param env: MiniGrid's
     :param actions: how many of its actions there are, from the first on
@@ -43,7 +49,8 @@ class LevelEnv(gym.Env[Observation, Any]):
         self._env: Any = env
         self.task = 0
         self._privileged = False
-        self._goal: tuple[int, int] | None = None
+        self._goal: Cell | None = None
+        self._ways: dict[Cell, int] = {}
         self.render_mode = env.render_mode
         self.metadata = env.metadata
         theirs: Any = env.observation_space
@@ -73,6 +80,8 @@ class LevelEnv(gym.Env[Observation, Any]):
         self._env.np_random = self.np_random
         if self._privileged:
             self._goal = self._find_goal()
+            self._ways = self._distances()
+            self._far = self._ways.get(tuple(self._env.agent_pos), 0)
             info = {**info, "rl2": {"privileged_observation": self._known()}}
         return self._seen(observation), info
 
@@ -81,7 +90,10 @@ class LevelEnv(gym.Env[Observation, Any]):
         observation, reward, terminated, truncated, info = self._env.step(int(action))
         ours: dict[str, Any] = {}
         if self._privileged:
-            ours = {"training_reward": float(reward), "privileged_observation": self._known()}
+            far = self._ways.get(tuple(self._env.agent_pos), self._far)
+            paid = float(reward) + NEARER * (self._far - far)
+            ours = {"training_reward": paid, "privileged_observation": self._known()}
+            self._far = far
         if terminated or truncated:
             ours["success"] = float(reward) > 0
         if ours:
@@ -104,16 +116,29 @@ class LevelEnv(gym.Env[Observation, Any]):
             seen["position"] = np.array(self._env.agent_pos)
         return seen
 
-    def _find_goal(self) -> tuple[int, int] | None:
+    def _find_goal(self) -> Cell | None:
         grid = self._env.grid
         cells = ((x, y) for x in range(grid.width) for y in range(grid.height))
         return next((cell for cell in cells if isinstance(grid.get(*cell), Goal)), None)
 
+    def _distances(self) -> dict[Cell, int]:
+        """Cells from the goal, by the cell where the agent is; doors count as open."""
+        grid, found = self._env.grid, {} if self._goal is None else {self._goal: 0}
+        queue = deque(found)
+        while queue:
+            x, y = queue.popleft()
+            for cell in ((x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)):
+                within = 0 <= cell[0] < grid.width and 0 <= cell[1] < grid.height
+                if cell in found or not within:
+                    continue
+                there = grid.get(*cell)
+                if there is None or there.type not in BLOCKING:
+                    found[cell] = found[x, y] + 1
+                    queue.append(cell)
+        return found
+
     def _known(self) -> NDArray[np.float32]:
         """The privileged observation, ``(KNOWN,)``."""
-        (x, y), size = self._env.agent_pos, max(self._env.width, self._env.height)
-        goal_x, goal_y = self._goal or (x, y)
-        offset = np.array((goal_x - x, goal_y - y))
-        ahead, right = offset @ self._env.dir_vec, offset @ self._env.right_vec
-        known: NDArray[np.float32] = np.array((x, y, ahead, right), np.float32) / np.float32(size)
-        return known
+        place, size = self._env.agent_pos, max(self._env.width, self._env.height)
+        known: NDArray[np.float32] = np.array((*place, *(self._goal or place)), np.float32)
+        return known / np.float32(size)

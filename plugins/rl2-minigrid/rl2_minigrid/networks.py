@@ -31,7 +31,7 @@ class ViewFeatures(BaseFeaturesExtractor):
     """
 
     def __init__(
-        self, observation_space: spaces.Dict, features_dim: int = 64, privileged: bool = False
+        self, observation_space: spaces.Dict, features_dim: int = 128, privileged: bool = False
     ):
         super().__init__(observation_space, features_dim)
         if VIEW not in observation_space.spaces:
