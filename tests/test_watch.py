@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -191,6 +192,47 @@ def test_what_draws_no_pictures_is_told_in_words(
     main(["watch", "bandit.safetensors", "--episodes", "3", "--out", "arms.png"])
     assert {seen[2] for seen in told if len(seen) == 3} <= {0.0, 1.0}
     assert Path("arms.png").exists()
+
+
+class Silent(SmallEnv):
+    """An environment that knows of no pictures."""
+
+    def __init__(self) -> None:
+        super().__init__(spaces.Discrete(2), spaces.Discrete(2), length=4)
+
+
+class Empty(Silent):
+    """One that draws nothing, whatever it says."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__()
+        self.render_mode = render_mode
+
+    def render(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("make", "modes"), [(Silent, []), (Empty, ["human"]), (Empty, ["rgb_array"])]
+)
+def test_an_environment_of_gymnasiums_that_draws_none(
+    make: type[Silent],
+    modes: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(make, "metadata", {"render_modes": modes})
+    gym.register("Plain-v0", lambda **options: make(**options))
+    try:
+        trials = make_trials("Plain-v0", 1)
+        model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 4})
+        model.save_agent("plain.safetensors", task="Plain-v0", options={})
+        main(["watch", "plain.safetensors", "--episodes", "2", "--out", "words.gif"])
+    finally:
+        del gym.registry["Plain-v0"]
+    assert "words.gif: 2 episodes, 8 steps." in capsys.readouterr().out
 
 
 def test_words_say_all_parts() -> None:

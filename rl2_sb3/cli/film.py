@@ -18,6 +18,8 @@ MARGIN = 16
 """Height of the line above the picture, in pixels."""
 ACROSS = 8
 """Pictures of an episode, at most, that a sheet has."""
+MODE = "rgb_array"
+"""Gymnasium's name for pictures as arrays."""
 LINE, LETTERS = 14, 64
 """Height in pixels, and length at most, of a line of a picture in words."""
 
@@ -127,7 +129,8 @@ class FilmedEnv(gym.Wrapper[Any, Any, Any, Any]):
         return observation, reward, terminated, truncated, info
 
     def _picture(self, *seen: Any) -> Any:
-        return self.env.render() if self.env.render_mode == "rgb_array" else in_words(*seen)
+        drawn: Any = self.env.render() if self.env.render_mode == MODE else None
+        return in_words(*seen) if drawn is None else drawn
 
 
 class FilmedTasks(BatchedTasks[Any, Any]):
