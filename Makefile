@@ -28,7 +28,7 @@ format: $(INSTALLED) ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check -q --fix-only .
 	@$(BIN)/ruff format -q .
 
-docs: $(INSTALLED) ## build the documentation in site/, with warnings as errors
+docs: $(INSTALLED) ## build the documentation in site/, from Python 3.11 on
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 dist: $(INSTALLED) ## build wheels and sdists, and try the wheels in a fresh environment
