@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, make_trials
 from rl2_sb3.cli import main
@@ -246,3 +246,13 @@ def test_words_say_all_parts() -> None:
         assert (shown(other, 1, 0.5) != first).any()
     assert (shown(seen, 2, 0.5) != first).any()
     assert (shown(seen, 1, 0.25) != first).any()
+
+
+def test_words_cut_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda *args, **_: said.append(args[2]))
+    numbers = np.full(20, -1.25)
+    in_words(numbers, 3, 0.5)
+    observed, *others = said
+    assert observed == "observation: [" + "-1.25 " * 7 + "..."
+    assert others == ["action: 3", "reward: 0.50"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def in_words(observation: Any, action: Any = None, reward: float | None = None) 
     lines.append(f"reward: {'' if reward is None else f'{reward:.2f}'}")
     picture = Image.new("RGB", (6 * LETTERS + 8, LINE * len(lines) + 4), "white")
     for number, line in enumerate(lines):
-        ImageDraw.Draw(picture).text((4, LINE * number), line[:LETTERS], fill="black")
+        words = textwrap.shorten(line, LETTERS, placeholder=" ...")  # no number is cut
+        ImageDraw.Draw(picture).text((4, LINE * number), words, fill="black")
     return picture
 
 
@@ -43,7 +45,7 @@ def _lines(name: str, value: Any) -> list[str]:
     if isinstance(value, dict):
         return [line for key, part in value.items() for line in _lines(f"{name}.{key}", part)]
     numbers = "" if value is None else np.array2string(np.asarray(value), precision=2, threshold=20)
-    return [f"{name}: {' '.join(numbers.split())}"]
+    return [f"{name}: {numbers}"]
 
 
 class Film:
