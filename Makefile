@@ -28,7 +28,7 @@ format: $(INSTALLED) ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check -q --fix-only .
 	@$(BIN)/ruff format -q .
 
-docs: $(INSTALLED) ## build the documentation in site/, with warnings as errors
+docs: $(INSTALLED) ## build the documentation in site/, from Python 3.11 on
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 dist: $(INSTALLED) ## build wheels and sdists, and try the wheels in a fresh environment
@@ -43,7 +43,7 @@ clean: ## remove what make and the tools created, but no runs
 	@rm -rf .venv build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@echo "Installing into .venv (once, a few minutes)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq -c constraints.txt setuptools torch

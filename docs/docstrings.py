@@ -7,7 +7,8 @@ from typing import Any
 
 import griffe
 
-ROLE = re.compile(r":(?:class|func|meth|mod|attr|data):`~?([^`]+)`")
+ROLE = re.compile(r":(?:class|func|meth|mod|attr|data):`(?:~[\w.]*\.)?([^`]+)`")
+"""With ``~``, the last part of the name alone."""
 
 
 class Markdown(griffe.Extension):

@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from rl2_sb3 import RL2PPO, make_trials
 from rl2_sb3.trials import play
+from rl2_sb3.trials.steps import wrappers
 from tests.algorithms.collecting import collect
 from tests.envs import SmallEnv, vector
 
@@ -69,17 +70,33 @@ def test_what_is_played_is_in_units_of_reward() -> None:
     assert all((step.came.reward == 100).all() for step in steps)
 
 
+def around_monitor() -> Any:
+    return VecNormalize(VecMonitor(make_trials(HundredEnv, 2, episodes=3)), norm_obs=False)
+
+
+def twice() -> Any:
+    return VecNormalize(scaled(), norm_obs=False)
+
+
+@pytest.mark.parametrize("training", [scaled, lambda: VecMonitor(scaled()), around_monitor, twice])
 @pytest.mark.parametrize(
-    "make", [scaled, lambda: make_trials(HundredEnv, 2, episodes=3), HundredEnv]
+    "make",
+    [scaled, lambda: make_trials(HundredEnv, 2, episodes=3), HundredEnv, around_monitor, twice],
 )
-def test_evaluations_are_in_units_of_reward(make: Any) -> None:
+def test_evaluations_are_in_units_of_reward(training: Any, make: Any) -> None:
     """Also where the environment of an EvalCallback is scaled, or not wrapped as SB3 wants it."""
     evaluation = EvalCallback(make(), n_eval_episodes=2, eval_freq=24, verbose=0, warn=False)
-    model = make_model(scaled())
-    model.learn(2 * 48, evaluation)
+    model = make_model(training())
+    model.learn(48, evaluation)
+    depth = len(wrappers(evaluation.eval_env))
+    model.learn(48, evaluation, reset_num_timesteps=False)
     assert evaluation.best_mean_reward == 1200
+    assert len(wrappers(evaluation.eval_env)) == depth
+
+
+def test_evaluate_policy_is_in_units_of_reward() -> None:
     trials = VecNormalize(VecMonitor(make_trials(HundredEnv, 2, episodes=3)), norm_obs=False)
-    assert evaluate_policy(model, trials, 2) == (1200, 0)
+    assert evaluate_policy(make_model(scaled()), trials, 2) == (1200, 0)
 
 
 def test_running_statistics_of_gymnasiums_wrappers_are_refused() -> None:

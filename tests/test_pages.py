@@ -8,6 +8,7 @@ before, and a block with a title is a file of that name. What cannot run here is
 from __future__ import annotations
 
 import glob
+import html
 import os
 import re
 import shlex
@@ -159,4 +160,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         for link in re.findall(r'(?:src|href)="([^":#?]+)["#?]', text):
             assert (page.parent / link).exists() or page.name == "404.html", f"{link} in {page}"
     assert "RL² in the paper" in (tmp_path / "paper.html").read_text(encoding="utf-8")
+    examples = html.unescape((tmp_path / "examples.html").read_text(encoding="utf-8"))
+    for script in (ROOT / "examples").glob("*.py"):
+        assert script.read_text(encoding="utf-8").splitlines()[0] in examples, script
     assert (tmp_path / "play" / "index.html").exists()

@@ -121,3 +121,13 @@ def test_without_plugins_it_is_told_how_to_get_some(
         main(["train", "bandit", "--preset", "paper"])
     monkeypatch.setattr(registry, "CHECKOUT", tmp_path)
     assert presets.how_to_get_presets() == ""
+
+
+def test_pages_name_presets_that_exist() -> None:
+    root = Path(__file__).parents[1]
+    there = {path.stem for path in root.glob("plugins/**/presets/**/*.yaml")}
+    pages = [*root.glob("*.md"), *root.glob("docs/*.md"), *root.glob("plugins/**/*.md")]
+    assert pages
+    for page in pages:
+        for name in re.findall(r"--preset ([a-z][\w-]*-[\w-]*)", page.read_text(encoding="utf-8")):
+            assert name in there, f"{name} in {page}"

@@ -1,11 +1,12 @@
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, make_trials
 from rl2_sb3.cli import main
@@ -193,6 +194,47 @@ def test_what_draws_no_pictures_is_told_in_words(
     assert Path("arms.png").exists()
 
 
+class Silent(SmallEnv):
+    """An environment that knows of no pictures."""
+
+    def __init__(self) -> None:
+        super().__init__(spaces.Discrete(2), spaces.Discrete(2), length=4)
+
+
+class Empty(Silent):
+    """One that draws nothing, whatever it says."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__()
+        self.render_mode = render_mode
+
+    def render(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("make", "modes"), [(Silent, []), (Empty, ["human"]), (Empty, ["rgb_array"])]
+)
+def test_an_environment_of_gymnasiums_that_draws_none(
+    make: type[Silent],
+    modes: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(make, "metadata", {"render_modes": modes})
+    gym.register("Plain-v0", lambda **options: make(**options))
+    try:
+        trials = make_trials("Plain-v0", 1)
+        model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 4})
+        model.save_agent("plain.safetensors", task="Plain-v0", options={})
+        main(["watch", "plain.safetensors", "--episodes", "2", "--out", "words.gif"])
+    finally:
+        del gym.registry["Plain-v0"]
+    assert "words.gif: 2 episodes, 8 steps." in capsys.readouterr().out
+
+
 def test_words_say_all_parts() -> None:
     def shown(*seen: Any) -> Any:
         return np.asarray(in_words(*seen))
@@ -204,3 +246,13 @@ def test_words_say_all_parts() -> None:
         assert (shown(other, 1, 0.5) != first).any()
     assert (shown(seen, 2, 0.5) != first).any()
     assert (shown(seen, 1, 0.25) != first).any()
+
+
+def test_words_cut_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda *args, **_: said.append(args[2]))
+    numbers = np.full(20, -1.25)
+    in_words(numbers, 3, 0.5)
+    observed, *others = said
+    assert observed == "observation: [" + "-1.25 " * 7 + "..."
+    assert others == ["action: 3", "reward: 0.50"]

@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 from rl2_sb3.trials.make import trials_like
-from rl2_sb3.trials.steps import normalised
+from rl2_sb3.trials.steps import normalised, wrappers
 
 Clock = NDArray[np.int64]
 OWN = "give it an environment of its own, such as rl2_sb3.make_trials(...)"
@@ -63,14 +63,25 @@ def prepare_evaluations(
 def _unscaled(env: VecEnv, trials: VecEnv) -> VecEnv:
     """What an EvalCallback plays in, with its rewards as they are.
 
-    Where rewards of training are scaled, SB3 wants a VecNormalize around both.
+    Where those of training are scaled, SB3 wants a VecNormalize in each place of training's.
     """
-    scaled = normalised(env)
-    if scaled is not None:
-        scaled.training = scaled.norm_reward = False
-    elif normalised(trials) is not None:
-        return VecNormalize(env, training=False, norm_obs=False, norm_reward=False)
+    for wrapper in wrappers(env):
+        if isinstance(wrapper, VecNormalize):
+            wrapper.training = wrapper.norm_reward = False
+    if normalised(trials) is None or _is_wrapped_alike(env, trials):
+        return env
+    for _ in wrappers(trials):
+        env = VecNormalize(env, training=False, norm_obs=False, norm_reward=False)
     return env
+
+
+def _is_wrapped_alike(env: VecEnv, trials: VecEnv) -> bool:
+    ours, theirs = wrappers(env), wrappers(trials)
+    places = zip(ours, theirs, strict=False)
+    return len(ours) >= len(theirs) and all(
+        isinstance(our, VecNormalize) or not isinstance(their, VecNormalize)
+        for our, their in places
+    )
 
 
 def _all(callbacks: list[BaseCallback]) -> Iterator[BaseCallback]:

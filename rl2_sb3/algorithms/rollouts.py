@@ -198,9 +198,6 @@ class TrialRollouts(SharedTraining):
                 self._memory = self.current_memory()
         if lost is None:
             return False
-        assert self._clock is not None
-        check_alone(env, self._clock)
-        self._block().check()
         self._fill_values(lost)
         assert isinstance(self._last_obs, dict)
         with th.no_grad():
@@ -247,6 +244,8 @@ class TrialRollouts(SharedTraining):
             callback.update_locals(locals())
             if not callback.on_step():
                 return None
+        check_alone(env, steps)
+        self._block().check()
         return lost
 
     def _block(self) -> Block:

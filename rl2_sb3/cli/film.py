@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ MARGIN = 16
 """Height of the line above the picture, in pixels."""
 ACROSS = 8
 """Pictures of an episode, at most, that a sheet has."""
+MODE = "rgb_array"
+"""Gymnasium's name for pictures as arrays."""
 LINE, LETTERS = 14, 64
 """Height in pixels, and length at most, of a line of a picture in words."""
 
@@ -31,7 +34,8 @@ def in_words(observation: Any, action: Any = None, reward: float | None = None) 
     lines.append(f"reward: {'' if reward is None else f'{reward:.2f}'}")
     picture = Image.new("RGB", (6 * LETTERS + 8, LINE * len(lines) + 4), "white")
     for number, line in enumerate(lines):
-        ImageDraw.Draw(picture).text((4, LINE * number), line[:LETTERS], fill="black")
+        words = textwrap.shorten(line, LETTERS, placeholder=" ...")  # no number is cut
+        ImageDraw.Draw(picture).text((4, LINE * number), words, fill="black")
     return picture
 
 
@@ -41,7 +45,7 @@ def _lines(name: str, value: Any) -> list[str]:
     if isinstance(value, dict):
         return [line for key, part in value.items() for line in _lines(f"{name}.{key}", part)]
     numbers = "" if value is None else np.array2string(np.asarray(value), precision=2, threshold=20)
-    return [f"{name}: {' '.join(numbers.split())}"]
+    return [f"{name}: {numbers}"]
 
 
 class Film:
@@ -127,7 +131,8 @@ class FilmedEnv(gym.Wrapper[Any, Any, Any, Any]):
         return observation, reward, terminated, truncated, info
 
     def _picture(self, *seen: Any) -> Any:
-        return self.env.render() if self.env.render_mode == "rgb_array" else in_words(*seen)
+        drawn: Any = self.env.render() if self.env.render_mode == MODE else None
+        return in_words(*seen) if drawn is None else drawn
 
 
 class FilmedTasks(BatchedTasks[Any, Any]):

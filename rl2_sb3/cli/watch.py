@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from rl2_sb3.agent import Agent, load_agent
 from rl2_sb3.cli.entries import evaluation_tasks, played_folder, trained_on
-from rl2_sb3.cli.film import Film, FilmedEnv, FilmedTasks
+from rl2_sb3.cli.film import MODE, Film, FilmedEnv, FilmedTasks
 from rl2_sb3.config import Count, CountOrNone, Seed
 from rl2_sb3.ranges import check_config
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
@@ -98,7 +98,10 @@ def _filmed(film: Film, tasks: Any, episodes: int, number: int) -> VecEnv:
             raise ValueError(f"trial={number}: there are tasks 0 to {len(listed) - 1}.")
         order = None if listed is None else [listed[number]]
     else:
-        env = tasks(render_mode="rgb_array")
+        env = tasks()
+        if MODE in env.metadata.get("render_modes", ()):
+            env.close()
+            env = tasks(render_mode=MODE)
     distribution = tasks if isinstance(tasks, GymTasks) else None
     trial = TrialWrapper(FilmedEnv(env, film), episodes, distribution, order)
     return DummyVecEnv([lambda: trial])

@@ -58,6 +58,8 @@ class Keeper(EveryRank):
         self.seconds = seconds
         self.signal: int | None = None
         """The one that came, if any."""
+        self.saved = False
+        """Whether the checkpoint holds all that was learned before the rollout in progress."""
         self._last = -math.inf  # the first is written after the first rollout
         self._heard = -math.inf
         self._agreed = False  # that all ranks stop here
@@ -157,17 +159,24 @@ class Keeper(EveryRank):
         self._mark = model.mark(self._trials)
         self._save()
 
-    def rescue(self) -> bool:
+    def rescue(self) -> None:
         """After an error or a signal, save what there was before the rollout in progress.
 
-        :return: whether a checkpoint holds all that was learned until then
+        :raises ValueError: learning has diverged: the checkpoint of before stays
         """
         if not self._collecting or self._mark is None or (ranks.size() > 1 and not self._agreed):
-            return False
+            return
         self._collecting = False
         if self._mark["num_timesteps"] > self._begin:
             self._save()
-        return self.path.exists()
+        self.saved = self.path.exists()
+
+    def way_on(self) -> str:
+        """How to go on after an error or a signal, in words."""
+        if not self.path.exists():
+            return "Before the first checkpoint: nothing is saved."
+        which = "" if self.saved else "the last checkpoint, "
+        return f"Add --resume to go on from {which}{self.path}."
 
     def wait_for_signal(self) -> bool:
         """Whether a signal came, or comes in a moment."""

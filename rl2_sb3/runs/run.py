@@ -23,7 +23,7 @@ from rl2_sb3.ranges import check_config
 from rl2_sb3.runs.folder import AGENT, CHECKPOINT, check_free, check_resumed, claim, own
 from rl2_sb3.runs.keeping import Keeper, Stopped
 from rl2_sb3.runs.log import make_logger
-from rl2_sb3.runs.telling import Lines, introduce, now, say
+from rl2_sb3.runs.telling import Lines, introduce, last_line, now, say
 from rl2_sb3.tracking.callback import Play, Tracked
 from rl2_sb3.tracking.tracker import Tracker, begin
 
@@ -155,13 +155,13 @@ def _learn(
         introduce(out, told, kind, steps)
     if lines:
         callbacks.append(Lines(learner.total, learner.reached))
-    with keeper.listening():
+    with last_line(keeper, lines), keeper.listening():
         try:
             with _no_exit():
                 learner.learn(callbacks, bar)
             keeper.conclude()
         except BaseException as error:
-            _end(keeper, error, lines)
+            _end(keeper, error)
             raise
         keeper.finish()
     model.logger.close()
@@ -202,10 +202,9 @@ def _tell(
     return agent
 
 
-def _end(keeper: Keeper, error: BaseException, lines: bool) -> None:
+def _end(keeper: Keeper, error: BaseException) -> None:
     """Save what can be saved, and say so.
 
-    :param lines: say it in the log of the run as well, whose reader may not see the errors
     :raises Stopped: a signal was the cause, also where it was a worker that it ended
     """
     lost = isinstance(error, (EOFError, BrokenPipeError, ConnectionResetError))
@@ -213,26 +212,19 @@ def _end(keeper: Keeper, error: BaseException, lines: bool) -> None:
         keeper.wait_for_signal()
     try:
         keeper.conclude(failed=not isinstance(error, ranks.EchoError))
-    except (Stopped, ranks.EchoError) as agreed:
+    except Stopped as agreed:
         error = agreed
-    except ranks.LostError:
+    except (ranks.EchoError, ranks.LostError):
         pass
-    saved = keeper.rescue()
+    keeper.rescue()
     alone = isinstance(error, ranks.LostError)  # the first rank may be the one that is lost
-    hint = f"Add --resume to go on from {keeper.path}."
-    if not saved:
-        hint = f"Add --resume to go on from the last checkpoint, {keeper.path}."
-    if not keeper.path.exists():
-        hint = "Before the first checkpoint: nothing is saved."
     stopped = error if isinstance(error, Stopped) else None
     if not alone and (keeper.signal is not None or (lost and keeper.wait_for_signal())):
         assert keeper.signal is not None
         stopped = Stopped(keeper.signal)
     if alone or ranks.is_first():
-        print(f"\n{hint if stopped is None else f'{stopped}. {hint}'}", file=sys.stderr)
-    if lines:
-        why = f"Ended by {type(error).__name__}: {error}".partition("\n")[0]
-        say(f"{now()} {stopped or why.rstrip('.')}. {hint}")
+        way_on = keeper.way_on()
+        print(f"\n{way_on if stopped is None else f'{stopped}. {way_on}'}", file=sys.stderr)
     if stopped is not None:
         raise stopped from error
     if lost:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from rl2_sb3 import ranks
 from rl2_sb3.options import flat_defaults
+from rl2_sb3.runs.keeping import Keeper, Stopped
 
 FIRST, MOST = 5.0, 60.0
 """Seconds between two lines, at the beginning and at most."""
@@ -55,6 +57,24 @@ def introduce(out: Path, told: Mapping[str, Any], kind: type[Any], steps: int) -
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+@contextmanager
+def last_line(keeper: Keeper, lines: bool) -> Iterator[None]:
+    """Let the log of a run say how it ended, whose reader may not see the errors.
+
+    :param lines: whether it has one
+    """
+    try:
+        yield
+    except BaseException as error:
+        if lines:
+            words = str(error).partition("\n")[0].rstrip(".")
+            how = (
+                words if isinstance(error, Stopped) else f"Ended by {type(error).__name__}: {words}"
+            )
+            say(f"{now()} {how}. {keeper.way_on()}")
+        raise
 
 
 class Lines(BaseCallback):

@@ -95,7 +95,7 @@ class BatchedTasks(ABC, Generic[Params, State]):
     def render(self, params: Params, state: State) -> NDArray[np.uint8] | None:
         """A picture of the first task, ``(height, width, 3)``, red, green and blue from 0 to 255.
 
-        ``rl2 watch`` shows it. By default None: there is nothing to see.
+        ``rl2 watch`` shows it. By default None: that shows words instead.
         """
         return None
 

@@ -83,8 +83,7 @@ class BatchedTrials(VecEnv):
         n = self.num_envs
         self._trial, self._step = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self._params = self.tasks.sample(n, self._task_rng)
-        begun = self.tasks.reset(self._params, self._noise_rng)
-        self._state, own = read_parts(begun, BATCHED_RESET, self._place)
+        self._state, own = self._begin(self._params)
         self._look(own)
         self._episode = np.zeros(n, np.int64)
         self._clock += 1
@@ -120,8 +119,7 @@ class BatchedTrials(VecEnv):
         self._training_reward = reward if training is None else training
         self._episode = self._episode + ended
         done = self._episode == self.episodes
-        self._clock += done
-        self._clock += 1
+        self._clock += 1 + done
         terminal = None
         metrics = self._metrics(ended) if ended.any() else None
         if done.any():
@@ -160,13 +158,17 @@ class BatchedTrials(VecEnv):
     def _new_episodes(self, own: Any, ended: NDArray[np.bool_]) -> Any:
         """Reset the columns whose episode ended; gives the observation with theirs replaced."""
         if ended.all():
-            self._state, own = self.tasks.reset(self._params, self._noise_rng)
+            self._state, own = self._begin(self._params)
             self._look(own)
             return own
-        state, first = self.tasks.reset(take(self._params, ended), self._noise_rng)
+        state, first = self._begin(take(self._params, ended))
         self._look(first, np.flatnonzero(ended))
         self._state = put(self._state, ended, state)
         return put(own, ended, first)
+
+    def _begin(self, params: Any) -> Any:
+        """States and first observations of new episodes."""
+        return read_parts(self.tasks.reset(params, self._noise_rng), BATCHED_RESET, self._place)
 
     def _look(self, own: Any, columns: NDArray[np.intp] | None = None) -> None:
         """Look at the tasks' own observations.
@@ -182,7 +184,7 @@ class BatchedTrials(VecEnv):
             odd = checks.check_observation(parts, space.spaces, len(columns), looks)
         except checks.FlawError as flaw:
             flaw.row = int(columns[flaw.row])
-            raise self._refusal(flaw) from None
+            raise checks.refusal(flaw, *self._place(flaw.row)) from None
         if odd is not None:
             self._looked = checks.LOOKED_AT  # one warning is enough
             checks.warn(odd, type(self.tasks).__name__, 0, int(self._step[0]))
@@ -191,10 +193,7 @@ class BatchedTrials(VecEnv):
         try:
             return how(handed_in, self.num_envs)
         except checks.FlawError as flaw:
-            raise self._refusal(flaw) from None
-
-    def _refusal(self, flaw: checks.FlawError) -> RuntimeError:
-        return checks.refusal(flaw, *self._place(flaw.row))
+            raise checks.refusal(flaw, *self._place(flaw.row)) from None
 
     def _place(self, row: int = 0) -> tuple[str, int, int]:
         return f"{row} of {type(self.tasks).__name__}", int(self._trial[row]), int(self._step[row])

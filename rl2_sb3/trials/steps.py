@@ -51,14 +51,19 @@ def read_step(
     return step if scaled is None else step._replace(reward=scaled.get_original_reward())
 
 
-def normalised(trials: VecEnv | None) -> VecNormalize | None:
-    """The innermost VecNormalize around trials, if there is one."""
-    found = None
+def wrappers(trials: VecEnv | None) -> list[VecEnvWrapper]:
+    """What lies around trials, from the outside in."""
+    found = []
     while isinstance(trials, VecEnvWrapper):
-        if isinstance(trials, VecNormalize):
-            found = trials
+        found.append(trials)
         trials = trials.venv
     return found
+
+
+def normalised(trials: VecEnv | None) -> VecNormalize | None:
+    """The innermost VecNormalize around trials, if there is one."""
+    scaling = [each for each in wrappers(trials) if isinstance(each, VecNormalize)]
+    return scaling[-1] if scaling else None
 
 
 def _read(

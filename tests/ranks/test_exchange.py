@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
 from rl2_sb3 import RL2PPO, make_trials, pooled, ranks
+from rl2_sb3.trials.callback import EveryRank
 from tests.ranks.launch import launch
 
 RNG = np.random.default_rng(0)
@@ -158,6 +159,33 @@ def test_learning_that_fails_on_one_rank_raises_on_all() -> None:
             ranks.EchoError if ranks.is_first() else KeyError, match=r"Another|mine"
         ):
             RL2PPO("GRUPolicy", env, policy_kwargs={"hidden_size": 8}).learn(80)
+
+    both(check)
+
+
+class Meddling(EveryRank):
+    """Resets the training environment after a rollout's last step."""
+
+    def __init__(self, trials: Any):
+        super().__init__()
+        self.trials = trials
+
+    def _on_step(self) -> bool:
+        if self.n_calls == 5:
+            self.trials.reset()
+        return True
+
+
+def test_a_rollout_that_is_refused_on_one_rank_ends_all() -> None:
+    """What is looked at when a rollout is whole."""
+
+    def check() -> None:
+        env: Any = make_trials("bandit", 8, 5)
+        callback = None if ranks.is_first() else Meddling(env)
+        with pytest.raises(
+            ranks.EchoError if ranks.is_first() else RuntimeError, match=r"Another|Something else"
+        ):
+            RL2PPO("GRUPolicy", env, policy_kwargs={"hidden_size": 8}).learn(80, callback)
 
     both(check)
 

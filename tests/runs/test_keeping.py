@@ -234,6 +234,41 @@ def test_the_log_says_how_a_run_ended(
     assert capsys.readouterr().out.splitlines()[-1][20:].startswith(told)
 
 
+@pytest.mark.parametrize("update", [5, 10])
+def test_the_log_says_that_learning_diverged(
+    update: int, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """In the middle of a run, and in its last update."""
+    log, updates = PPO.log_update, [0]
+
+    def diverging(model: PPO, figures: Any) -> None:
+        log(model, figures)
+        updates[0] += 1
+        if updates[0] == update:
+            next(model.policy.parameters()).data.fill_(np.nan)
+
+    monkeypatch.setattr(PPO, "log_update", diverging)
+    with pytest.raises(SystemExit):
+        main([*(word for word in TRAIN if word != "--no-progress"), "--out", "run"])
+    last = capsys.readouterr().out.splitlines()[-1][20:]
+    assert last.startswith("Ended by ValueError: ")
+    assert "diverged" in last
+    assert last.endswith(" Add --resume to go on from the last checkpoint, run/checkpoint.zip.")
+
+
+def test_the_log_says_that_an_environment_died(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def die() -> None:
+        raise EOFError
+
+    after(monkeypatch, BernoulliBandit, "step", AFTER, die)
+    with pytest.raises(SystemExit):
+        main([*(word for word in TRAIN if word != "--no-progress"), "--out", "run"])
+    last = capsys.readouterr().out.splitlines()[-1][20:]
+    assert last.startswith("Ended by RuntimeError: An environment's process has died; what it said")
+
+
 def test_a_file_can_be_read_while_the_run_goes_on() -> None:
     words = ["100000000" if word == "800" else word for word in TRAIN if word != "--no-progress"]
     command = [sys.executable, "-m", "rl2_sb3", *words, "--out", "run"]

@@ -288,6 +288,15 @@ def test_arrays_have_their_parts(method: str, change: Callable[[Any], Any]) -> N
         reset_and_step(trials, np.zeros(2, np.int64))
 
 
+def test_later_resets_have_their_parts() -> None:
+    tasks: Any = Handed()
+    trials = BatchedTrials(tasks, 2, episodes=2, seed=0)
+    trials.reset()
+    tasks.reset = lambda params, rng: None
+    with pytest.raises(RuntimeError, match=r"0 of Handed, .* None, not \(state, observation\)"):
+        many_steps(trials, np.zeros(2, np.int64))
+
+
 def test_parts_that_are_missing_or_too_many() -> None:
     space = {"observation_x": vector(1), "observation_y": vector(1), "action": spaces.Discrete(2)}
     x = np.zeros((3, 1), np.float32)
