@@ -39,7 +39,7 @@ from rl2_sb3.policies.earlier import ABSENT, DEFAULTS, present_names
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
 from rl2_sb3.policies.named import check_policy, from_name, name_of
 from rl2_sb3.policies.options import products
-from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL, did_you_mean
+from rl2_sb3.registry import AGENTS, BASELINES, HOW_TO_INSTALL, did_you_mean
 from rl2_sb3.trials.spaces import PRIVILEGED
 
 FORMAT = 2
@@ -130,6 +130,13 @@ def agent_file(name: str | os.PathLike[str]) -> Path:
     try:
         return Path(AGENTS.load(str(name)))
     except ValueError as error:
+        if str(name) in BASELINES:
+            raise ValueError(
+                f"{str(name)!r} is a baseline, not a trained agent: `rl2 evaluate` plays it, and "
+                "make_baseline gives it in Python."
+            ) from error
+        if AGENTS.names():
+            raise
         raise ValueError(f"{error} In a checkout, `{HOW_TO_INSTALL}` adds some.") from error
 
 

@@ -67,3 +67,11 @@ def test_where_there_are_none_it_is_said_how_to_get_some(
         with pytest.raises(ValueError, match="no run or agent's file") as raised:
             load_agent(path)
         assert HOW_TO_INSTALL not in str(raised.value)
+
+
+@pytest.mark.usefixtures("files")
+def test_a_baseline_is_no_trained_agent() -> None:
+    with pytest.raises(ValueError, match="'thompson' is a baseline, not a trained agent"):
+        load_agent("thompson")
+    with pytest.raises(SystemExit, match="rl2 watch: 'thompson' is a baseline"):
+        main(["watch", "thompson"])

@@ -52,3 +52,5 @@ def test_a_command_that_a_checkout_has_is_pointed_to(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(COMMANDS, "names", list)
     with pytest.raises(SystemExit, match=r"no command 'benchmark'\. `.*plugins/rl2-paper` adds"):
         main(["benchmark", "table1"])
+    with pytest.raises(SystemExit, match=r"no command 'report'\. `.*plugins/rl2-paper` adds"):
+        main(["report"])  # "export" is spelt much alike

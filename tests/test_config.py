@@ -59,6 +59,10 @@ def test_unknown_options_are_refused_with_the_nearest() -> None:
     trials = make_trials("bandit", 2, 3)
     with pytest.raises(TypeError, match=r"RL2PPO has no option 'gama'\. Did you mean 'gamma'"):
         RL2PPO("GRUPolicy", trials, gama=1)
+    with pytest.raises(
+        TypeError, match=r"RL2PPO has no option 'arms'\. Options of the task go into"
+    ):
+        RL2PPO("GRUPolicy", "bandit", arms=3)
     with pytest.raises(TypeError, match="RL2PPO has no option 'step'"):
         RL2PPO("GRUPolicy", trials, step="first-order")
     with pytest.raises(TypeError, match="RL2TRPO has no option 'use_sde'"):

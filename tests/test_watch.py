@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, make_trials
 from rl2_sb3.cli import main
-from rl2_sb3.cli.film import in_words
+from rl2_sb3.cli.film import GAP, in_words
 from rl2_sb3.registry import TASKS
 from rl2_sb3.tasks import BatchedTasks, GymTasks
 from tests.envs import SmallEnv
@@ -138,9 +138,11 @@ def test_a_sheet_has_a_row_for_each_episode(dots: Path) -> None:
     main(["watch", str(dots), "--episodes", "3", "--width", "4", "--out", "sheet.png"])
     with Image.open("sheet.png") as sheet:
         pixels = np.asarray(sheet)
-    assert pixels.shape == (3 * 17, 3 * 4, 3)
-    bright = pixels[16::17, :, 0].reshape(3, 3, 4).max(axis=2)
-    np.testing.assert_array_equal(bright, 3 * [[100, 150, 200]])
+    assert pixels.shape == (3 * 17 + 2 * GAP, 3 * 4 + 2 * GAP, 3)
+    for x, level in enumerate([100, 150, 200]):
+        left = x * (4 + GAP)
+        np.testing.assert_array_equal(pixels[16 :: 17 + GAP, left : left + 4, 0].max(axis=1), level)
+        assert (pixels[:, left + 4 : left + 4 + GAP] == 255).all()
 
 
 def test_the_number_of_the_trial_draws_the_task(dots: Path) -> None:

@@ -91,7 +91,11 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
             raise TypeError(f"{kind.__name__} has no option {name!r}: {REFUSED[name]}.")
         if name not in known:
             shown = [each for each in known if not each.startswith("_")]
-            raise TypeError(f"{kind.__name__} has no option {name!r}.{did_you_mean(name, shown)}")
+            hint = did_you_mean(name, shown) or (
+                " Options of the task go into make_trials(...), those of the network into "
+                "policy_kwargs."
+            )
+            raise TypeError(f"{kind.__name__} has no option {name!r}.{hint}")
     values = known | dict(options)
     for config in (LearningConfig, TRPOConfig):
         check_options(config, values)

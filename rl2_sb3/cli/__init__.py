@@ -70,7 +70,8 @@ def _run(command: str, rest: Sequence[str]) -> None:
     modules = COMMANDS | RENAMED
     if command not in modules and command not in registry.COMMANDS:
         known = [*COMMANDS, *registry.COMMANDS.names()]
-        hint = did_you_mean(command, known) or registry.COMMANDS.hint(command)
+        missing = registry.COMMANDS.in_checkout(command)
+        hint = registry.COMMANDS.hint(command) if missing else did_you_mean(command, known)
         sys.exit(f"{_help()}\n\nrl2: no command {command!r}.{hint}")
     warnings.filterwarnings("ignore", module="stable_baselines3|sb3_contrib")
     warnings.filterwarnings("ignore", message="Could not resolve type parameter")

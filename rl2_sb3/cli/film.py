@@ -21,6 +21,8 @@ ACROSS = 8
 """Pictures of an episode, at most, that a sheet has."""
 MODE = "rgb_array"
 """Gymnasium's name for pictures as arrays."""
+GAP = 8
+"""White pixels between two pictures of a sheet."""
 LINE, LETTERS = 14, 64
 """Height in pixels, and length at most, of a line of a picture in words."""
 
@@ -92,8 +94,9 @@ class Film:
             np.unique(np.linspace(begin, end, ACROSS).round().astype(int))
             for begin, end in zip(begins, self.ends, strict=True)
         ]
-        width, height = self.pictures[0].size
-        sheet = Image.new("RGB", (max(map(len, rows)) * width, len(rows) * height), "white")
+        width, height = (side + GAP for side in self.pictures[0].size)
+        size = max(map(len, rows)) * width - GAP, len(rows) * height - GAP
+        sheet = Image.new("RGB", size, "white")
         for y, row in enumerate(rows):
             for x, number in enumerate(row):
                 sheet.paste(self.pictures[number], (x * width, y * height))

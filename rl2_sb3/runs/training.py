@@ -33,6 +33,7 @@ def train(config: TrainConfig, options: dict[str, Any], folder: FolderConfig) ->
     """
     if folder.resume:
         config = replace(config, decay_steps=_decay_steps(config, folder.out))
+        _remark_decayed(config, folder.out)
     return run(Training, config, options, folder)
 
 
@@ -124,6 +125,16 @@ def _columns(config: TrainConfig, options: dict[str, Any]) -> int | None:
         raise ValueError(f"The trials of {config.task} differ in length: give n_envs and n_steps.")
     columns = config.steps_per_rollout // (horizon * config.episodes)
     return max(1, columns // ranks.size()) * ranks.size()
+
+
+def _remark_decayed(config: TrainConfig, out: Path) -> None:
+    steps = config.decay_steps
+    if steps is not None and steps < config.steps and config.learning.lr_decay and ranks.is_first():
+        print(
+            f"Note: this run's learning rate decays over {steps:,} steps and stays at a hundredth "
+            f"after them. To learn at the full rate, train in another folder: --init {out}.",
+            file=sys.stderr,
+        )
 
 
 def _remark_images(trials: VecEnv) -> None:

@@ -107,10 +107,15 @@ def test_a_file_is_no_folder(out: Path) -> None:
     assert out.read_text() == "mine"
 
 
-def test_more_steps_do_not_raise_the_learning_rate(out: Path) -> None:
+def test_more_steps_do_not_raise_the_learning_rate(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     train(800, out)
     rate = 3e-3
+    train(800, out, "--resume")
+    assert "decays over" not in capsys.readouterr().err
     train(1600, out, "--resume")
+    assert "decays over 800 steps and stays at a hundredth" in capsys.readouterr().err
     assert json.loads((out / "config.json").read_text())["decay_steps"] == 800
     rates = {int(row["time/total_timesteps"]): row["train/learning_rate"] for row in log(out)}
     assert float(rates[800]) == pytest.approx(rate - 9 / 10 * 0.99 * rate)  # of the update before
