@@ -122,22 +122,17 @@ def agent_file(name: str | os.PathLike[str]) -> Path:
     if os.path.isfile(path):
         return path
     if path.name == "agent.safetensors" and os.path.exists(path.with_name("config.json")):
-        raise ValueError(
-            f"{path.parent} holds a run that has no agent yet: finish it, with --resume."
-        )
+        raise ValueError(f"{path.parent} holds a run that has no agent yet: use --resume.")
     if path.suffix or len(path.parts) > 1:
         raise ValueError(f"There is no run or agent's file {str(name)!r}.")
     try:
         return Path(AGENTS.load(str(name)))
     except ValueError as error:
         if str(name) in BASELINES:
-            raise ValueError(
-                f"{str(name)!r} is a baseline, not a trained agent: `rl2 evaluate` plays it, and "
-                "make_baseline gives it in Python."
-            ) from error
-        if AGENTS.names():
-            raise
-        raise ValueError(f"{error} In a checkout, `{HOW_TO_INSTALL}` adds some.") from error
+            what = f"{str(name)!r} is a baseline, not a trained agent"
+            raise ValueError(f"{what}: `rl2 evaluate` and make_baseline take it.") from error
+        more = "" if AGENTS.names() else f" In a checkout, `{HOW_TO_INSTALL}` adds some."
+        raise ValueError(f"{error}{more}") from error
 
 
 def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:

@@ -213,7 +213,7 @@ def test_a_file_tells_that_the_value_network_saw_the_task(tmp_path: Any) -> None
 def test_clear_errors(tmp_path: Any) -> None:
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match="begun holds a run that has no agent yet: finish it"):
+    with pytest.raises(ValueError, match="begun holds a run that has no agent yet"):
         load_agent(tmp_path / "begun")
     with pytest.raises(ValueError, match="no run or agent's file"):
         load_agent(tmp_path / "missing.safetensors")

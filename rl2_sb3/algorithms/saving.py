@@ -208,9 +208,9 @@ class SavedTraining(ResumedTraining):
         """
         data = _read(path, cls.__name__, custom_objects)
         saved_on = data["resume_state"].get("ranks", 1)
-        if not force_reset and saved_on != ranks.size():
-            _tell_of_other_ranks(path, saved_on)
         go_on = not force_reset and saved_on == ranks.size()
+        if not (go_on or force_reset):
+            _tell_of_other_ranks(path, saved_on)
         policy_kwargs = {**earlier.ABSENT, **data["policy_kwargs"]}
         if data["resume_state"].get("format", 1) < FORMAT:
             policy_kwargs = {**earlier.DEFAULTS, **policy_kwargs}
@@ -235,8 +235,8 @@ class SavedTraining(ResumedTraining):
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise ValueError(f"{path} is a damaged checkpoint: {reason}") from error
+            kind = type(error).__name__
+            raise ValueError(f"{path} is a damaged checkpoint: {kind}: {error}") from error
         check_threads(model.threads)
         if trials is not None:
             rollout_size(trials, model.n_steps, model.batch_size)  # or an error
