@@ -138,7 +138,7 @@ def print_means(rows: Sequence[Row], results: Results) -> None:
             row["agent"],
             f"{result.mean:.3f}",
             f"{result.standard_error:.3f}",
-            row["p"],
+            "<1e-300" if row["p"] == "0" else row["p"],
             "" if row["exact"] == "" else f"{float(row['exact']):.3f}",
             f"{result.returns[:, 0].mean():.3f}",
             f"{result.returns[:, -1].mean():.3f}",
