@@ -1,6 +1,6 @@
 """MiniGrid's levels for rl2-sb3.
 
-Trained agents lie beside it: ``rl2_minigrid.minigrid_rooms_n2_privileged`` is the path of one's file.
+Trained agents lie beside it: ``rl2_minigrid.minigrid_rooms_n2_privileged`` is the path of a file.
 """
 
 from pathlib import Path
