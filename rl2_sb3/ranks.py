@@ -95,13 +95,14 @@ def join(device: str) -> None:
             )
         th.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
+    import torch._dynamo  # optimisers do; after the group it would keep it from ending
     with _exchange(0):
         dist.init_process_group(backend, timeout=TIMEOUT)
     atexit.register(leave)
 
 
 def leave() -> None:
-    """Leave the ranks: a gloo thread that frees a tensor while Python ends aborts the process."""
+    """Leave the ranks, whose threads end: one that frees a tensor while Python ends aborts it."""
     if size() > 1:
         dist.destroy_process_group()
 

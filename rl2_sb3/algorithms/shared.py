@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
 from contextlib import suppress
 from types import NoneType
 from typing import TypeVar
 
 import torch as th
+import torch._dynamo  # an optimiser's; if a process group is there first, it holds on to it
 
 from rl2_sb3 import ranks
 from rl2_sb3.algorithms.saving import SavedTraining
@@ -48,6 +50,8 @@ class SharedTraining(SavedTraining):
         """
         if ranks.size() == 1:
             return
+        atexit.unregister(ranks.leave)  # of the learning before
+        atexit.register(ranks.leave)  # whoever began the process group
         if normalised(self.env) is not None:
             raise ValueError(
                 "A VecNormalize scales the rewards of one rank by its own statistics: leave it out "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -188,6 +190,30 @@ def test_a_rollout_that_is_refused_on_one_rank_ends_all() -> None:
             RL2PPO("GRUPolicy", env, policy_kwargs={"hidden_size": 8}).learn(80, callback)
 
     both(check)
+
+
+ENDS = """
+import os, sys
+from torch import distributed
+from rl2_sb3 import RL2PPO
+
+def of_gloo():
+    tasks = "/proc/self/task"
+    return ["gloo" in open(f"{tasks}/{each}/comm").read() for each in os.listdir(tasks)]
+
+distributed.init_process_group("gloo", init_method=f"file://{sys.argv[1]}", rank=0, world_size=1)
+RL2PPO("GRUPolicy", "bandit", device="cpu", threads=1)  # makes an optimiser
+assert any(of_gloo())
+distributed.destroy_process_group()
+assert not any(of_gloo())
+"""
+
+
+def test_threads_of_a_group_end_with_it(tmp_path: Path) -> None:
+    """One that lives on and frees a tensor while Python ends would abort the process."""
+    command = [sys.executable, "-c", ENDS, str(tmp_path / "meeting")]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_minibatches_are_for_all_ranks() -> None:
