@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch as th
+import torch._dynamo  # optimisers do; after a process group has begun it would keep it from ending
 import torch.distributed as dist
 from stable_baselines3.common.logger import Logger
 from torch import nn
@@ -95,7 +96,6 @@ def join(device: str) -> None:
             )
         th.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
-    import torch._dynamo  # optimisers do; after the group it would keep it from ending
     with _exchange(0):
         dist.init_process_group(backend, timeout=TIMEOUT)
     atexit.register(leave)

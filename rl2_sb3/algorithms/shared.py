@@ -9,7 +9,6 @@ from types import NoneType
 from typing import TypeVar
 
 import torch as th
-import torch._dynamo  # an optimiser's; if a process group is there first, it holds on to it
 
 from rl2_sb3 import ranks
 from rl2_sb3.algorithms.saving import SavedTraining
