@@ -145,6 +145,16 @@ def test_a_sheet_has_a_row_for_each_episode(dots: Path) -> None:
         assert (pixels[:, left + 4 : left + 4 + GAP] == 255).all()
 
 
+def test_it_says_how_far_it_is(
+    agent: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["watch", str(agent), "--episodes", "2"])
+    assert "so far" not in capsys.readouterr().out
+    monkeypatch.setattr("rl2_sb3.cli.watch.PATIENCE", 0.0)
+    main(["watch", str(agent), "--episodes", "2"])
+    assert "Episode 2, 7 pictures so far." in capsys.readouterr().out
+
+
 def test_the_number_of_the_trial_draws_the_task(dots: Path) -> None:
     columns = set()
     for trial in range(8):

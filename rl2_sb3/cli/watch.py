@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials
 from rl2_sb3.trials.play import play
 from rl2_sb3.trials.wrapper import TrialWrapper
+
+PATIENCE = 5.0
+"""Seconds after which it says how far it is: some simulators draw slowly."""
 
 
 @dataclass(kw_only=True)
@@ -112,7 +116,11 @@ def _play(agent: Agent, trials: VecEnv, film: Film, config: Watch) -> None:
     trials.seed(int(np.random.SeedSequence([config.seed, config.trial]).generate_state(1)[0]))
     with th.random.fork_rng():
         th.manual_seed(config.seed)
+        said = time.monotonic()
         for step in play(agent, trials, n_trials=1, deterministic=config.deterministic):
+            if time.monotonic() - said > PATIENCE:
+                said = time.monotonic()
+                print(f"Episode {step.episode[0] + 1}, {len(film.pictures)} pictures so far.")
             if step.came.lost[0]:
                 film.begin_again()
     del film.pictures[-1]  # the next trial's
