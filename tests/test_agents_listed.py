@@ -39,18 +39,27 @@ def test_the_list_fits_into_80_columns(files: dict[str, Path], capsys: Any) -> N
     model.save_agent("a.safetensors", **told, history=history, privileged=True)
     model.save_agent("b.safetensors", **told, teacher="gittins", history=history)  # taught twice
     model.save_agent("c.safetensors", **told)
-    files |= {name: Path(f"{name}.safetensors") for name in ("b", "c", "lost")}
+    many = {"arms": 50, "alpha": 0.125, "beta": 0.125}
+    model.save_agent("d.safetensors", **{**told, "options": many}, privileged=True)
+    files |= {name: Path(f"{name}.safetensors") for name in ("b", "c", "d", "lost")}
     files[LONG] = Path("a.safetensors")
 
     main(["agents"])
 
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
     assert lines[0].strip() == "some-agents 1.0"
     shown = [line.split() for line in lines]
     assert shown[1] == ["agent", "task", "episodes", "steps", "learned", "from"]
     assert ["b", "bandit", "arms=50", "100", "34,535,000", "gittins"] in shown
     assert ["c", "bandit", "arms=50", "100", "34,535,000", "reward"] in shown
+    start = shown.index(["d", "bandit", "100", "34,535,000", "reward,"])
+    assert shown[start + 1 : start + 4] == [
+        ["arms=50", "privileged"],
+        ["alpha=0.125"],
+        ["beta=0.125"],
+    ]
     start = shown.index([LONG, "bandit", "arms=50", "100", "34,535,000", "gittins,"])
     assert shown[start + 1 : start + 3] == [["then", "reward,"], ["privileged"]]
     assert lines[-1].startswith("lost: ")  # it stops none of the others

@@ -216,9 +216,8 @@ class SavedTraining(ResumedTraining):
             policy_kwargs = {**earlier.DEFAULTS, **policy_kwargs}
         if policy_kwargs != data["policy_kwargs"]:
             custom_objects = {"policy_kwargs": policy_kwargs, **(custom_objects or {})}
-        trials = None
-        if env is not None:
-            trials = cls._wrap_env(trials_like(env, data["episodes"]))
+        trials = None if env is None else cls._wrap_env(trials_like(env, data["episodes"]))
+        if trials is not None:
             try:
                 check_for_correct_spaces(trials, data["observation_space"], data["action_space"])
             except ValueError as error:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from rl2_sb3.agent_file import describe_agent
+from rl2_sb3.cli.screen import show
 from rl2_sb3.registry import AGENTS, HOW_TO_INSTALL, TASKS
 from rl2_sb3.signals import learned_from
+
+LONGEST = 24
+"""Letters of a task on one line; of a longer one each option has a line."""
 
 
 @dataclass(kw_only=True)
@@ -42,7 +45,7 @@ def agents(args: Sequence[str]) -> None:
             continue
         tables.setdefault(distribution, _table(distribution)).add_row(name, *row)
     for table in tables.values():
-        Console().print(table)
+        show(table, wrapped=True)
     if broken:
         print("\n".join(broken))
 
@@ -67,8 +70,9 @@ def _table(distribution: str) -> Table:
 def _row(name: str) -> list[str]:
     info = describe_agent(name)["info"]
     options = _unusual(info.get("task"), info.get("options", {}))
+    task = f"{info.get('task', '?')} {options}".strip()
     return [
-        f"{info.get('task', '?')} {options}".strip(),
+        task if len(task) <= LONGEST else task.replace(" ", "\n"),
         str(info.get("episodes", "?")),
         f"{info['steps']:,}" if "steps" in info else "?",
         learned_from(info),

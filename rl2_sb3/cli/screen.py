@@ -9,9 +9,12 @@ from rich.table import Table
 WIDEST = 10_000
 
 
-def show(table: Table) -> None:
-    """Print a table, with no cell broken over lines or cut: wider than the screen if need be."""
+def show(table: Table, wrapped: bool = False) -> None:
+    """Print a table, with no cell cut: wider than the screen if need be.
+
+    :param wrapped: where columns allow it, cells are broken over lines, between words
+    """
     console = Console()
-    natural = Measurement.get(console, console.options.update(width=WIDEST), table).maximum
-    console.width = max(console.width, natural)
+    natural = Measurement.get(console, console.options.update(width=WIDEST), table)
+    console.width = max(console.width, natural.minimum if wrapped else natural.maximum)
     console.print(table)

@@ -51,6 +51,7 @@ class LevelEnv(gym.Env[Observation, Any]):
         self._privileged = False
         self._goal: Cell | None = None
         self._ways: dict[Cell, int] = {}
+        self._far = 0
         self.render_mode = env.render_mode
         self.metadata = env.metadata
         theirs: Any = env.observation_space
