@@ -14,7 +14,6 @@ from stable_baselines3.common.vec_env import VecEnv
 from tqdm import tqdm
 
 from rl2_sb3.config import RunConfig, Workers
-from rl2_sb3.heap import reused_memory
 from rl2_sb3.significance import standard_error as standard_error
 from rl2_sb3.tasks.base import BatchedTasks, GymTasks
 from rl2_sb3.trials.batched import BatchedTrials
@@ -131,7 +130,6 @@ def evaluate_trials(
     results = []
     with (
         th.random.fork_rng(),
-        reused_memory(),
         tqdm(
             total=n_trials * episodes,
             desc=progress,

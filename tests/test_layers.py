@@ -7,7 +7,7 @@ from pathlib import Path
 import rl2_sb3
 
 LAYERS = [
-    *("files", "registry", "options", "ranges", "processes", "heap", "config", "presets"),
+    *("files", "registry", "options", "ranges", "processes", "config", "presets"),
     "reserved",
     *(
         "ranks",

@@ -23,10 +23,10 @@ from tqdm import tqdm
 from rl2_sb3 import ranks
 from rl2_sb3.algorithms.demonstrations import Demonstrations, Played, Teacher, action_distribution
 from rl2_sb3.algorithms.finite import Block
+from rl2_sb3.algorithms.heap import reused_memory
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.algorithms.threads import take_threads
 from rl2_sb3.config import ImitationConfig
-from rl2_sb3.heap import reused_memory
 from rl2_sb3.policies import popart
 from rl2_sb3.ranges import check_config
 from rl2_sb3.trials.callback import of_this_rank

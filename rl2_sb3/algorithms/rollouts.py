@@ -26,6 +26,7 @@ from rl2_sb3 import ranks
 from rl2_sb3.algorithms.alone import check_alone, clock, prepare_evaluations
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
 from rl2_sb3.algorithms.finite import Block
+from rl2_sb3.algorithms.heap import reused_memory
 from rl2_sb3.algorithms.options import (
     complete,
     policy_options,
@@ -35,7 +36,6 @@ from rl2_sb3.algorithms.options import (
 from rl2_sb3.algorithms.shared import SharedTraining
 from rl2_sb3.algorithms.threads import check_threads, take_threads
 from rl2_sb3.config import TrainConfig
-from rl2_sb3.heap import reused_memory
 from rl2_sb3.memories import native
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, popart
 from rl2_sb3.policies.named import check_describable, check_policy

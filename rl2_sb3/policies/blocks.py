@@ -28,6 +28,8 @@ from rl2_sb3.policies.states import StateLayout
 from rl2_sb3.trials.spaces import OBSERVATION, PRIVILEGED
 
 TensorDict = dict[str, th.Tensor]
+WHOLE, GROUP = 64 * 2**20, 16 * 2**20
+"""Bytes of memory up to which a step takes all columns at once, and those of a group else."""
 
 
 class Latents(NamedTuple):
@@ -152,6 +154,26 @@ class BlockNetworks(ActorCriticPolicy):
                 latent_vf, vf_state = cores.value(value_features, state, resets.block)
         after = memory._replace(policy=pi_state, value=vf_state, observation=last)
         return Latents(latent_pi, latent_vf, after.join())
+
+    def step(self, obs: TensorDict) -> Latents:
+        """The policy's network on one step of each column, in groups where their memory is large.
+
+        Else each tensor of a window's keys and values would be taken from the system anew.
+        """
+        memory = obs["memory"]
+        size = len(memory)
+        if memory.device.type == "cpu" and memory.nbytes > WHOLE:
+            size = max(GROUP // memory[0].nbytes, 1)
+        if size >= len(memory):
+            return self.unroll(obs, value=False)
+        after, latents = th.empty_like(memory), []
+        for begin in range(0, len(memory), size):
+            some = slice(begin, begin + size)
+            found = self.unroll({key: x[some] for key, x in obs.items()}, value=False)
+            after[some] = found.memory
+            assert found.policy is not None
+            latents.append(found.policy)
+        return Latents(th.cat(latents), None, after)
 
     def _features(
         self, obs: TensorDict, policy: bool = True, value: bool = True

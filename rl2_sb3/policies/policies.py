@@ -277,7 +277,7 @@ class GRUPolicy(BlockNetworks):
             start = th.as_tensor(episode_start, device=self.device).reshape(-1, 1)
             obs["start"] = obs["start"].bool() | start.bool()
         with th.no_grad():
-            latents = self.unroll(obs, value=False)
+            latents = self.step(obs)
             distribution = self._distribution(latents.policy)
             chosen = distribution.get_actions(deterministic=deterministic)
         actions = chosen.reshape((-1, *(self.action_space.shape or ()))).cpu().numpy()

@@ -10,8 +10,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import nn
 
+from rl2_sb3 import RL2PPO, make_trials
 from rl2_sb3.memories import GRU, products
-from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy
+from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, blocks
 from rl2_sb3.policies.features import LAST
 from rl2_sb3.policies.networks import Core
 from rl2_sb3.trials import trial_space
@@ -389,3 +390,19 @@ def test_dense_layers_and_convolutions_multiply_in_bf16_where_the_device_can(
     assert set(types) == {th.bfloat16 if native and precision == "bf16" else th.float32}
     assert acted.values is not None
     assert acted.values.dtype == acted.memory.dtype == th.float32
+
+
+@pytest.mark.parametrize("memory", ["gru", "window"])
+def test_a_step_in_groups_is_the_same(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = make_trials("bandit", 7, episodes=3, seed=0)
+    policy = RL2PPO("GRUPolicy", trials, seed=0, policy_kwargs={"memory": memory}).policy
+    obs, state, found = trials.reset(), None, []
+    for size in (2**40, 0):
+        monkeypatch.setattr(blocks, "WHOLE", size)
+        monkeypatch.setattr(blocks, "GROUP", 3 * policy.initial_memory(1).nbytes)
+        th.manual_seed(0)
+        actions, state = policy.predict(obs)
+        found.append((actions, *policy.predict(obs, state)))
+    assert (found[0][0] == found[1][0]).all()
+    assert (found[0][1] == found[1][1]).all()
+    np.testing.assert_allclose(found[0][2][0], found[1][2][0], atol=1e-6)

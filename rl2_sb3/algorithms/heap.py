@@ -11,29 +11,23 @@ TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # of mallopt, see malloc.
 # What glibc's own rule comes to in a process that has freed large tensors; mallopt ends that rule.
 USUAL = {TRIM_THRESHOLD: 64 * 2**20, MMAP_THRESHOLD: 32 * 2**20, MMAP_MAX: 65_536}
 REUSE = {TRIM_THRESHOLD: 2**31 - 1, MMAP_MAX: 0}
-_open = 0
-"""Contexts that are open, one in another: the last to end gives the memory back."""
 
 
 @contextmanager
 def reused_memory() -> Iterator[None]:
     """A context in which freed memory is kept for the next tensor, and given back at its end.
 
-    Otherwise glibc takes every large tensor from the system anew, and each page that is touched
-    first costs some 2 µs for 4 KiB. No effect with another C library.
+    Otherwise glibc takes every large tensor from the system anew, and learning pays for each page
+    that it touches first, some 2 µs for 4 KiB. No effect with another C library.
     """
-    global _open
     library = _glibc()
-    _open += 1
     _set(library, REUSE)
     try:
         yield
     finally:
-        _open -= 1
-        if not _open:
-            _set(library, USUAL)
-            if library is not None:
-                library.malloc_trim(0)
+        _set(library, USUAL)
+        if library is not None:
+            library.malloc_trim(0)
 
 
 def _set(library: ctypes.CDLL | None, options: dict[int, int]) -> None:
