@@ -40,6 +40,23 @@ def test_what_features_and_values_brought() -> None:
         assert row("training.md", begin) == pytest.approx(expected, abs=0.06), begin
 
 
+def test_what_more_training_brought() -> None:
+    returns = results(f"{RESULTS}/late_training.csv", "agent")
+    for begin, agent in {
+        "λ .95, 1000": "sums, on",
+        "λ .8 ": "sums, on, lambda .8",
+        "λ .99 ": "sums, on, lambda .99",
+        "λ .99, 4000": "sums, on, lambda .99, 4 x trials",
+        "entropy .06": "sums, on, entropy .06",
+        "learning rate .003": "sums, on, learning rate .003",
+        "500 trials a rollout": "sums, on, half the trials, a quarter of the minibatch",
+    }.items():
+        assert row("training.md", begin) == pytest.approx([returns[agent,]], abs=0.0006), begin
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    for agent in ("sums", "GRU, on, minibatches of 25", "GRU, on, 2000 trials a rollout"):
+        assert f"{returns[agent,]:.2f}" in text
+
+
 @pytest.mark.parametrize("arms", ["5", "10"])
 def test_what_training_was_told_in_bandits(arms: str) -> None:
     means = results(f"{RESULTS}/table1.csv", "arms", "episodes", "agent")
