@@ -57,6 +57,14 @@ def test_what_more_training_brought() -> None:
         assert f"{returns[agent,]:.2f}" in text
 
 
+def test_what_memories_learn() -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    found = results("benchmarks/memories.csv", "part", "memory", "figure", value="value")
+    for (part, memory, figure), value in found.items():
+        if part != "speed" and figure == "return":
+            assert f"`{memory}` {value:.2f}" in text
+
+
 @pytest.mark.parametrize("arms", ["5", "10"])
 def test_what_training_was_told_in_bandits(arms: str) -> None:
     means = results(f"{RESULTS}/table1.csv", "arms", "episodes", "agent")
