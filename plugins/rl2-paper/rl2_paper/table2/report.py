@@ -25,7 +25,7 @@ from rl2_paper.styles import style_of
 from rl2_paper.table2.lineup import TABLE2
 
 # All runs of reinforcement learning.
-CURVES_COMMAND = f"rl2 plot runs/mdp-n*-privileged runs/mdp-n*-rl --save {CURVES}"
+CURVES_COMMAND = f"rl2 plot runs/mdp-n*[0-9] runs/mdp-n*-privileged runs/mdp-n*-rl --save {CURVES}"
 TUNED = tuple(
     f"{name}-{prior}"
     for prior in ("paper", "true")
