@@ -1,4 +1,4 @@
-"""What environments tell in ``info["rl2"]``: what to learn from, what only they know, their loss."""
+"""What environments tell in ``info["rl2"]``: what to learn from, what only they know, a loss."""
 
 from typing import Any
 
