@@ -100,6 +100,7 @@ def test_evaluation_goes_through_the_list() -> None:
         ("family", "reech-v3", "Did you mean 'reach-v3'"),
         ("split", "dev", "train or test"),
         ("horizon", 501, "1 to 500"),
+        ("goals", 0, "at least 1"),
     ],
 )
 def test_options_out_of_range_are_refused(option: str, value: object, told: str) -> None:
@@ -107,6 +108,19 @@ def test_options_out_of_range_are_refused(option: str, value: object, told: str)
         ML1(**{option: value})  # type: ignore[arg-type]
 
 
-def test_a_goal_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ValueError, match="goals are 0 to 49"):
-        ML1().make_env().reset(options={"task": Task("reach-v3", "train", 50)})
+@pytest.mark.parametrize(("split", "goal"), [("train", -1), ("test", 50)])
+def test_a_goal_that_there_is_not_is_refused(split: Any, goal: int) -> None:
+    with pytest.raises(ValueError, match="from 0 on, and 50 are held out"):
+        ML1().make_env().reset(options={"task": Task("reach-v3", split, goal)})
+
+
+def test_more_goals_to_train_on_begin_with_the_benchmarks_and_leave_what_is_held_out() -> None:
+    few, many = ML1(), ML1(goals=120)
+    assert many.all_tasks()[:GOALS] == few.all_tasks()
+    assert many.held_out().all_tasks() == few.held_out().all_tasks()
+    env = many.make_env()
+    seen = [env.reset(options={"task": task})[0] for task in many.all_tasks()]
+    held = [env.reset(options={"task": task})[0] for task in many.held_out().all_tasks()]
+    assert len({tuple(each) for each in (*seen, *held)}) == 120 + GOALS  # an object lies elsewhere
+    rng = np.random.default_rng(0)
+    assert 100 < max(many.sample(rng).goal for _ in range(200)) < 120

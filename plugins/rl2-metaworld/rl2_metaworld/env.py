@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Split = Literal["train", "test"]
 GOALS = 50
-"""Of each family and split."""
+"""Of each family and split, in Meta-World's benchmarks."""
 GOALS_SEED = 0
 """Sets the goals, so that all agents are trained and evaluated on the same."""
 CAMERA = "corner2"
@@ -27,13 +27,14 @@ class Task(NamedTuple):
     family: str
     split: Split
     goal: int
+    """From 0 on; goals to train on from 50 on are those of benchmarks with further seeds."""
 
 
 @cache
-def _family(name: str) -> Any:
+def _family(name: str, seed: int) -> Any:
     """Meta-World's benchmark of one family, with its goals: a second's work, once in a process."""
     make: Any = metaworld.ML1
-    return make(name, seed=GOALS_SEED)
+    return make(name, seed=seed)
 
 
 class ArmEnv(gym.Env[Any, Any]):
@@ -66,8 +67,10 @@ class ArmEnv(gym.Env[Any, Any]):
         """
         super().reset(seed=seed)
         self.task = Task(*(options or {}).get("task", self.task))
-        if not 0 <= self.task.goal < GOALS:
-            raise ValueError(f"task={self.task}: its goals are 0 to {GOALS - 1}.")
+        if self.task.goal < 0 or (self.task.split == "test" and self.task.goal >= GOALS):
+            raise ValueError(
+                f"task={self.task}: goals are numbered from 0 on, and {GOALS} are held out."
+            )
         self._steps, self._success = 0, False
         observation, info = self._arm().reset()
         return self._clip(observation), info
@@ -108,12 +111,15 @@ class ArmEnv(gym.Env[Any, Any]):
     def _arm(self) -> Any:
         """The simulator of the task's family, with the task's goal set."""
         family, split, goal = self.task
-        benchmark = _family(family)
+        further = goal // GOALS
+        # What a benchmark holds out is what the one of the next seed trains on.
+        benchmark = _family(family, GOALS_SEED + further + (further > 0))
         if family not in self._arms:
             kind = benchmark.train_classes[family]
             self._arms[family] = kind(render_mode=self.render_mode, camera_name=CAMERA)
         arm = self._arms[family]
-        arm.set_task((benchmark.train_tasks if split == "train" else benchmark.test_tasks)[goal])
+        tasks = benchmark.train_tasks if split == "train" else benchmark.test_tasks
+        arm.set_task(tasks[goal % GOALS])
         return arm
 
     def _clip(self, observation: Floats) -> Floats:

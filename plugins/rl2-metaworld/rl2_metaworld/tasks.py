@@ -26,6 +26,9 @@ class _Benchmark(GymTasks):
 
     split: Split = "train"
     """The two have no goal in common, and in ML10 and ML45 no family."""
+    goals: int = GOALS
+    """Goals of each family to train on: the benchmarks have 50, more are drawn as those were, which
+    takes a second per family and 50. What is held out stays as it is."""
     horizon: int = HORIZON
     """Steps of an episode, at most 500."""
 
@@ -34,6 +37,8 @@ class _Benchmark(GymTasks):
             raise ValueError(f"split={self.split!r}: use train or test.")
         if not 1 <= self.horizon <= HORIZON:
             raise ValueError(f"horizon={self.horizon!r}: 1 to {HORIZON}.")
+        if self.goals < 1:
+            raise ValueError(f"goals={self.goals!r}: at least 1.")
 
     @abstractmethod
     def families(self) -> Sequence[str]:
@@ -43,12 +48,17 @@ class _Benchmark(GymTasks):
         """Draw a family, and one of its goals."""
         families = self.families()
         return Task(
-            families[int(rng.integers(len(families)))], self.split, int(rng.integers(GOALS))
+            families[int(rng.integers(len(families)))], self.split, int(rng.integers(self._many()))
         )
 
     def all_tasks(self) -> Sequence[Task]:
         """All goals of the split, family by family."""
-        return [Task(each, self.split, goal) for each in self.families() for goal in range(GOALS)]
+        goals = range(self._many())
+        return [Task(each, self.split, goal) for each in self.families() for goal in goals]
+
+    def _many(self) -> int:
+        """Goals of each family in the split."""
+        return self.goals if self.split == "train" else GOALS
 
     def held_out(self) -> Self:
         """The test split."""
