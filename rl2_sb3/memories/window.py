@@ -22,26 +22,28 @@ from rl2_sb3.memories.products import dense_products
 
 
 class _Seen(NamedTuple):
-    """Which earlier steps each step sees, in chunks of ``length`` steps."""
+    """Which earlier steps each step of a block sees, in chunks of ``length`` steps."""
 
+    before: int
+    """Steps before a chunk that are seen from it."""
     length: int
     ages: th.Tensor
-    """How many steps ago the ``window + length`` keys of a chunk were for each of its steps, at
-    least 0 and at most ``window``: ``(length, window + length)``."""
+    """How many steps ago the ``before + length`` keys of a chunk were for each of its steps, at
+    least 0 and at most ``window``: ``(length, before + length)``."""
     mask: th.Tensor
-    """Whether it is seen: ``(chunks, columns, 1, length, window + length)``."""
+    """Whether it is seen: ``(chunks, columns, 1, length, before + length)``."""
 
 
-def _chunks(x: th.Tensor, window: int, length: int) -> th.Tensor:
-    """Each chunk of ``length`` steps with the ``window`` before it.
+def _chunks(x: th.Tensor, before: int, length: int) -> th.Tensor:
+    """Each chunk of ``length`` steps with those ``before`` it.
 
-    :param x: ``(window + steps, columns, …)``
-    :return: ``(chunks, columns, …, window + length)``; the last chunk is filled up with zeros
+    :param x: ``(before + steps, columns, …)``
+    :return: ``(chunks, columns, …, before + length)``; the last chunk is filled up with zeros
     """
-    missing = -(len(x) - window) % length
+    missing = -(len(x) - before) % length
     if missing:
         x = th.cat([x, x.new_zeros(missing, *x.shape[1:])])
-    return x.unfold(0, window + length, length)
+    return x.unfold(0, before + length, length)
 
 
 class _Layer(nn.Module):
@@ -49,7 +51,7 @@ class _Layer(nn.Module):
 
     def __init__(self, size: int, window: int, heads: int):
         super().__init__()
-        self.window, self.heads = window, heads
+        self.heads, self.width = heads, size // heads
         self.norm, self.norm_up = nn.LayerNorm(size), nn.LayerNorm(size)
         self.attention, self.project = nn.Linear(size, 3 * size), nn.Linear(size, size)
         self.up, self.down = nn.Linear(size, 2 * size), nn.Linear(2 * size, size)
@@ -66,18 +68,17 @@ class _Layer(nn.Module):
         """Run over a block.
 
         :param x: ``(steps, columns, size)``
-        :param earlier: keys and values before it, ``(window, columns, 2 * size)``
-        :return: outputs, and keys and values of all steps ``(window + steps, columns, 2 * size)``
+        :param earlier: keys and values before it, ``(before, columns, 2 * size)``
+        :return: outputs, and keys and values of all steps ``(before + steps, columns, 2 * size)``
         """
         steps, columns, size = x.shape
-        with products:
-            query, now = self.attention(self.norm(x)).to(x.dtype).split([size, 2 * size], dim=2)
+        query, now = self._ask(x, products)
         known = th.cat([earlier, now])
         parts = known.view(len(known), columns, 2, self.heads, -1)
-        # (chunks, columns, 2, heads, features, window + length)
-        keys, values = _chunks(parts, self.window, seen.length).unbind(2)
+        # (chunks, columns, 2, heads, features, before + length)
+        keys, values = _chunks(parts, seen.before, seen.length).unbind(2)
         asked = query.view(steps, columns, self.heads, -1)
-        asked = _chunks(asked, 0, seen.length).transpose(-1, -2) * asked.shape[-1] ** -0.5
+        asked = _chunks(asked, 0, seen.length).transpose(-1, -2)
         with products:
             scores = (asked @ keys).to(x.dtype)
         scores = (scores + self.bias[:, seen.ages]).masked_fill(~seen.mask, -th.inf)
@@ -85,11 +86,51 @@ class _Layer(nn.Module):
         shares = th.cat([scores, nothing], dim=-1).softmax(dim=-1)[..., :-1]
         with products:
             found = (shares @ values.transpose(-1, -2)).to(x.dtype)
-            # (chunks, columns, heads, length, features) to (steps, columns, size)
-            found = found.permute(0, 3, 1, 2, 4).reshape(-1, columns, size)[:steps]
+        # (chunks, columns, heads, length, features) to (steps, columns, size)
+        found = found.permute(0, 3, 1, 2, 4).reshape(-1, columns, size)[:steps]
+        return self._answer(x, found, products), known
+
+    def step(
+        self, x: th.Tensor, earlier: th.Tensor, seen: th.Tensor, products: Any
+    ) -> tuple[th.Tensor, th.Tensor]:
+        """Run over one step, and copy no key or value.
+
+        :param x: ``(columns, size)``
+        :param earlier: keys and values of the window, oldest first, ``(columns, window, 2 * size)``
+        :param seen: whether these are, ``(columns, 1, window)``
+        :return: outputs, and the step's own key and value ``(columns, 2 * size)``
+        """
+        query, now = self._ask(x, products)
+        keys, values = earlier.chunk(2, dim=2)
+        key, value = now.chunk(2, dim=1)
+        # A head's query is zero at the units of the others, so that one product serves all heads.
+        own_units = th.eye(self.heads, dtype=x.dtype, device=x.device)[:, :, None]
+        asked = (query.view(-1, 1, self.heads, self.width) * own_units).flatten(2)
+        scores = th.bmm(asked, keys.transpose(1, 2)) + self.bias[:, 1:].flip(1)
+        present = th.bmm(asked, key[:, :, None]) + self.bias[:, :1]
+        nothing = self.nothing[:, None].expand(*present.shape)
+        shares = th.cat([scores.masked_fill(~seen, -th.inf), present, nothing], dim=2).softmax(2)
+        window = values.shape[1]
+        found = th.bmm(shares[..., :window], values)
+        found = found + shares[..., window : window + 1] * value[:, None]
+        found = found.view(-1, self.heads, self.heads, self.width) * own_units
+        found = found.sum(dim=1).flatten(1)
+        return self._answer(x, found, products), now
+
+    def _ask(self, x: th.Tensor, products: Any) -> tuple[th.Tensor, th.Tensor]:
+        """The steps' queries, scaled, and their keys beside their values; last axis the units."""
+        size = x.shape[-1]
+        with products:
+            made = self.attention(self.norm(x)).to(x.dtype)
+        query, now = made.split([size, 2 * size], dim=-1)
+        return query * self.width**-0.5, now
+
+    def _answer(self, x: th.Tensor, found: th.Tensor, products: Any) -> th.Tensor:
+        """The residual stream with what was found, and the feed-forward part."""
+        with products:
             x = x + self.project(found).to(x.dtype)
             x = x + self.down(F.gelu(self.up(self.norm_up(x)))).to(x.dtype)
-        return x, known
+        return x
 
 
 class Window(Memory):
@@ -138,8 +179,12 @@ class Window(Memory):
         self, x: th.Tensor, state: th.Tensor, keep: th.Tensor | None = None
     ) -> tuple[th.Tensor, th.Tensor]:
         """Run over a block, see :class:`Memory`."""
+        if len(x) == 1:
+            return self._step(x[0], state if keep is None else state * keep[0])
         (steps, columns, _), window = x.shape, self.window
         kept = state.view(columns, window, -1).transpose(0, 1)  # (window, columns, numbers)
+        if steps <= window:  # one chunk, which sees what the state holds, and nothing is empty
+            kept = kept[window - int((kept[..., 0] > 0).any(dim=1).sum()) :]
         filled, kept = (kept[..., :1] > 0).to(x.dtype), kept[..., 1:]
         products = dense_products(x.device, self.precision)
         # Trials count from 1, nothing from 0: what the state holds is of the first trial.
@@ -147,7 +192,7 @@ class Window(Memory):
         if keep is not None:
             trial += (keep == 0).cumsum(dim=0)
         trials = th.cat([filled, trial])
-        seen = self._seen(trials)
+        seen = self._seen(trials, steps)
         with products:
             x = self.embed(x).to(state.dtype)
         memories = []
@@ -156,19 +201,39 @@ class Window(Memory):
             memories.append(known[-window:])
         still = (trials[-window:] == trials[-1]).to(x.dtype)
         last = th.cat([still, *(memory * still for memory in memories)], dim=2)
+        last = F.pad(last, (0, 0, 0, 0, window - len(last), 0))
         return self.norm(x), last.transpose(0, 1).reshape(columns, -1)
 
-    def _seen(self, trials: th.Tensor) -> _Seen:
+    def _step(self, x: th.Tensor, state: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+        """Run over one step, which is how agents act; the state is copied once.
+
+        :param x: ``(columns, inputs)``
+        :return: outputs ``(1, columns, size)``, and the next state
+        """
+        kept = state.view(-1, self.window, self.state_size // self.window)
+        seen = (kept[..., 0] > 0)[:, None]
+        products = dense_products(x.device, self.precision)
+        with products:
+            x = self.embed(x).to(state.dtype)
+        memories = [x.new_ones(x.shape[0], 1)]
+        earlier = kept[..., 1:].chunk(len(self.layers), dim=2)
+        layer: Any
+        for layer, known in zip(self.layers, earlier, strict=True):
+            x, now = layer.step(x, known, seen, products)
+            memories.append(now)
+        last = th.cat([state[:, kept.shape[2] :], *memories], dim=1)
+        return self.norm(x)[None], last
+
+    def _seen(self, trials: th.Tensor, steps: int) -> _Seen:
         """Which steps see which.
 
-        :param trials: each step's, and those of the window before, 0 where there is none:
-            ``(window + steps, columns, 1)``
+        :param trials: each step's, and before them those of the state, 0 where there is none:
+            ``(before + steps, columns, 1)``
         """
-        window, steps = self.window, len(trials) - self.window
-        length = min(window, steps)
-        asking = th.arange(window, window + length, device=trials.device)
-        ages = asking[:, None] - th.arange(window + length, device=trials.device)
-        theirs = _chunks(trials, window, length)[:, :, :, None]  # (chunks, columns, 1, 1, keys)
-        own = theirs[..., window:].transpose(-1, -2)
-        mask = (own == theirs) & (ages >= 0) & (ages <= window)
-        return _Seen(length, ages.clamp(0, window), mask)
+        before, length = len(trials) - steps, min(self.window, steps)
+        asking = th.arange(before, before + length, device=trials.device)
+        ages = asking[:, None] - th.arange(before + length, device=trials.device)
+        theirs = _chunks(trials, before, length)[:, :, :, None]  # (chunks, columns, 1, 1, keys)
+        own = theirs[..., before:].transpose(-1, -2)
+        mask = (own == theirs) & (ages >= 0) & (ages <= self.window)
+        return _Seen(before, length, ages.clamp(0, self.window), mask)
