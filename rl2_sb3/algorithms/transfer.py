@@ -17,6 +17,7 @@ from gymnasium import spaces
 from rl2_sb3.agent_file import agent_file, agent_tensors, describe_agent, is_acting
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO
 from rl2_sb3.algorithms.unpickling import attributes
+from rl2_sb3.memories import Memory
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.policies.earlier import present_names
 from rl2_sb3.policies.features import TrialFeatures
@@ -63,6 +64,9 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     if isinstance(model.action_space, spaces.Discrete) and actions < model.action_space.n:
         acting = {key: value for key, value in theirs.items() if is_acting(key)}
         theirs = more_actions(acting, model.policy, actions)
+    for name, module in model.policy.named_modules():
+        if isinstance(module, Memory):
+            module.fit(theirs, f"{name}.")
     for key in ours.keys() & theirs.keys():
         if ours[key].dtype != theirs[key].dtype:
             raise _other_network(run, options, f"{key} is of {theirs[key].dtype}")

@@ -46,6 +46,16 @@ class Memory(nn.Module, ABC):
         :return: outputs ``(steps, columns, output_size)``, and the state after the last step
         """
 
+    def fit(self, weights: dict[str, th.Tensor], prefix: str) -> None:
+        """Change the weights of a memory with other options, in place, to fit this one's.
+
+        Called with those that a run goes on from; whatever does not fit afterwards is refused. By
+        default they stay as they are.
+
+        :param weights: of a policy, by their names
+        :param prefix: that the names of this memory's begin with
+        """
+
 
 def accepted(kind: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a constructor has parameters for."""

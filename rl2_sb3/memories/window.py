@@ -138,7 +138,8 @@ class Window(Memory):
 
     What is older than ``window`` steps times ``layers`` has no effect, so that the window should
     hold a trial. Its state are the keys and values of the window's steps, ``window * (2 * layers *
-    size + 1)`` numbers, which every environment keeps: for long trials, take another memory.
+    size + 1)`` numbers, which every environment keeps: for long trials, take another memory. With
+    ``init``, a longer window takes on the weights of a shorter one.
 
     :param inputs: number of input features
     :param size: number of units
@@ -203,6 +204,16 @@ class Window(Memory):
         last = th.cat([still, *(memory * still for memory in memories)], dim=2)
         last = F.pad(last, (0, 0, 0, 0, window - len(last), 0))
         return self.norm(x), last.transpose(0, 1).reshape(columns, -1)
+
+    def fit(self, weights: dict[str, th.Tensor], prefix: str) -> None:
+        """Take on a shorter window's weights: older steps get the bias that its older half has."""
+        for name, layer in self.layers.named_children():
+            key, ours = f"{prefix}layers.{name}.bias", layer.get_parameter("bias")
+            bias = weights.get(key)
+            if bias is not None and len(bias) == len(ours) and bias.shape[1] < ours.shape[1]:
+                older = bias[:, bias.shape[1] // 2 :].mean(dim=1, keepdim=True)
+                more = older.expand(-1, ours.shape[1] - bias.shape[1])
+                weights[key] = th.cat([bias, more], dim=1)
 
     def _step(self, x: th.Tensor, state: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         """Run over one step, which is how agents act; the state is copied once.

@@ -132,6 +132,22 @@ def test_another_network_is_told_by_its_options(
         take_weights(cartpoles(**ours), tmp_path)
 
 
+def test_a_longer_window_goes_on_from_a_shorter_one_with_its_value_network(tmp_path: Path) -> None:
+    def model(window: int) -> RL2PPO:
+        return cartpoles(memory="window", memory_kwargs={"window": window, "heads": 2})
+
+    first, then = model(4), model(6)
+    first.save(tmp_path / "checkpoint.zip")
+    (tmp_path / "config.json").write_text("{}")
+    take_weights(then, tmp_path)
+    ours, theirs = then.policy.state_dict(), first.policy.state_dict()
+    grown = {key for key in ours if ours[key].shape != theirs[key].shape}
+    assert len(grown) == 4  # the ages' biases of two layers, of policy and value
+    assert all(th.equal(ours[key], theirs[key]) for key in ours.keys() - grown)
+    with pytest.raises(ValueError, match=r"has another network.*\[2, 5\]"):
+        take_weights(model(2), tmp_path)
+
+
 def test_what_cannot_grow() -> None:
     small = make_policy(OLD)
     with pytest.raises(ValueError, match="cannot become one for Discrete"):

@@ -93,6 +93,27 @@ def test_what_is_older_than_all_windows_has_no_effect() -> None:
     assert changed == list(range(1, 8))  # 1, and two layers' windows of 3 after it
 
 
+@th.no_grad()
+def test_a_longer_window_takes_on_a_shorter_ones_weights() -> None:
+    short, long = make(6), make(9)
+    weights = {f"memory.{name}": weight for name, weight in short.state_dict().items()}
+    long.fit(weights, "memory.")
+    long.load_state_dict({name.removeprefix("memory."): each for name, each in weights.items()})
+    x = th.randn(12, COLUMNS, INPUTS, dtype=th.float64)
+
+    def outputs(memory: Window) -> th.Tensor:
+        found: th.Tensor = memory(x, th.zeros(COLUMNS, memory.state_size, dtype=th.float64))[0]
+        return found
+
+    ours, theirs = outputs(long), outputs(short)
+    th.testing.assert_close(ours[:7], theirs[:7])
+    assert not th.allclose(ours[7:], theirs[7:])
+    layer: Any
+    for layer, other in zip(long.layers, short.layers, strict=True):
+        mean = other.bias[:, 3:].mean(dim=1, keepdim=True)  # type: ignore[index]
+        th.testing.assert_close(layer.bias[:, 7:], mean.expand(-1, 3))
+
+
 @pytest.mark.parametrize("window", [1, 3, 6, 7, 20])
 def test_contract(window: int) -> None:
     check_memory(Window, size=SIZE, window=window, heads=HEADS)

@@ -164,7 +164,6 @@ def read_curves(path: Path, table: Table, report: Report) -> tuple[list[Line], l
     :return: the curves, and the settings without them, where one of these agents did not play
     """
     apart = set()
-    kinds = {str(each.group): each.name for each in report.paper.lineup if each.trained}
     found: dict[str, tuple[Cell, str, bool, list[tuple[float, float]]]] = {}
     for row in read_table(path, COLUMNS, f"Run `{report.curves_command}`."):
         options = dict(part.split("=") for part in row["options"].split())
@@ -174,7 +173,7 @@ def read_curves(path: Path, table: Table, report: Report) -> tuple[list[Line], l
             if value is None:
                 apart.add(cell)
             else:
-                told = cell, kinds[row["training"]], bool(row["init"])
+                told = cell, _agent_of(report.paper, cell, row), bool(row["init"])
                 run = found.setdefault(row["run"], (*told, []))
                 run[-1].append((float(row["steps"]), value))
     lines = []
@@ -186,6 +185,13 @@ def read_curves(path: Path, table: Table, report: Report) -> tuple[list[Line], l
         panel = f"{report.panel(cell)}\n{style_of(agent).name}"
         lines.append(Line(panel, report.series(cell), began, curve))
     return lines, [cell for cell in report.paper.cells if cell in apart]
+
+
+def _agent_of(paper: ReturnsTable, cell: Cell, row: Mapping[str, str]) -> str:
+    """Whose learning a run is: the agent's of its name, or the first that learned as it did."""
+    learned = [each for each in paper.lineup if each.group == row["training"]]
+    named = [each for each in learned if each.spec.format(cell=cell.name) == row["run"]]
+    return (named or learned)[0].name
 
 
 def _as_in(paper: ReturnsTable, options: Mapping[str, str]) -> bool:

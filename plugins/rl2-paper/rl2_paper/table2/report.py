@@ -25,7 +25,10 @@ from rl2_paper.styles import style_of
 from rl2_paper.table2.lineup import TABLE2
 
 # All runs of reinforcement learning.
-CURVES_COMMAND = f"rl2 plot runs/mdp-n*[0-9] runs/mdp-n*-privileged runs/mdp-n*-rl --save {CURVES}"
+CURVES_COMMAND = (
+    "rl2 plot runs/mdp-n*[0-9] runs/mdp-n*-window runs/mdp-n*-privileged runs/mdp-n*-rl "
+    f"--save {CURVES}"
+)
 TUNED = tuple(
     f"{name}-{prior}"
     for prior in ("paper", "true")
@@ -69,6 +72,7 @@ def document(table: Table, pictures: Mapping[str, str], notes: Sequence[str]) ->
         "of training and of tuning; actions are sampled. Over all MDPs random play has 10 n on "
         "average, which tells how rich these ones are.",
         verdict(table, "rl2"),
+        verdict(table, "rl2-window"),
         verdict(table, "rl2-privileged"),
         *notes,
         "## Planning with the paper's prior",
