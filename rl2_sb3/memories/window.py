@@ -184,8 +184,9 @@ class Window(Memory):
             return self._step(x[0], state if keep is None else state * keep[0])
         (steps, columns, _), window = x.shape, self.window
         kept = state.view(columns, window, -1).transpose(0, 1)  # (window, columns, numbers)
-        if steps <= window:  # one chunk, which sees what the state holds, and nothing is empty
-            kept = kept[window - int((kept[..., 0] > 0).any(dim=1).sum()) :]
+        if steps <= window:  # one chunk, which sees what the state holds from the first step on
+            holds = (kept[..., 0] > 0).any(dim=1).cumsum(dim=0).count_nonzero()
+            kept = kept[window - int(holds) :]
         filled, kept = (kept[..., :1] > 0).to(x.dtype), kept[..., 1:]
         products = dense_products(x.device, self.precision)
         # Trials count from 1, nothing from 0: what the state holds is of the first trial.

@@ -48,6 +48,13 @@ class Resets(NamedTuple):
     block: th.Tensor | None
     """The same of every step; ``None`` where no later one is, and the loop need not look."""
 
+    def begin(self, state: th.Tensor) -> th.Tensor:
+        """The state that the block begins with; one that nothing resets is not copied."""
+        exported = th.compiler.is_compiling()  # where no number decides what is done
+        if not exported and bool((self.first == 1).all()):
+            return state
+        return state * self.first
+
 
 class BlockNetworks(ActorCriticPolicy):
     """Features, a core for the policy, and one for the value or the same; see the module."""
@@ -117,7 +124,7 @@ class BlockNetworks(ActorCriticPolicy):
         value = self.mlp_extractor.value
         if value is not None and value.fixed and not value.skip:
             resets = self._resets(obs, value)
-            state = self.layout.split(obs["memory"]).value * resets.first
+            state = resets.begin(self.layout.split(obs["memory"]).value)
             value_features, last = value.remember(value_features, state, resets.block)
             prepared["last_value_state"] = last
             if self.config.precision == "bf16" and has_bf16(self.device):
@@ -140,7 +147,7 @@ class BlockNetworks(ActorCriticPolicy):
         latent_pi = latent_vf = None
         pi_state, vf_state = memory.policy, memory.value
         if policy or shared:
-            state = pi_state * resets.first
+            state = resets.begin(pi_state)
             latent_pi, pi_state = cores.policy(features, state, resets.block)
             latent_vf = latent_pi if shared else None
         if value and cores.value is not None:
@@ -150,7 +157,7 @@ class BlockNetworks(ActorCriticPolicy):
             else:
                 if self.config.episode_units:  # which the two may not have alike
                     resets = self._resets(obs, cores.value)
-                state = vf_state * resets.first
+                state = resets.begin(vf_state)
                 latent_vf, vf_state = cores.value(value_features, state, resets.block)
         after = memory._replace(policy=pi_state, value=vf_state, observation=last)
         return Latents(latent_pi, latent_vf, after.join())
