@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -49,7 +50,7 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
 
     A value network that sees what the other did not (``privileged``) begins anew, as does that of
     a policy which comes from an agent's file. Where there are more actions now than then, the
-    policy takes them on: see :func:`more_actions`.
+    policy takes them on, see :func:`more_actions`. A longer window takes on a shorter one's weights.
 
     :param run: its folder, or an agent's file or registered name
     :raises ValueError: none there, or one of another network
@@ -65,8 +66,9 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
         acting = {key: value for key, value in theirs.items() if is_acting(key)}
         theirs = more_actions(acting, model.policy, actions)
     for name, module in model.policy.named_modules():
-        if isinstance(module, Memory):
-            module.fit(theirs, f"{name}.")
+        changed = module.fit_weights(theirs, f"{name}.") if isinstance(module, Memory) else ""
+        if changed:
+            print(f"Note: {changed}, beyond that of {run}.", file=sys.stderr)
     for key in ours.keys() & theirs.keys():
         if ours[key].dtype != theirs[key].dtype:
             raise _other_network(run, options, f"{key} is of {theirs[key].dtype}")

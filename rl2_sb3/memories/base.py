@@ -40,21 +40,24 @@ class Memory(nn.Module, ABC):
         """Run over a block; the arguments are left as they are.
 
         :param x: inputs, ``(steps, columns, inputs)``
-        :param state: before the first step, ``(columns, state_size)``
+        :param state: before the first step, ``(columns, state_size)``; often a part of a larger
+            tensor, whose rows do not follow each other
         :param keep: what the state is multiplied by before each step, 0 where it is forgotten, else
             1: ``(steps, columns, 1)``; ``None`` for 1 everywhere
         :return: outputs ``(steps, columns, output_size)``, and the state after the last step
         """
 
-    def fit(self, weights: dict[str, th.Tensor], prefix: str) -> None:
-        """Change the weights of a memory with other options, in place, to fit this one's.
+    def fit_weights(self, weights: dict[str, th.Tensor], prefix: str) -> str:
+        """Change another run's weights in place, so that this memory can take them on.
 
-        Called with those that a run goes on from; whatever does not fit afterwards is refused. By
-        default they stay as they are.
+        What then does not fit of the acting part is refused; a value network begins anew. Nothing
+        is changed by default.
 
-        :param weights: of a policy, by their names
+        :param weights: of the other policy, by their names
         :param prefix: that the names of this memory's begin with
+        :return: what was changed, in words for the user; "" for nothing
         """
+        return ""
 
 
 def accepted(kind: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ attend to.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch as th
@@ -44,6 +45,11 @@ def _chunks(x: th.Tensor, before: int, length: int) -> th.Tensor:
     if missing:
         x = th.cat([x, x.new_zeros(missing, *x.shape[1:])])
     return x.unfold(0, before + length, length)
+
+
+def _rounded(x: th.Tensor, products: Any) -> th.Tensor:
+    """Factors and results of fp32 products, as those of a block's products are rounded."""
+    return x if isinstance(products, nullcontext) else x.bfloat16().to(x.dtype)
 
 
 class _Layer(nn.Module):
@@ -105,11 +111,13 @@ class _Layer(nn.Module):
         key, value = now.chunk(2, dim=1)
         # A head's query is zero at the units of the others, so that one product serves all heads.
         own_units = th.eye(self.heads, dtype=x.dtype, device=x.device)[:, :, None]
-        asked = (query.view(-1, 1, self.heads, self.width) * own_units).flatten(2)
-        scores = th.bmm(asked, keys.transpose(1, 2)) + self.bias[:, 1:].flip(1)
-        present = th.bmm(asked, key[:, :, None]) + self.bias[:, :1]
+        query = _rounded(query, products).view(-1, 1, self.heads, self.width)
+        asked = (query * own_units).flatten(2)
+        scores = _rounded(th.bmm(asked, keys.transpose(1, 2)), products) + self.bias[:, 1:].flip(1)
+        scores = scores.masked_fill(~seen, -th.inf)
+        present = _rounded(th.bmm(asked, key[:, :, None]), products) + self.bias[:, :1]
         nothing = self.nothing[:, None].expand(*present.shape)
-        shares = th.cat([scores.masked_fill(~seen, -th.inf), present, nothing], dim=2).softmax(2)
+        shares = _rounded(th.cat([scores, present, nothing], dim=2).softmax(dim=2), products)
         window = values.shape[1]
         found = th.bmm(shares[..., :window], values)
         found = found + shares[..., window : window + 1] * value[:, None]
@@ -206,8 +214,9 @@ class Window(Memory):
         last = F.pad(last, (0, 0, 0, 0, window - len(last), 0))
         return self.norm(x), last.transpose(0, 1).reshape(columns, -1)
 
-    def fit(self, weights: dict[str, th.Tensor], prefix: str) -> None:
-        """Take on a shorter window's weights: older steps get the bias that its older half has."""
+    def fit_weights(self, weights: dict[str, th.Tensor], prefix: str) -> str:
+        """Take on a shorter window's: ages beyond it get the mean bias of its older half."""
+        grown = ""
         for name, layer in self.layers.named_children():
             key, ours = f"{prefix}layers.{name}.bias", layer.get_parameter("bias")
             bias = weights.get(key)
@@ -215,6 +224,8 @@ class Window(Memory):
                 older = bias[:, bias.shape[1] // 2 :].mean(dim=1, keepdim=True)
                 more = older.expand(-1, ours.shape[1] - bias.shape[1])
                 weights[key] = th.cat([bias, more], dim=1)
+                grown = f"the window grows from {bias.shape[1] - 1} steps to {self.window}"
+        return grown
 
     def _step(self, x: th.Tensor, state: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         """Run over one step, which is how agents act; the state is copied once.

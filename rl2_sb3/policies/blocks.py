@@ -50,8 +50,9 @@ class Resets(NamedTuple):
 
     def begin(self, state: th.Tensor) -> th.Tensor:
         """The state that the block begins with; one that nothing resets is not copied."""
-        exported = th.compiler.is_compiling()  # where no number decides what is done
-        if not exported and bool((self.first == 1).all()):
+        # An exporter cannot branch on numbers, and a GPU would wait for them.
+        looks = self.first.device.type == "cpu" and not th.compiler.is_compiling()
+        if looks and bool((self.first == 1).all()):
             return state
         return state * self.first
 
@@ -165,7 +166,7 @@ class BlockNetworks(ActorCriticPolicy):
     def step(self, obs: TensorDict) -> Latents:
         """The policy's network on one step of each column, in groups where their memory is large.
 
-        Else each tensor of a window's keys and values would be taken from the system anew.
+        So what a step needs beside the memory stays small.
         """
         memory = obs["memory"]
         size = len(memory)

@@ -47,6 +47,7 @@ def check_memory(
     check = _Check(memory, tolerance)
     check.shapes()
     check.repetition()
+    check.parts()
     check.steps()
     check.columns()
     check.resets()
@@ -97,6 +98,16 @@ class _Check:
         demand(
             all(map(th.equal, block, self.block)),
             "forward changes x or the state in place: learning goes over them again.",
+        )
+
+    @th.no_grad()
+    def parts(self) -> None:
+        x, state = self.block
+        whole = th.cat([x.new_ones(COLUMNS, 3), state, x.new_ones(COLUMNS, 2)], dim=1)
+        self._same(
+            self._run(x, whole[:, 3 : 3 + state.shape[1]]),
+            "A state that is a part of a larger tensor gives other numbers: do not count on its "
+            "rows following each other in memory.",
         )
 
     @th.no_grad()

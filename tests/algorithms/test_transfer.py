@@ -132,7 +132,9 @@ def test_another_network_is_told_by_its_options(
         take_weights(cartpoles(**ours), tmp_path)
 
 
-def test_a_longer_window_goes_on_from_a_shorter_one_with_its_value_network(tmp_path: Path) -> None:
+def test_a_longer_window_goes_on_from_a_shorter_one_with_its_value_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def model(window: int) -> RL2PPO:
         return cartpoles(memory="window", memory_kwargs={"window": window, "heads": 2})
 
@@ -140,6 +142,7 @@ def test_a_longer_window_goes_on_from_a_shorter_one_with_its_value_network(tmp_p
     first.save(tmp_path / "checkpoint.zip")
     (tmp_path / "config.json").write_text("{}")
     take_weights(then, tmp_path)
+    assert "the window grows from 4 steps to 6, beyond that of" in capsys.readouterr().err
     ours, theirs = then.policy.state_dict(), first.policy.state_dict()
     grown = {key for key in ours if ours[key].shape != theirs[key].shape}
     assert len(grown) == 4  # the ages' biases of two layers, of policy and value

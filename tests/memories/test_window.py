@@ -7,6 +7,7 @@ import torch as th
 from torch.nn import functional as F
 
 from rl2_sb3.memories import Window
+from rl2_sb3.memories.products import has_bf16
 from rl2_sb3.testing import check_memory
 
 COLUMNS, INPUTS, SIZE, HEADS = 3, 5, 8, 2
@@ -81,6 +82,22 @@ def test_blocks_one_after_the_other_equal_one_block(pieces: list[int]) -> None:
     th.testing.assert_close(state, last)
 
 
+@pytest.mark.skipif(not has_bf16(th.device("cpu")), reason="needs bf16 arithmetic")
+@th.no_grad()
+def test_bf16_steps_round_as_blocks_do() -> None:
+    memory = make(12)
+    memory = memory.float()
+    memory.precision = "bf16"
+    x, state = th.randn(12, COLUMNS, INPUTS), th.zeros(COLUMNS, memory.state_size)
+    expected, _ = memory(x, state)
+    outputs = []
+    for step in x:
+        output, state = memory(step[None], state)
+        outputs.append(output)
+    # Far below what rounding itself changes, some .01.
+    th.testing.assert_close(th.cat(outputs), expected, rtol=0, atol=1e-4)
+
+
 @th.no_grad()
 def test_what_is_older_than_all_windows_has_no_effect() -> None:
     memory = make(3, layers=2)
@@ -97,7 +114,9 @@ def test_what_is_older_than_all_windows_has_no_effect() -> None:
 def test_a_longer_window_takes_on_a_shorter_ones_weights() -> None:
     short, long = make(6), make(9)
     weights = {f"memory.{name}": weight for name, weight in short.state_dict().items()}
-    long.fit(weights, "memory.")
+    told = long.fit_weights(weights, "memory.")
+    assert told == "the window grows from 6 steps to 9"
+    assert not short.fit_weights(weights, "memory.")
     long.load_state_dict({name.removeprefix("memory."): each for name, each in weights.items()})
     x = th.randn(12, COLUMNS, INPUTS, dtype=th.float64)
 

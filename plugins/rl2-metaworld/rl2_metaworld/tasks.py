@@ -22,13 +22,14 @@ HORIZON = 500
 
 @dataclass
 class _Benchmark(GymTasks):
-    """What all have: families of tasks for each split, and 50 goals in each of them."""
+    """What all have: families of tasks for each split, and goals in each of them."""
 
     split: Split = "train"
     """The two have no goal in common, and in ML10 and ML45 no family."""
     goals: int = GOALS
-    """Goals of each family to train on: the benchmarks have 50, more are drawn as those were, which
-    takes a second per family and 50. What is held out stays as it is."""
+    """Goals of each family to train on: the benchmarks have 50, more are drawn as those were. Each
+    process takes one to two seconds for 50 of them, when the first is needed. What is held out is
+    always the benchmarks'."""
     horizon: int = HORIZON
     """Steps of an episode, at most 500."""
 

@@ -188,10 +188,11 @@ def read_curves(path: Path, table: Table, report: Report) -> tuple[list[Line], l
 
 
 def _agent_of(paper: ReturnsTable, cell: Cell, row: Mapping[str, str]) -> str:
-    """Whose learning a run is: the agent's of its name, or the first that learned as it did."""
+    """Whose learning a run is, by its name; the first's that learned as it did if by none."""
     learned = [each for each in paper.lineup if each.group == row["training"]]
-    named = [each for each in learned if each.spec.format(cell=cell.name) == row["run"]]
-    return (named or learned)[0].name
+    specs = {each.spec.format(cell=cell.name): each.name for each in learned}
+    named = [spec for spec in specs if row["run"].startswith(spec)]
+    return specs[max(named, key=len)] if named else learned[0].name
 
 
 def _as_in(paper: ReturnsTable, options: Mapping[str, str]) -> bool:
