@@ -50,7 +50,7 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
 
     A value network that sees what the other did not (``privileged``) begins anew, as does that of
     a policy which comes from an agent's file. Where there are more actions now than then, the
-    policy takes them on, see :func:`more_actions`. A longer window takes on a shorter one's weights.
+    policy takes them on, see :func:`more_actions`. A longer window takes on a shorter one's.
 
     :param run: its folder, or an agent's file or registered name
     :raises ValueError: none there, or one of another network
