@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -170,14 +171,20 @@ def _episode_axis(axes: Axes, last: int) -> None:
 def _legend_below(figure: Figure, axes: Axes) -> None:
     """In as many columns as the figure is wide; the figure grows by what the legend takes."""
     handles, labels = axes.get_legend_handles_labels()
-    for columns in range(min(len(labels), 4), 0, -1):
-        legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    # If one column is too wide, its labels take several lines.
+    layouts = [(columns, labels) for columns in range(min(len(labels), 4), 0, -1)]
+    layouts += [(1, [fill(label, width) for label in labels]) for width in range(120, 20, -10)]
+    height = figure.get_figheight()
+    for columns, words in layouts:
+        lines = sum(word.count("\n") + 1 for word in words)
+        figure.set_figheight(height + 0.3 * lines)  # more than they take
+        legend = figure.legend(handles, words, loc="outside lower center", ncols=columns)
         figure.draw_without_rendering()
         extent = legend.get_window_extent()
-        if columns == 1 or extent.width < figure.bbox.width:
-            figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi)
+        if extent.width < figure.bbox.width:
             break
         legend.remove()
+    figure.set_figheight(height + extent.height / figure.dpi)
 
 
 def _label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:

@@ -322,8 +322,11 @@ def test_learning_curve_shows_runs_and_references(tmp_path: Path, figures: list[
     assert_texts_are_clear(figures[0])
 
 
-def test_long_legend_stays_within_the_figure(tmp_path: Path, figures: list[Figure]) -> None:
-    options = {f"a_long_option_{i}": i for i in range(3)}
+@pytest.mark.parametrize("many", [3, 12])
+def test_long_legend_stays_within_the_figure(
+    tmp_path: Path, figures: list[Figure], many: int
+) -> None:
+    options = {f"a_long_option_{i}": i for i in range(many)}
     runs = [
         write_run(
             tmp_path / f"run{seed}",
