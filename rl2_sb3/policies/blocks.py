@@ -134,8 +134,17 @@ class BlockNetworks(ActorCriticPolicy):
             prepared["value_features"] = value_features
         return {**prepared, "features": features}
 
-    def unroll(self, obs: TensorDict, policy: bool = True, value: bool = True) -> Latents:
-        """Run the networks asked for over a block."""
+    def unroll(
+        self,
+        obs: TensorDict,
+        policy: bool = True,
+        value: bool = True,
+        out: th.Tensor | None = None,
+    ) -> Latents:
+        """Run the networks asked for over a block.
+
+        :param out: what the memory after the block is written to, without gradients
+        """
         memory = self.layout.split(obs["memory"])
         last = memory.observation
         if "features" in obs:
@@ -161,12 +170,13 @@ class BlockNetworks(ActorCriticPolicy):
                 state = resets.begin(vf_state)
                 latent_vf, vf_state = cores.value(value_features, state, resets.block)
         after = memory._replace(policy=pi_state, value=vf_state, observation=last)
-        return Latents(latent_pi, latent_vf, after.join())
+        return Latents(latent_pi, latent_vf, after.join(out))
 
+    @th.no_grad()
     def step(self, obs: TensorDict) -> Latents:
         """The policy's network on one step of each column, in groups where their memory is large.
 
-        So what a step needs beside the memory stays small.
+        So what a step needs beside the memory stays small. There are no gradients.
         """
         memory = obs["memory"]
         size = len(memory)
@@ -177,8 +187,8 @@ class BlockNetworks(ActorCriticPolicy):
         after, latents = th.empty_like(memory), []
         for begin in range(0, len(memory), size):
             some = slice(begin, begin + size)
-            found = self.unroll({key: x[some] for key, x in obs.items()}, value=False)
-            after[some] = found.memory
+            group = {key: x[some] for key, x in obs.items()}
+            found = self.unroll(group, value=False, out=after[some])
             assert found.policy is not None
             latents.append(found.policy)
         return Latents(th.cat(latents), None, after)

@@ -17,9 +17,9 @@ class States(NamedTuple):
     observation: th.Tensor
     """The last observation, where the policy keeps it."""
 
-    def join(self) -> th.Tensor:
-        """The flat tensor, ``(columns, layout.size)``."""
-        return th.cat(self, dim=1)
+    def join(self, out: th.Tensor | None = None) -> th.Tensor:
+        """The flat tensor, ``(columns, layout.size)``, written to ``out`` where that is given."""
+        return th.cat(self, dim=1, out=out)
 
 
 class StateLayout(NamedTuple):
