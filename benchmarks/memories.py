@@ -260,6 +260,7 @@ def main(config: Memories) -> None:
         print(part, name, *(f"{each.figure} {each.value:.6g}" for each in figures[-3:]), flush=True)
         write(config.csv, figures)
     if config.page is not None:
+        figures = read(config.csv)  # rounded as the file is
         replace_between(config.page, "memories", tables(figures))
         picture(figures, config.page.with_name("memories.png"))
 

@@ -223,7 +223,9 @@ def main(config: POPGymBenchmark) -> None:
             write(config.csv, results)
     if config.readme is not None:
         shown = [
-            each for each in results if each.steps == config.steps and each.seed < config.seeds
+            each
+            for each in read(config.csv)  # rounded as the file is
+            if each.steps == config.steps and each.seed < config.seeds
         ]
         agents = f"{config.seeds} seed{'s' * (config.seeds > 1)}"
         steps = f"{config.steps:,}".replace(",", " ")

@@ -231,7 +231,7 @@ def main(config: Scale) -> None:
                 print(*results[-1], flush=True)
                 write(config.csv, results)
     if config.readme is not None:
-        text = f"{table(results)}\n\n{processor()}; one thread."
+        text = f"{table(read(config.csv))}\n\n{processor()}; one thread."
         replace_between(config.readme, "scale", text)
 
 

@@ -227,6 +227,7 @@ def main(config: Suites) -> None:
         measured = {row.task for row in rows}
         rows = [*(row for row in read(config.csv) if row.task not in measured), *rows]
         write(rows, config.csv)
+        rows = read(config.csv)  # rounded as the file is
     text = table(rows)
     print(f"\n{text}")
     if config.readme is not None:
