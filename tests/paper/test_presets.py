@@ -111,7 +111,7 @@ def test_a_presets_name_tells_what_its_agent_learns_from() -> None:
             chain.insert(0, load(after))
         runs = [each.settings for each in chain]
         kind = training({"history": runs[:-1], **runs[-1]})
-        if preset.name.endswith("-imitation-rl"):
+        if re.search("-imitation-rl(-stage-[0-9])?$", preset.name):
             assert kind == "RL after imitation", preset.name
             assert runs[-1]["privileged"], preset.name
         else:
@@ -127,5 +127,5 @@ def test_a_preset_of_another_command_is_pointed_to() -> None:
         main(["imitate", "bandit", "--preset=paper"])
     with pytest.raises(SystemExit, match=r"No preset 'papers'\. Did you mean 'paper'"):
         main(["train", "bandit", "--preset", "papers"])
-    with pytest.raises(SystemExit, match=r"No preset 'mdp-n25'\. Did you mean 'mdp-n25-imi"):
-        main(["train", "--preset", "mdp-n25"])
+    with pytest.raises(SystemExit, match=r"No preset 'mdp-n25-imit'\. Did you mean 'mdp-n25-imi"):
+        main(["train", "--preset", "mdp-n25-imit"])
