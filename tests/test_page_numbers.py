@@ -80,3 +80,24 @@ def test_what_training_was_told_in_mdps(episodes: str) -> None:
     teacher = "beb(prior='true', scaling=.0002512)"
     expected = [means[episodes, agent] for agent in (*agents, teacher)]
     assert row("privileged.md", f"random MDPs, {episodes}") == pytest.approx(expected, abs=0.006)
+
+
+def test_what_agents_have_in_ten_thousand_mdps() -> None:
+    """In prose, as "`mdp-n10` has 141.22 ± .27" and "`mdp-n10` 141.22 ± .27"."""
+    path = f"{RESULTS}/mdp_agents.csv"
+    keys = "agent", "episodes", "trials"
+    means, errors = results(path, *keys), results(path, *keys, value="standard_error")
+    text = (ROOT / "plugins/rl2-checkpoints/README.md").read_text(encoding="utf-8")
+    told = re.findall(r"`(mdp-n(\d+)[\w-]*)`(?: has)? ([\d.]+) ± ([\d.]+)", text)
+    assert len(told) > 8
+    for agent, episodes, mean, error in told:
+        found = f"{means[agent, episodes, '10000']:.{len(mean.partition('.')[2])}f}"
+        assert (found, agent) == (mean, agent)
+        assert float(error) == pytest.approx(errors[agent, episodes, "10000"], abs=0.06), agent
+    agents = ("mdp-n10", "mdp-n10-window", "mdp-n10-privileged", "mdp-n10-imitation")
+    front = [means[agent, "10", "10000"] for agent in (*agents, "mdp-n10-imitation-rl")]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (cells,) = re.findall(r"^\| random MDPs, 10 episodes: return \|(.*)\|$", readme, re.MULTILINE)
+    assert [float(number) for number in re.findall(r"\d+\.\d+", cells)[:5]] == pytest.approx(
+        front, abs=0.06
+    )

@@ -106,6 +106,24 @@ def test_an_agents_name_tells_what_it_learned_from(path: Path) -> None:
         assert learned_from(info).endswith(", then reward, privileged")
 
 
+@pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
+def test_an_agents_row_is_that_of_its_file(path: Path) -> None:
+    """Steps, seconds and version, which the first files have as 0.1.0 and one as its last run's."""
+    readme = (PLUGINS / "rl2-checkpoints" / "README.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| `{path.stem}` \|(.*)\|$", readme, re.MULTILINE)
+    *_, steps, seconds, version = (part.strip() for part in row.split("|"))
+    info = describe_agent(path)["info"]
+    assert int(steps.replace(" ", "")) == info["steps"]
+    assert int(seconds.replace(" ", "")) == round(info["seconds"])
+    assert version == info["version"] or info["version"] == "0.1.0" or " to " in version
+
+
+@pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
+def test_an_agents_name_tells_its_memory(path: Path) -> None:
+    memory = "window" if path.stem.endswith("-window") else "gru"
+    assert describe_agent(path)["network"].get("memory", "gru") == memory
+
+
 def test_the_agents_means_are_those_of_the_tables() -> None:
     means: dict[str, float] = {}
     for table in ("table1", "table2"):

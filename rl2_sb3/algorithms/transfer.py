@@ -65,8 +65,8 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     if isinstance(model.action_space, spaces.Discrete) and actions < model.action_space.n:
         acting = {key: value for key, value in theirs.items() if is_acting(key)}
         theirs = more_actions(acting, model.policy, actions)
-    for name, module in model.policy.named_modules():
-        changed = module.fit_weights(theirs, f"{name}.") if isinstance(module, Memory) else ""
+    memories = [each for each in model.policy.named_modules() if isinstance(each[1], Memory)]
+    for changed in sorted({memory.fit_weights(theirs, f"{name}.") for name, memory in memories}):
         if changed:
             print(f"Note: {changed}, beyond that of {run}.", file=sys.stderr)
     for key in ours.keys() & theirs.keys():

@@ -174,8 +174,10 @@ def _legend_below(figure: Figure, axes: Axes) -> None:
     # If one column is too wide, its labels take several lines.
     layouts = [(columns, labels) for columns in range(min(len(labels), 4), 0, -1)]
     layouts += [(1, [fill(label, width) for label in labels]) for width in range(120, 20, -10)]
-    height = figure.get_figheight()
+    height, legend = figure.get_figheight(), None
     for columns, words in layouts:
+        if legend is not None:
+            legend.remove()
         lines = sum(word.count("\n") + 1 for word in words)
         figure.set_figheight(height + 0.3 * lines)  # more than they take
         legend = figure.legend(handles, words, loc="outside lower center", ncols=columns)
@@ -183,7 +185,6 @@ def _legend_below(figure: Figure, axes: Axes) -> None:
         extent = legend.get_window_extent()
         if extent.width < figure.bbox.width:
             break
-        legend.remove()
     figure.set_figheight(height + extent.height / figure.dpi)
 
 

@@ -142,7 +142,8 @@ def test_a_longer_window_goes_on_from_a_shorter_one_with_its_value_network(
     first.save(tmp_path / "checkpoint.zip")
     (tmp_path / "config.json").write_text("{}")
     take_weights(then, tmp_path)
-    assert "the window grows from 4 steps to 6, beyond that of" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.count("the window grows from 4 steps to 6, beyond that of") == 1
     ours, theirs = then.policy.state_dict(), first.policy.state_dict()
     grown = {key for key in ours if ours[key].shape != theirs[key].shape}
     assert len(grown) == 4  # the ages' biases of two layers, of policy and value

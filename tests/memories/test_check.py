@@ -77,6 +77,13 @@ class InPlace(Leaky):
         return super().step(entering, state.mul_(0.9) if not state.requires_grad else state)
 
 
+class CountsOnRows(Leaky):
+    """Takes the state's rows to follow each other in memory."""
+
+    def step(self, entering: th.Tensor, state: th.Tensor) -> th.Tensor:
+        return super().step(entering, state.as_strided(state.shape, (state.shape[1], 1)))
+
+
 class SeesTheBlock(Leaky):
     """Sums up what comes later in the block too."""
 
@@ -139,6 +146,7 @@ BROKEN: dict[type[Any], str] = {
     OutputOnly: "forward gives no pair",
     Random: "other numbers for the same block",
     InPlace: "in place",
+    CountsOnRows: "a part of a larger tensor gives other numbers",
     SeesTheBlock: "than its steps one after the other",
     Clinging: "that keep=0 resets gives other numbers than a new trial",
     ForgetsLate: "that keep=0 resets gives other numbers than a new trial",
