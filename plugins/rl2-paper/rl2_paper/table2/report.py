@@ -21,7 +21,7 @@ from rl2_paper.result_tables import (
     verdict,
 )
 from rl2_paper.results import Table, play_command, published
-from rl2_paper.styles import style_of
+from rl2_paper.styles import place, style_of
 from rl2_paper.table2.lineup import TABLE2
 
 # All runs of reinforcement learning.
@@ -37,7 +37,7 @@ TUNED = tuple(
 SHOWN = ("random", *(f"{a}-{p}" for p in ("paper", "true") for a in ("psrl", "beb", "greedy")))
 """The baselines of the figure with lines; who knows the MDP is there as well."""
 PUBLISHED = {"rl2": "RL² in the paper", "snail": "SNAIL, as published"}
-LEARNED = tuple(each.name for each in TABLE2.lineup if each.trained)
+LEARNED = sorted((each.name for each in TABLE2.lineup if each.trained), key=place)
 SHORT = [
     Column("ours", "random", "Random"),
     *(Column("ours", a, style_of(a).name) for a in ("psrl-paper", "opsrl-paper", "beb-paper")),
