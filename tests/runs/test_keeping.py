@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ AFTER = 42
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_signal_is_ignored() -> Iterator[None]:
+    """Not even where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def after(monkeypatch: pytest.MonkeyPatch, kind: type, name: str, calls: int, do: Any) -> None:
@@ -133,12 +142,9 @@ def test_a_second_signal_ends_the_process() -> None:
 
 
 def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-    try:
-        after(monkeypatch, BernoulliBandit, "step", AFTER, send(signal.SIGHUP))
-        main([*TRAIN, "--out", "run"])
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    after(monkeypatch, BernoulliBandit, "step", AFTER, send(signal.SIGHUP))
+    main([*TRAIN, "--out", "run"])
     assert Path("run/agent.safetensors").exists()
 
 
