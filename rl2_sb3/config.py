@@ -79,7 +79,7 @@ class PolicyConfig:
     """The policy's network (policy_kwargs in Python)."""
 
     memory: str = "gru"
-    """Name of the memory: gru, lstm, linear, window, or one that a plugin brings."""
+    """Name of the memory: gru, lstm, linear, window, fast-weights, or one that a plugin brings."""
     memory_kwargs: Named = field(default_factory=dict)
     """Further options of the memory, as name=value."""
     hidden_size: Count = 64

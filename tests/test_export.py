@@ -128,6 +128,10 @@ NETWORKS: dict[str, tuple[str, Any, Any, dict[str, Any]]] = {
     "lstm": ("GRUPolicy", NUMBERS, spaces.Discrete(3), {"memory": "lstm"}),
     "linear": ("GRUPolicy", NUMBERS, spaces.Discrete(3), {"memory": "linear"}),
     "sums": ("GRUPolicy", NUMBERS, spaces.Discrete(3), {"memory": "sums"}),
+    "fast-weights": (
+        *("GRUPolicy", NUMBERS, spaces.Discrete(3)),
+        {"memory": "fast-weights", "memory_kwargs": {"heads": 4, "rows": 3}},
+    ),
     "window": (
         *("GRUPolicy", NUMBERS, spaces.Discrete(3)),
         {"memory": "window", "memory_kwargs": {"window": 4, "layers": 2}},

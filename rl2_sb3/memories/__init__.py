@@ -2,6 +2,7 @@
 
 from rl2_sb3.config import Candidate, Precision
 from rl2_sb3.memories.base import Memory
+from rl2_sb3.memories.fast_weights import FastWeights
 from rl2_sb3.memories.gru import GRU, gru_sequence
 from rl2_sb3.memories.linear import Linear
 from rl2_sb3.memories.lstm import LSTM
@@ -13,6 +14,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "Candidate",
+    "FastWeights",
     "GRUWeights",
     "Linear",
     "Memory",

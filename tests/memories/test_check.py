@@ -169,12 +169,12 @@ def test_the_smallest_memory_keeps_the_contract() -> None:
     check_memory(Leaky)
 
 
-SMALLEST = {"linear": 2, "window": 4}
+SMALLEST = {"fast-weights": 8, "linear": 2, "window": 4}
 """Sizes: others have one unit."""
 
 
 @pytest.mark.usefixtures("recurrence")
-@pytest.mark.parametrize("name", ["gru", "linear", "lstm", "sums", "window"])
+@pytest.mark.parametrize("name", ["fast-weights", "gru", "linear", "lstm", "sums", "window"])
 def test_ours_keep_the_contract(name: str) -> None:
     kind: Callable[..., Memory] = MEMORIES.load(name)
     check_memory(kind, size=8)
@@ -182,7 +182,7 @@ def test_ours_keep_the_contract(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This CPU has no bf16")
-@pytest.mark.parametrize("name", ["gru", "linear", "window"])
+@pytest.mark.parametrize("name", ["fast-weights", "gru", "linear", "window"])
 def test_bf16_is_close_to_fp32(name: str) -> None:
     th.manual_seed(0)
     memory = MEMORIES.load(name)(5, 32)

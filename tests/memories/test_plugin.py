@@ -95,6 +95,7 @@ def test_an_agent_whose_memory_is_not_installed_says_so(
     model.save_agent(tmp_path / "agent.safetensors")
     monkeypatch.undo()
     with pytest.raises(
-        ValueError, match=r"No memory 'lately'\. Installed: gru, linear, lstm, sums, window"
+        ValueError,
+        match=r"No memory 'lately'\. Installed: fast-weights, gru, linear, lstm, sums, window",
     ):
         load_agent(tmp_path / "agent.safetensors")

@@ -44,6 +44,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "linear": {"memory": "linear", "layers_before": [5], "weight_norm": True},
     "window": {"memory": "window", "memory_kwargs": {"heads": 1, "window": 3}},
     "window-shared": {"memory": "window", "memory_kwargs": {"heads": 1}, "shared": True},
+    "fast-weights": {"memory": "fast-weights", "memory_kwargs": {"heads": 1, "rows": 3}},
     "sums-alone": {"memory": "sums", "layers_before": [5], "layers_after": [7], "skip": True},
 }
 PRODUCTS: dict[str, Any] = {"state_action": True}
@@ -392,7 +393,7 @@ def test_dense_layers_and_convolutions_multiply_in_bf16_where_the_device_can(
     assert acted.values.dtype == acted.memory.dtype == th.float32
 
 
-@pytest.mark.parametrize("memory", ["gru", "window"])
+@pytest.mark.parametrize("memory", ["gru", "window", "fast-weights"])
 def test_a_step_in_groups_is_the_same(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     trials = make_trials("bandit", 7, episodes=3, seed=0)
     policy = RL2PPO("GRUPolicy", trials, seed=0, policy_kwargs={"memory": memory}).policy
