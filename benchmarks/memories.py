@@ -32,7 +32,7 @@ from rl2_sb3.memories import Memory
 from rl2_sb3.plots.style import PALETTE, drawing
 from rl2_sb3.registry import MEMORIES
 
-NAMES = ("gru", "lstm", "linear", "window")
+NAMES = ("gru", "lstm", "linear", "window", "fast-weights")
 LENGTHS = (100, 1000, 10_000)
 BLOCK, INPUTS, SIZE = 20_000, 20, 128
 """Steps of a block, in trials of each length; features; units."""

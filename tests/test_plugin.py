@@ -120,7 +120,7 @@ def test_an_agents_row_is_that_of_its_file(path: Path) -> None:
 
 @pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
 def test_an_agents_name_tells_its_memory(path: Path) -> None:
-    memory = "window" if path.stem.endswith("-window") else "gru"
+    memory = "fast-weights" if path.stem.endswith("-fast-weights") else "gru"
     assert describe_agent(path)["network"].get("memory", "gru") == memory
 
 

@@ -65,7 +65,7 @@ def write_curves(folder: Path) -> None:
     lines = [
         f"mdp-n10,tabular-mdp,{options},10,,{plain},1000,100",
         f"mdp-n10,tabular-mdp,{options},10,,{plain},2000,125",
-        f"mdp-n10-window-2,tabular-mdp,{options},10,,{plain},2000,130",
+        f"mdp-n10-fast-weights-2,tabular-mdp,{options},10,,{plain},2000,130",
         f"later,tabular-mdp,,10,mdp-n10,{plain},3000,150",
         f"smaller,tabular-mdp,{options.replace('states=10', 'states=3')},10,,{plain},2000,125",
         f"mdp-n25,tabular-mdp,{options},25,,{plain},2000,125",
@@ -150,10 +150,10 @@ def test_what_the_pictures_show(tmp_path: Path) -> None:
     np.testing.assert_allclose(curves[Cell(None, 10)]["rl2"].y, range(11, 21))
     write_curves(tmp_path)  # of the paper's MDPs and the table's settings alone
     found, apart = read_curves(tmp_path / "learning_curves.csv", table, REPORT)
-    first, second, attention = found
+    first, second, other = found
     assert first.panel.endswith("\nRL²")
     assert second.panel.endswith("\nRL²")
-    assert attention.panel.endswith("\nRL², attention")
+    assert other.panel.endswith("\nRL², fast weights")
     assert apart == [Cell(None, 25)]  # where nobody has played
     assert (first.series, first.began, second.began) == ("n = 10", False, True)
     np.testing.assert_allclose(first.curve.y, [0, 0.5])  # random play has 100, OPSRL 150

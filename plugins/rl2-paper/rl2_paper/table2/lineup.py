@@ -26,7 +26,7 @@ TABLE2 = ReturnsTable(
         *planners("paper's prior", "paper"),
         *planners("true prior", "true"),
         *trained_entries("mdp"),
-        Entry("rl2-window", "RL from scratch", "mdp-{cell}-window"),
+        Entry("rl2-fast-weights", "RL from scratch", "mdp-{cell}-fast-weights"),
     ],
     reference="beb-true",
     trials=1000,

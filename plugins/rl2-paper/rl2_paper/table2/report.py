@@ -26,7 +26,7 @@ from rl2_paper.table2.lineup import TABLE2
 
 # All runs of reinforcement learning.
 CURVES_COMMAND = (
-    "rl2 plot runs/mdp-n*[0-9] runs/mdp-n*-window runs/mdp-n*-privileged runs/mdp-n*-rl "
+    "rl2 plot runs/mdp-n*[0-9] runs/mdp-n*-fast-weights runs/mdp-n*-privileged runs/mdp-n*-rl "
     f"--save {CURVES}"
 )
 TUNED = tuple(
@@ -72,7 +72,7 @@ def document(table: Table, pictures: Mapping[str, str], notes: Sequence[str]) ->
         "of training and of tuning; actions are sampled. Over all MDPs random play has 10 n on "
         "average, which tells how rich these ones are.",
         verdict(table, "rl2"),
-        verdict(table, "rl2-window"),
+        verdict(table, "rl2-fast-weights"),
         verdict(table, "rl2-privileged"),
         *notes,
         "## Planning with the paper's prior",
