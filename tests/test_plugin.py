@@ -98,7 +98,7 @@ def test_agents_are_loaded_by_name(install: Install, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
 def test_an_agents_name_tells_what_it_learned_from(path: Path) -> None:
-    ending = re.search("(-privileged|-imitation|-imitation-rl)?$", path.stem)
+    ending = re.search("(-fast-weights|-privileged|-imitation|-imitation-rl)?$", path.stem)
     assert ending is not None
     info = describe_agent(path)["info"]
     assert training(info) == LEARNED[ending[0]]

@@ -29,18 +29,18 @@ from rl2_sb3.memories.base import Memory
 from rl2_sb3.memories.products import dense_products
 
 CHUNK = 32
-"""Steps of a chunk at most: some more, and most products are of steps that do not see each other;
-some fewer, and most are of tables."""
+"""Steps of the longest chunk. In longer ones most products are of steps that do not see each
+other, in shorter ones most work is on tables."""
 SPREAD = 3.0
 """Scale of queries and keys at first, before their softmax: different steps then address different
-rows, each some few."""
+rows, a few each."""
 
 
 class _Trials(NamedTuple):
     """What belongs to the same trial in a block of chunks: 1, else 0."""
 
     steps: th.Tensor
-    """A step, and one that is not after it: ``(columns, chunks, 1, length, length)``."""
+    """Of a step and one not after it: ``(columns, chunks, 1, length, length)``."""
     before: th.Tensor
     """A step, and the table before its chunk: ``(columns, chunks, 1, length, 1)``."""
     after: th.Tensor
@@ -129,7 +129,7 @@ class _Layer(nn.Module):
     def _answer(self, x: th.Tensor, read: th.Tensor, products: Any) -> th.Tensor:
         """The residual stream with what was found, and the feed-forward part."""
         read, count = th.split(read, [self.width, 1], dim=-1)
-        count = count.clamp(min=0)  # as it is in all states but made-up ones
+        count = count.clamp(min=0)  # as in all states but random ones
         mean = read / (count + self.nothing.exp()[:, None])
         found = th.cat([mean.flatten(-2), count.squeeze(-1).log1p()], dim=-1)
         with products:
@@ -143,7 +143,7 @@ class FastWeights(Memory):
 
     For tasks in which many things have to be remembered and found again, such as what each action
     led to in each state: nothing written is forgotten before the trial ends, and neither the state
-    nor the time of a step grows with the trial. Its state are the tables, ``layers * rows * (size +
+    nor the time of a step grows with the trial. Its state is the tables, ``layers * rows * (size +
     heads)`` numbers.
 
     :param inputs: number of input features
@@ -152,7 +152,8 @@ class FastWeights(Memory):
     :param heads: number of tables of each layer; they share the units
     :param rows: rows of a table
     :param precision: of the dense layers' products; the parameters, and what is written to and read
-        from the tables, stay fp32
+        from the tables, stay fp32. In bf16 a block and its steps agree but for numbers that fp32
+        sums, added in another order, round to the next bf16
     :raises ValueError: less than one of these, fewer than two units, or units that the heads cannot
         share
     """
@@ -169,11 +170,14 @@ class FastWeights(Memory):
         for name, number in (("layers", layers), ("heads", heads), ("rows", rows)):
             if number < 1:
                 raise ValueError(f"{name}={number}: one or more.")
-        if size % heads or size < 2:
+        if size < 2:
             raise ValueError(
-                f"hidden_size={size}, heads={heads}: each head has the same number of units, so "
-                "that the size is a multiple of heads, and two or more, since they are normalised "
-                "together."
+                f"hidden_size={size}: two or more, since they are normalised together."
+            )
+        if size % heads:
+            raise ValueError(
+                f"hidden_size={size}, heads={heads}: each head has the same number of units. Take "
+                "a multiple of heads as the size, or other heads (memory_kwargs)."
             )
         super().__init__()
         self.precision: Precision = precision
@@ -190,6 +194,8 @@ class FastWeights(Memory):
         self, x: th.Tensor, state: th.Tensor, keep: th.Tensor | None = None
     ) -> tuple[th.Tensor, th.Tensor]:
         """Run over a block, see :class:`Memory`."""
+        if keep is not None:
+            keep = keep.to(state.dtype)
         products = dense_products(x.device, self.precision)
         with products:
             x = self.embed(x).to(state.dtype)

@@ -45,6 +45,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "window": {"memory": "window", "memory_kwargs": {"heads": 1, "window": 3}},
     "window-shared": {"memory": "window", "memory_kwargs": {"heads": 1}, "shared": True},
     "fast-weights": {"memory": "fast-weights", "memory_kwargs": {"heads": 1, "rows": 3}},
+    "fast-weights-shared": {
+        **{"memory": "fast-weights", "shared": True},
+        "memory_kwargs": {"heads": 1, "rows": 3},
+    },
     "sums-alone": {"memory": "sums", "layers_before": [5], "layers_after": [7], "skip": True},
 }
 PRODUCTS: dict[str, Any] = {"state_action": True}
