@@ -15,6 +15,7 @@ AGENTS = sorted((PLUGINS / "rl2-checkpoints" / "rl2_checkpoints").glob("*.safete
 RESULTS = PLUGINS / "rl2-paper" / "results"
 LEARNED = {
     "": "RL from scratch",
+    "-fast-weights": "RL from scratch",
     "-privileged": "privileged RL",
     "-imitation": "imitation",
     "-imitation-rl": "RL after imitation",
