@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch as th
 
-from rl2_sb3.memories import Candidate, GRUWeights, native
+from rl2_sb3.memories import Candidate, GRUWeights, Memory, native
 from rl2_sb3.memories.gru import python_sequence
 
 RESETS = ["never", "columns", "units"]
@@ -96,3 +96,20 @@ def errors(found: dict[str, th.Tensor], exact: dict[str, th.Tensor]) -> dict[str
 def different(some: dict[str, th.Tensor], others: dict[str, th.Tensor]) -> list[str]:
     """The results that are not the same bit for bit."""
     return [name for name in some if not th.equal(some[name], others[name])]
+
+
+def in_pieces(
+    memory: Memory,
+    x: th.Tensor,
+    state: th.Tensor,
+    pieces: list[int],
+    keep: th.Tensor | None = None,
+) -> tuple[th.Tensor, th.Tensor]:
+    """What a block gives that is handed in as shorter ones, of ``pieces`` steps each."""
+    outputs, start = [], 0
+    for length in pieces:
+        part = slice(start, start + length)
+        output, state = memory(x[part], state, None if keep is None else keep[part])
+        outputs.append(output)
+        start += length
+    return th.cat(outputs), state

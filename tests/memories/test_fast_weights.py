@@ -10,6 +10,7 @@ from rl2_sb3.memories import FastWeights
 from rl2_sb3.memories.fast_weights import CHUNK
 from rl2_sb3.memories.products import has_bf16
 from rl2_sb3.testing import check_memory
+from tests.memories.blocks import in_pieces
 
 COLUMNS, INPUTS, SIZE, HEADS, ROWS = 3, 5, 8, 2, 4
 
@@ -71,12 +72,9 @@ def test_blocks_one_after_the_other_equal_one_block(pieces: list[int]) -> None:
     start = th.rand(COLUMNS, memory.state_size, dtype=th.float64)
     expected, last = memory(x, start, keep)
 
-    outputs, state = [], start
-    for part, kept in zip(th.split(x, pieces), th.split(keep, pieces), strict=True):
-        output, state = memory(part, state, kept)
-        outputs.append(output)
+    outputs, state = in_pieces(memory, x, start, pieces, keep)
 
-    th.testing.assert_close(th.cat(outputs), expected)
+    th.testing.assert_close(outputs, expected)
     th.testing.assert_close(state, last)
 
 
@@ -88,11 +86,8 @@ def test_gradients_of_a_block_are_those_of_its_steps() -> None:
     leaves = [x.requires_grad_(), start.requires_grad_(), *memory.parameters()]
     slope = th.randn(len(x), COLUMNS, SIZE, dtype=th.float64)
 
-    state, outputs = start, []
-    for t in range(len(x)):
-        output, state = memory(x[t : t + 1], state, keep[t : t + 1])
-        outputs.append(output)
-    expected = th.autograd.grad(th.cat(outputs), leaves, slope)
+    outputs, _ = in_pieces(memory, x, start, [1] * len(x), keep)
+    expected = th.autograd.grad(outputs, leaves, slope)
 
     th.testing.assert_close(th.autograd.grad(memory(x, start, keep)[0], leaves, slope), expected)
 
@@ -104,12 +99,9 @@ def test_bf16_steps_round_as_blocks_do() -> None:
     memory.precision = "bf16"
     x, state = th.randn(100, COLUMNS, INPUTS), th.zeros(COLUMNS, memory.state_size)
     expected, _ = memory(x, state)
-    outputs = []
-    for step in x:
-        output, state = memory(step[None], state)
-        outputs.append(output)
+    outputs, _ = in_pieces(memory, x, state, [1] * len(x))
     # Sums in another order are rounded to another bf16 here and there.
-    off = (th.cat(outputs) - expected).abs()
+    off = (outputs - expected).abs()
     assert off.mean() < 2e-4
     assert off.max() < 0.05
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from rl2_sb3.memories import Window
 from rl2_sb3.memories.products import has_bf16
 from rl2_sb3.testing import check_memory
+from tests.memories.blocks import in_pieces
 
 COLUMNS, INPUTS, SIZE, HEADS = 3, 5, 8, 2
 
@@ -73,12 +74,9 @@ def test_blocks_one_after_the_other_equal_one_block(pieces: list[int]) -> None:
     start = th.zeros(COLUMNS, memory.state_size, dtype=th.float64)
     expected, last = memory(x, start, keep)
 
-    outputs, state = [], start
-    for part, kept in zip(th.split(x, pieces), th.split(keep, pieces), strict=True):
-        output, state = memory(part, state, kept)
-        outputs.append(output)
+    outputs, state = in_pieces(memory, x, start, pieces, keep)
 
-    th.testing.assert_close(th.cat(outputs), expected)
+    th.testing.assert_close(outputs, expected)
     th.testing.assert_close(state, last)
 
 
@@ -90,12 +88,9 @@ def test_bf16_steps_round_as_blocks_do() -> None:
     memory.precision = "bf16"
     x, state = th.randn(12, COLUMNS, INPUTS), th.zeros(COLUMNS, memory.state_size)
     expected, _ = memory(x, state)
-    outputs = []
-    for step in x:
-        output, state = memory(step[None], state)
-        outputs.append(output)
+    outputs, _ = in_pieces(memory, x, state, [1] * len(x))
     # Far below what rounding itself changes, some .01.
-    th.testing.assert_close(th.cat(outputs), expected, rtol=0, atol=1e-4)
+    th.testing.assert_close(outputs, expected, rtol=0, atol=1e-4)
 
 
 @th.no_grad()
