@@ -184,7 +184,10 @@ class ImitationConfig:
     batches: Count = 3000
     """Number of minibatches, each of new trials."""
     trials_per_batch: Count = 128
-    """Trials in a minibatch."""
+    """Trials in a minibatch; with n_steps, its columns."""
+    n_steps: Count | None = None
+    """Steps of a round, which begins with new trials in all columns; by default a whole trial.
+    Needed where trials differ in length: take at least the longest."""
     learning_rate: Share = 2e-3
     """Initial learning rate of Adam, with cosine decay to zero."""
     student_share: Share = 0.0
@@ -258,6 +261,9 @@ class ImitationRunConfig(RunConfig):
     is faster with more. Ranks (torchrun) share them evenly, as well as --trials-per-batch."""
     gamma: Share = 1.0
     """Discount factor of the value network's returns."""
+    privileged: bool = False
+    """For a teacher that needs the privileged observation, such as guide in mazes; the value
+    network sees it, too (unless --shared). The agent does not."""
     learning: tyro.conf.OmitArgPrefixes[ImitationConfig] = field(default_factory=ImitationConfig)
 
 

@@ -38,7 +38,6 @@ def _runs(info: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _signal(run: Mapping[str, Any]) -> str:
-    """A teacher without its parameters, or what reward it was."""
-    if run.get("teacher"):
-        return str(run["teacher"]).partition("(")[0]
-    return "reward, privileged" if run.get("privileged") else "reward"
+    """A teacher without its parameters, or reward, and whether privileged."""
+    signal = str(run.get("teacher") or "reward").partition("(")[0]
+    return f"{signal}, privileged" if run.get("privileged") else signal

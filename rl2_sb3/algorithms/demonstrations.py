@@ -6,19 +6,22 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from torch.distributions import Categorical
 
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.sizes import trial_length
+from rl2_sb3.trials.spaces import PRIVILEGED
 
 
 class Teacher(Protocol):
     """A baseline whose choices are known as probabilities.
 
     One that plans may have ``action_costs(state)``, too: what each action loses against the best,
-    ``(trials, actions)``, after the observation that this state has come from.
+    ``(trials, actions)``, after the observation that this state has come from. One that reads the
+    privileged observation says so: ``privileged = True``.
     """
 
     def action_probabilities(
@@ -37,6 +40,8 @@ class Played(NamedTuple):
     """What each action loses, of the same shape; zeros where the teacher is not asked."""
     rewards: NDArray[np.floating]
     """``(steps, columns)``."""
+    ended: NDArray[np.bool_]
+    """Whether a trial ended with the step, ``(steps, columns)``."""
     by_student: NDArray[np.bool_]
     """Who acted, ``(columns,)``."""
 
@@ -46,19 +51,23 @@ class Played(NamedTuple):
         return Played(
             observations,
             *(self.probabilities[:, some], self.costs[:, some], self.rewards[:, some]),
-            self.by_student[some],
+            *(self.ended[:, some], self.by_student[some]),
         )
 
 
 class Demonstrations:
     """Fresh trials of a teacher and its student, each round from new tasks.
 
-    :param trials: where they act, all trials of one length
+    A round is a trial of each column, or ``n_steps`` steps, in which a column plays one trial after
+    the other, the last one perhaps in part.
+
+    :param trials: where they act
     :param student: acts in a share of the columns, and the teacher says there what it would do
     :param student_share: of the columns, 0 to 1, spread evenly
     :param costs: ask the teacher what actions cost
-    :raises ValueError: trials of different lengths, actions that are not discrete, or a baseline
-        without action probabilities, or without their costs
+    :param n_steps: of a round, by default those of a trial
+    :raises ValueError: trials of different lengths without ``n_steps``, actions that are not
+        discrete, or a baseline without action probabilities, or without their costs
     """
 
     def __init__(
@@ -69,26 +78,35 @@ class Demonstrations:
         student: GRUPolicy | None = None,
         student_share: float = 0.0,
         costs: bool = False,
+        n_steps: int | None = None,
     ):
-        length = trial_length(trials)
-        if length is None or trials.action_space.shape != ():
-            raise ValueError("Imitation needs trials of one length and discrete actions.")
-        check_teacher(teacher, costs)
+        length = trial_length(trials) if n_steps is None else n_steps
+        if trials.action_space.shape != ():
+            raise ValueError("Imitation needs discrete actions.")
+        if length is None:
+            raise ValueError(
+                "The trials differ in length: give the steps of a round, --n-steps (n_steps=...)."
+            )
+        check_teacher(teacher, costs, is_privileged(trials))
         self.trials, self.teacher, self.seed, self.length = trials, teacher, seed, length
+        self.anew = n_steps is not None
+        """Whether a round begins with new trials although old ones may not be over."""
         self.ask_costs: Any = teacher.action_costs if costs else None  # type: ignore[attr-defined]
         self.student = student
         self.by_student = students_columns(trials.num_envs, student_share)
 
     def play(self, number: int, obs: Any) -> tuple[Played, Any]:
-        """One trial of each column.
+        """A round.
 
         :param number: of the round: it seeds the choices
-        :param obs: the trials' first observation
-        :return: the trials, and the next ones' first observation
+        :param obs: the trials' first observation; with ``n_steps`` they are reset instead
+        :return: the round, and the observation after it
         """
         rng = np.random.default_rng([self.seed, number])
-        seen, probabilities, costs, rewards, state = [], [], [], [], None
+        seen, probabilities, costs, rewards, ended, state = [], [], [], [], [], None
         memory: Any = None
+        if self.anew:
+            obs = self.trials.reset()
         for _ in range(self.length):
             chances, state = self.teacher.action_probabilities(obs, state)
             taken = chances
@@ -100,11 +118,13 @@ class Demonstrations:
             seen.append(obs)
             probabilities.append(chances)
             costs.append(self.ask_costs(state) if self.ask_costs else np.zeros_like(chances))
-            obs, reward, _, _ = self.trials.step(actions)
+            obs, reward, done, _ = self.trials.step(actions)
             rewards.append(reward)
+            ended.append(done)
         observations = {key: np.stack([each[key] for each in seen]) for key in seen[0]}
-        choices = np.stack(probabilities), np.stack(costs)
-        return Played(observations, *choices, np.stack(rewards), self.by_student), obs
+        chosen = np.stack(probabilities), np.stack(costs)
+        came = np.stack(rewards), np.stack(ended)
+        return Played(observations, *chosen, *came, self.by_student), obs
 
     def _students_chances(
         self, obs: Any, memory: th.Tensor | None
@@ -135,12 +155,24 @@ def students_columns(columns: int, share: float) -> NDArray[np.bool_]:
     return np.asarray(by_student)
 
 
-def check_teacher(teacher: Any, costs: bool) -> None:
+def is_privileged(trials: VecEnv) -> bool:
+    """Whether trials have the privileged observation."""
+    space = trials.observation_space
+    return isinstance(space, spaces.Dict) and PRIVILEGED in space.spaces
+
+
+def check_teacher(teacher: Any, costs: bool, privileged: bool = False) -> None:
     """Check that a baseline has what its student is to learn.
 
     :param costs: of actions as well as probabilities
-    :raises ValueError: it does not
+    :param privileged: the trials have the privileged observation
+    :raises ValueError: it does not, or lacks what it has that from
     """
+    if getattr(teacher, "privileged", False) and not privileged:
+        raise ValueError(
+            f"{type(teacher).__name__} reads the privileged observation: add --privileged, or "
+            "make_trials(..., privileged=True)."
+        )
     if not callable(getattr(teacher, "action_probabilities", None)):
         raise ValueError(
             f"{teacher} has no action probabilities: greedy, ucb1, thompson, "

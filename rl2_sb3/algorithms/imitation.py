@@ -73,6 +73,7 @@ class Imitation:
             model.policy,
             self.config.student_share,
             costs=self.config.cost_weight > 0,
+            n_steps=self.config.n_steps,
         )
         self.last: Figures | None = None
         """Of the last minibatch."""
@@ -132,9 +133,12 @@ class Imitation:
         """A step on a minibatch."""
         model, weight = self.model, self.config.cost_weight
         policy, device = model.policy, model.device
-        returns = returns_to_go(batch.rewards, model.gamma)
-        policy.normalise_values(returns)
-        target = th.as_tensor(returns.reshape(-1), dtype=th.float32, device=device)
+        returns = returns_to_go(batch.rewards, batch.ended, model.gamma)
+        known = np.isfinite(returns)
+        if not known.any():
+            raise ValueError(f"No trial ended within n_steps={self.config.n_steps}: use more.")
+        policy.normalise_values(returns[known])
+        target = th.as_tensor(returns[known], dtype=th.float32, device=device)
         target = popart.normalise(target, policy.value_statistics)
         obs = {key: rows(value, device) for key, value in batch.observations.items()}
         obs["memory"] = policy.initial_memory(self.size)
@@ -142,7 +146,7 @@ class Imitation:
         values, _, auxiliary = policy.evaluate(obs)
         log_chances = action_distribution(policy).logits
         cross_entropy = -(teacher_chances * log_chances).sum(dim=1).mean()
-        value_loss = F.mse_loss(values.flatten(), target)
+        value_loss = F.mse_loss(values.flatten()[rows(known, device)], target)
         policy_loss, cost = (1 - weight) * cross_entropy, None
         if weight:
             costs = rows(batch.costs, device).float()
@@ -171,9 +175,11 @@ class Imitation:
         logger.record_mean("imitation/value_loss", figures.value_loss)
         if figures.cost is not None:
             logger.record_mean("imitation/cost", self.demonstrations.length * figures.cost)
-        returns = batch.rewards.sum(axis=0)
-        for name, trials in (("teacher", ~batch.by_student), ("student", batch.by_student)):
-            if trials.any():
+        returns = returns_to_go(batch.rewards, batch.ended)
+        start = batch.observations["start"].reshape(returns.shape) > 0
+        begun = start & np.isfinite(returns)
+        for name, columns in (("teacher", ~batch.by_student), ("student", batch.by_student)):
+            if (trials := begun & columns).any():
                 logger.record_mean(f"imitation/{name}_return", float(returns[trials].mean()))
 
     def _dump(self) -> None:
@@ -203,11 +209,16 @@ def rows(array: NDArray[Any], device: th.device) -> th.Tensor:
     return th.as_tensor(array.reshape(-1, *array.shape[2:]), device=device)
 
 
-def returns_to_go(rewards: NDArray[np.floating], gamma: float) -> NDArray[np.float64]:
-    """Discounted sums of the rewards from each step on, ``(steps, columns)``."""
+def returns_to_go(
+    rewards: NDArray[np.floating], ended: NDArray[np.bool_], gamma: float = 1.0
+) -> NDArray[np.float64]:
+    """Discounted sums of the rewards from each step to its trial's end, ``(steps, columns)``.
+
+    :param ended: whether a trial ended with the step; where none does any more, the sum is NaN
+    """
     returns = np.zeros(rewards.shape)
-    following = np.zeros(rewards.shape[1])
+    following = np.full(rewards.shape[1], np.nan)
     for t in reversed(range(len(rewards))):
-        following = rewards[t] + gamma * following
+        following = rewards[t] + gamma * np.where(ended[t], 0.0, following)
         returns[t] = following
     return returns

@@ -51,7 +51,9 @@ class Imitating:
         columns = learning.trials_per_batch if config.n_envs is None else config.n_envs
         batches_of_a_round(columns, learning.trials_per_batch, learning.batches)  # or an error
         self.tasks, self.episodes = tasks, config.episodes
-        trials = make_trials(tasks, ranks.share(columns, "n_envs"), config.episodes)
+        trials = make_trials(
+            tasks, ranks.share(columns, "n_envs"), config.episodes, privileged=config.privileged
+        )
         self.model = load_or_make(RL2PPO, trials, config, checkpoint, gamma=config.gamma)
         self.imitation = Imitation(self.model, teacher, learning)
         steps = self.imitation.demonstrations.length * learning.trials_per_batch

@@ -9,20 +9,22 @@ from stable_baselines3.common.logger import Logger
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, load_agent, make_trials
 from rl2_sb3.agent_file import is_acting
-from rl2_sb3.algorithms.demonstrations import Demonstrations
-from rl2_sb3.algorithms.imitation import Imitation, returns_to_go
+from rl2_sb3.algorithms.demonstrations import Demonstrations, action_distribution
+from rl2_sb3.algorithms.imitation import Imitation, returns_to_go, rows
 from rl2_sb3.baselines import BEB, Greedy
 from rl2_sb3.cli import main
 from rl2_sb3.config import ImitationConfig
 from rl2_sb3.plots.logs import KL, read_progress
 from rl2_sb3.signals import learned_from
 from rl2_sb3.tasks import TabularMDP
+from tests.envs import RaggedTasks
 
 
 def test_returns_to_go_by_hand() -> None:
     rewards = np.array([[1.0, 0.0], [0.0, 2.0], [4.0, 0.0]])
-    expected = np.array([[1 + 0.25 * 4, 0.5 * 2], [0.5 * 4, 2.0], [4.0, 0.0]])
-    np.testing.assert_allclose(returns_to_go(rewards, 0.5), expected)
+    ended = np.array([[False, False], [False, True], [True, False]])
+    expected = np.array([[1 + 0.25 * 4, 0.5 * 2], [0.5 * 4, 2.0], [4.0, np.nan]])
+    np.testing.assert_allclose(returns_to_go(rewards, ended, 0.5), expected)
 
 
 def test_demonstrations_are_the_teachers_trials() -> None:
@@ -30,8 +32,10 @@ def test_demonstrations_are_the_teachers_trials() -> None:
     trials = make_trials("bandit", 400, 6, seed=0, arms=3)
     demonstrations = Demonstrations(trials, Greedy(arms=3), seed=0)
     played, following = demonstrations.play(0, trials.reset())
-    rows, chances, costs, rewards, _ = played
+    rows, chances, costs, rewards, ended, _ = played
     assert not costs.any()
+    assert ended[-1].all()
+    assert not ended[:-1].any()
     start = rows["start"].reshape(6, 400)
     assert start[0].all()
     assert not start[1:].any()
@@ -71,7 +75,7 @@ def test_the_student_plays_and_the_teacher_says_what_it_would_do() -> None:
         head.weight.zero_()
         head.bias.copy_(th.tensor([0.0, 0.0, 50.0]))  # it pulls the last arm
     demonstrations = Demonstrations(trials, Greedy(arms=3), 0, model.policy, student_share=0.25)
-    rows, chances, _, rewards, by_student = demonstrations.play(0, trials.reset())[0]
+    rows, chances, _, rewards, _, by_student = demonstrations.play(0, trials.reset())[0]
     assert by_student.nonzero()[0].tolist() == list(range(3, 40, 4))
     actions = rows["action"].reshape(6, 40)[1:]
     assert (actions[:, by_student] == 2).all()
@@ -97,6 +101,86 @@ def test_a_planner_tells_what_actions_cost() -> None:
     assert played.costs.shape == played.probabilities.shape == (4, 50, 2)
     assert (played.costs.min(axis=2) == 0).all()
     np.testing.assert_array_equal(played.costs == 0, played.probabilities > 0)
+
+
+class Told:
+    """Pulls the arm that is told to be best; a fair coin among two where nothing is."""
+
+    privileged = True
+
+    def action_probabilities(
+        self, obs: Any, state: Any = None, episode_start: Any = None
+    ) -> tuple[Any, Any]:
+        return np.eye(2)[obs["privileged"][:, :2].argmax(1)], state
+
+
+class Left:
+    """Goes left at each trial's start, then right: its state says whether it began."""
+
+    def action_probabilities(
+        self, obs: Any, state: Any = None, episode_start: Any = None
+    ) -> tuple[Any, Any]:
+        return np.eye(3)[np.where(obs["start"][:, 0] > 0, 0, 2)], state
+
+
+def test_a_round_of_trials_that_differ_in_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins with new trials, and the student remembers in acting what it does in learning."""
+    trials = make_trials(RaggedTasks(), 6, 3, seed=0)
+    model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8}, seed=0)
+    acted: list[Any] = []
+    original = Demonstrations._students_chances
+
+    def recorded(self: Demonstrations, obs: Any, memory: Any) -> Any:
+        chances, memory = original(self, obs, memory)
+        acted.append(chances)
+        return chances, memory
+
+    monkeypatch.setattr(Demonstrations, "_students_chances", recorded)
+    demonstrations = Demonstrations(trials, Left(), 0, model.policy, student_share=1, n_steps=30)
+    demonstrations.play(0, trials.reset())
+    acted.clear()
+    obs, chances, _, rewards, ended, _ = demonstrations.play(1, None)[0]
+    starts = obs["start"].reshape(30, 6) > 0
+    assert starts[0].all()
+    np.testing.assert_array_equal(starts[1:], ended[:-1])
+    assert (ended.sum(0) >= 2).all()
+    np.testing.assert_array_equal(chances[..., 0] == 1, starts)
+    tensors = {key: rows(value, model.device) for key, value in obs.items()}
+    tensors["memory"] = model.policy.initial_memory(6)
+    with th.no_grad():
+        model.policy.evaluate(tensors)
+    learned = action_distribution(model.policy).probs.reshape(30, 6, 3)
+    np.testing.assert_allclose(learned, np.stack(acted), atol=1e-5)
+    finished = np.isfinite(returns_to_go(rewards, ended))
+    np.testing.assert_array_equal(finished, ended[::-1].cumsum(0)[::-1] > 0)
+
+
+def test_a_policy_learns_in_trials_that_differ_in_length() -> None:
+    """What it is shown in parts alone teaches its values nothing."""
+    trials = make_trials(RaggedTasks(), 32, 3, seed=0)
+    model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8}, seed=0)
+    kept = _Kept()
+    model.set_logger(kept)
+    config = ImitationConfig(batches=100, trials_per_batch=32, learning_rate=3e-2, n_steps=16)
+    Imitation(model, Left(), config).learn()
+    assert kept.last["imitation/kl"] < 0.02
+    assert np.isfinite(kept.last["imitation/value_loss"])
+    assert model.num_timesteps == 100 * 32 * 16
+    config = ImitationConfig(batches=1, trials_per_batch=32, n_steps=2)
+    with pytest.raises(ValueError, match="No trial ended within n_steps=2"):
+        Imitation(
+            RL2PPO("GRUPolicy", make_trials(RaggedTasks(), 32, 9), seed=0), Left(), config
+        ).learn()
+
+
+def test_a_teacher_that_is_told_what_the_student_is_not() -> None:
+    """A pull of a bandit: its student cannot know which arm is best, and learns that."""
+    trials = make_trials("bandit", 64, 1, seed=0, arms=2, privileged=True)
+    model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8}, seed=0)
+    model.set_logger(kept := _Kept())
+    Imitation(model, Told(), ImitationConfig(batches=200, trials_per_batch=64)).learn()
+    assert kept.last["imitation/kl"] == pytest.approx(np.log(2), abs=0.02)
+    assert kept.last["imitation/teacher_return"] == pytest.approx(2 / 3, abs=0.05)
 
 
 def test_costs_weigh_against_the_cross_entropy() -> None:
@@ -319,7 +403,11 @@ def test_what_cannot_be_imitated() -> None:
     bandit = make_trials("bandit", 2, 3)
     with pytest.raises(ValueError, match="has no action probabilities"):
         Demonstrations(bandit, Silent(), seed=0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match=r"differ in length: give .* --n-steps"):
         Demonstrations(make_trials("CartPole-v1", 2), Greedy(arms=2), seed=0)
+    with pytest.raises(ValueError, match="Imitation needs discrete actions"):
+        Demonstrations(make_trials("Pendulum-v1", 2), Greedy(arms=2), seed=0, n_steps=9)
+    with pytest.raises(ValueError, match="Told reads the privileged observation: add --priv"):
+        Demonstrations(bandit, Told(), seed=0)
     with pytest.raises(ValueError, match="has no action costs"):
         Demonstrations(bandit, Greedy(arms=2), seed=0, costs=True)
