@@ -139,6 +139,9 @@ class LearningConfig:
     """Coefficient of the entropy bonus."""
     ent_decay: bool = True
     """Decay the entropy coefficient linearly to zero over the run."""
+    visit_bonus: Weight = 0.0
+    """Coefficient of an exploration bonus to learn from, 1 / (1 + the trial's earlier visits of the
+    state and action); it decays linearly to zero over the run. For few states and actions."""
     clip_range: Positive = 0.2
     """Clip range of the probability ratio in the surrogate objective."""
     n_epochs: Count = 5

@@ -12,7 +12,9 @@ from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
 
 from rl2_sb3 import ranks
+from rl2_sb3.algorithms.visits import visit_bonus
 from rl2_sb3.policies.popart import Statistics, normalise
+from rl2_sb3.trials.spaces import OBSERVATION
 
 PER_COLUMN = ("memory", "last_value_state")
 """What prepared observations hold once for each column, not for each step."""
@@ -58,6 +60,13 @@ class TrialRolloutBuffer(DictRolloutBuffer):
         self.log_probs[self.pos] = log_probs.cpu().numpy()
         self.pos += 1
         self.full = self.pos == self.buffer_size
+
+    def add_visit_bonus(self, coefficient: float) -> None:
+        """Add :func:`~rl2_sb3.algorithms.visits.visit_bonus` to the rewards of whole trials."""
+        if coefficient:
+            states = self.observations[OBSERVATION].reshape(self.buffer_size, self.n_envs)
+            bonus = visit_bonus(states, self.actions[..., 0], self.episode_starts)
+            self.rewards += np.float32(coefficient) * bonus
 
     def compute_returns_and_advantage(self, last_values: th.Tensor, dones: NDArray[Any]) -> None:
         """Advantages by GAE; returns by the same with a lambda of their own."""

@@ -13,6 +13,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3 import ranks
+from rl2_sb3.algorithms.visits import check_countable
 from rl2_sb3.config import LearningConfig, PolicyConfig, TRPOConfig
 from rl2_sb3.options import flat_defaults
 from rl2_sb3.policies import GRUPolicy
@@ -131,7 +132,8 @@ def policy_options(given: Mapping[str, Any]) -> dict[str, Any]:
 def size_of_rollouts(trials: VecEnv | None, options: dict[str, Any]) -> tuple[int, int]:
     """Length of a rollout and steps of a minibatch; takes the latter's columns out of the options.
 
-    :raises ValueError: a minibatch of both so many steps and so many columns
+    :raises ValueError: a minibatch of both so many steps and so many columns, or a ``visit_bonus``
+        where visits cannot be counted
     """
     n_steps, columns, batch_size = (
         options.get("n_steps"),
@@ -146,7 +148,10 @@ def size_of_rollouts(trials: VecEnv | None, options: dict[str, Any]) -> tuple[in
     if columns is not None:
         n_steps, _ = rollout_size(trials, n_steps, None)
         batch_size = columns * n_steps
-    return rollout_size(trials, n_steps, batch_size)
+    n_steps, batch_size = rollout_size(trials, n_steps, batch_size)
+    if options["visit_bonus"]:
+        check_countable(trials, n_steps)
+    return n_steps, batch_size
 
 
 def settle_normalisation(policy: GRUPolicy, policy_kwargs: dict[str, Any]) -> None:

@@ -56,6 +56,7 @@ class TrialRollouts(SharedTraining):
 
     rollout_buffer: TrialRolloutBuffer
     value_lambda: float | None
+    visit_bonus: float
     decay_steps: int | None = None
     """Steps over which schedules run, by default all that are learned for."""
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
@@ -201,9 +202,9 @@ class TrialRollouts(SharedTraining):
         self._fill_values(lost)
         assert isinstance(self._last_obs, dict)
         with th.no_grad():
-            last_values = policy.value_in_rewards(
-                policy.predict_values(self._tensors(self._last_obs))
-            )
+            last_values = policy.predict_values(self._tensors(self._last_obs))
+            last_values = policy.value_in_rewards(last_values)
+        rollout_buffer.add_visit_bonus(self.visit_bonus * self._current_progress_remaining)
         rollout_buffer.compute_returns_and_advantage(last_values, self._last_obs["start"][:, 0])
         policy.normalise_values(rollout_buffer.returns)
         rollout_buffer.statistics = policy.value_statistics

@@ -48,7 +48,7 @@ def test_agents_and_references_play_the_test_mazes(
     capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table3("--cells", "small")
-    assert "): maze-small\n" in capsys.readouterr().out  # not installed
+    assert "): maze-small, maze-small-imitation, " in capsys.readouterr().out  # not installed
     told = [(row["agent"], row["episodes"], row["episode"]) for row in rows("table3-successes")]
     trained = [("rl2-privileged", "5", str(episode)) for episode in range(1, 6)]
     assert told == [("random", "1", "1"), *trained, ("plan", "1", "1")]

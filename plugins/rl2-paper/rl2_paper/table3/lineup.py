@@ -21,6 +21,9 @@ TABLE3 = PaperTable(
         Entry("random", "baseline", "random"),
         Entry("rl2", "RL from scratch", "maze-small"),  # trained on small mazes alone
         Entry("rl2-privileged", "privileged RL", "maze-small-privileged"),
+        Entry("rl2-imitation", "imitation", "maze-small-imitation"),
+        Entry("rl2-imitation-rl", "RL after imitation", "maze-small-imitation-rl"),
+        Entry("rl2-large", "privileged RL", "maze-large-privileged"),  # trained on large ones, too
         Entry("plan", "exact", "plan"),
     ],
     trials=MAZES,

@@ -36,6 +36,9 @@ AGENTS = {
     "snail": "SNAIL, as published",
     "rl2": "**RL²**",
     "rl2-privileged": "**RL², privileged training**",
+    "rl2-imitation": "**RL², imitation**",
+    "rl2-imitation-rl": "**RL², imitation, then RL**",
+    "rl2-large": "**RL², privileged training, large mazes too**",
     "plan": "A planner that knows the maze (any episode)",
 }
 COMMANDS = (
@@ -147,14 +150,16 @@ def document(table: Table, pictures: Mapping[str, str], took: Sequence[Sequence[
         "A player sees a maze in 40x30 pixels and looks for a red block, which stays where it is "
         f"through the five episodes of a trial. {MAZES} test mazes of each size "
         f"({REFERENCE_MAZES['large']} of the large ones for the plan and random play), none of "
-        "them met in training, which has small ones alone and two episodes.",
+        "them met in training, which has two episodes, and but for one agent small mazes alone.",
         "A success reaches the goal before the horizon; lengths are those of successes, in steps, "
         "± their standard error; improved are the mazes in which the second episode was no longer "
         "than the first, a failure being as long as the horizon. How SNAIL's authors counted the "
         f"failures of random play is not known{failures_at_the_horizon(table)}.",
-        "With privileged training an agent learned from the way that each step won towards the "
-        "goal, and its memory to predict where the goal lies, which only a simulator knows; the "
-        "agent that plays sees neither.",
+        "With privileged training, alone or after imitation, an agent learned from the way that "
+        "each step won towards the goal, and its memory to predict where the goal lies, which only "
+        "a simulator knows; the agent that plays sees neither. In imitation a guide that knows the "
+        "way said at every step of the agent's what it would do. One agent trained on large mazes, "
+        "too.",
     ]
     for size, words in SIZES.items():
         parts += [f"## {words}", "### Success", successes(table[size])]
