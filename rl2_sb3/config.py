@@ -141,7 +141,7 @@ class LearningConfig:
     """Decay the entropy coefficient linearly to zero over the run."""
     visit_bonus: Weight = 0.0
     """Coefficient of an exploration bonus to learn from, 1 / (1 + the trial's earlier visits of the
-    state and action); it decays linearly to zero over the run. For few states and actions."""
+    state and action); decays linearly to zero over the run. For batched, Discrete tasks."""
     clip_range: Positive = 0.2
     """Clip range of the probability ratio in the surrogate objective."""
     n_epochs: Count = 5
@@ -232,8 +232,8 @@ class TrainConfig(RunConfig):
     steps: Whole = 1_000_000
     """Environment steps to train for, over all environments."""
     decay_steps: Whole | None = None
-    """Steps over which the learning rate and the entropy coefficient decay; they keep their last
-    values afterwards. By default all of the run's; a resumed run keeps those that it began with."""
+    """Steps over which the learning rate, the entropy coefficient and the visit bonus decay; they
+    keep their last values afterwards. By default the run's; a resumed run keeps its first ones."""
     n_envs: Count | None = None
     """Number of parallel environments, the columns of a rollout; by default 500 for batched tasks,
     else 8. Ranks (torchrun) share them evenly, as well as --trials-per-batch and --steps."""

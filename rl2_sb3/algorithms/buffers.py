@@ -12,6 +12,7 @@ from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
 
 from rl2_sb3 import ranks
+from rl2_sb3.algorithms.finite import Block
 from rl2_sb3.algorithms.visits import visit_bonus
 from rl2_sb3.policies.popart import Statistics, normalise
 from rl2_sb3.trials.spaces import OBSERVATION
@@ -62,11 +63,21 @@ class TrialRolloutBuffer(DictRolloutBuffer):
         self.full = self.pos == self.buffer_size
 
     def add_visit_bonus(self, coefficient: float) -> None:
-        """Add :func:`~rl2_sb3.algorithms.visits.visit_bonus` to the rewards of whole trials."""
-        if coefficient:
-            states = self.observations[OBSERVATION].reshape(self.buffer_size, self.n_envs)
-            bonus = visit_bonus(states, self.actions[..., 0], self.episode_starts)
-            self.rewards += np.float32(coefficient) * bonus
+        """Add :func:`~rl2_sb3.algorithms.visits.visit_bonus` to the rewards.
+
+        :param coefficient: in units of the rewards, which a VecNormalize may have scaled
+        """
+        states = self.observations[OBSERVATION].reshape(self.buffer_size, self.n_envs)
+        bonus = visit_bonus(states, self.actions[..., 0], self.episode_starts)
+        self.rewards += np.float32(coefficient) * bonus
+
+    def block(self, last: Any) -> Block:
+        """What is in the buffer by now.
+
+        :param last: the observation after it
+        """
+        so_far = {key: part[: self.pos] for key, part in self.observations.items()}
+        return Block(so_far, last, self.rewards[: self.pos])
 
     def compute_returns_and_advantage(self, last_values: th.Tensor, dones: NDArray[Any]) -> None:
         """Advantages by GAE; returns by the same with a lambda of their own."""

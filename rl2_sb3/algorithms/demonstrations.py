@@ -14,6 +14,7 @@ from torch.distributions import Categorical
 from rl2_sb3.policies import GRUPolicy
 from rl2_sb3.trials.sizes import trial_length
 from rl2_sb3.trials.spaces import PRIVILEGED
+from rl2_sb3.trials.steps import read_step
 
 
 class Teacher(Protocol):
@@ -31,7 +32,7 @@ class Teacher(Protocol):
 
 
 class Played(NamedTuple):
-    """A trial of each column, time-major: axis 0 the step, axis 1 the column."""
+    """A round, time-major: axis 0 the step, axis 1 the column."""
 
     observations: dict[str, NDArray[Any]]
     probabilities: NDArray[np.floating]
@@ -42,17 +43,16 @@ class Played(NamedTuple):
     """``(steps, columns)``."""
     ended: NDArray[np.bool_]
     """Whether a trial ended with the step, ``(steps, columns)``."""
+    cut: NDArray[np.bool_]
+    """Whether that was no end of its own: its simulator died, or a time limit cut it."""
     by_student: NDArray[np.bool_]
     """Who acted, ``(columns,)``."""
 
     def columns(self, some: slice) -> Played:
         """A part of the columns."""
         observations = {key: part[:, some] for key, part in self.observations.items()}
-        return Played(
-            observations,
-            *(self.probabilities[:, some], self.costs[:, some], self.rewards[:, some]),
-            *(self.ended[:, some], self.by_student[some]),
-        )
+        parts = (part[:, some] for part in self[1:-1])
+        return Played(observations, *parts, self.by_student[some])  # type: ignore[call-arg, arg-type]
 
 
 class Demonstrations:
@@ -66,8 +66,8 @@ class Demonstrations:
     :param student_share: of the columns, 0 to 1, spread evenly
     :param costs: ask the teacher what actions cost
     :param n_steps: of a round, by default those of a trial
-    :raises ValueError: trials of different lengths without ``n_steps``, actions that are not
-        discrete, or a baseline without action probabilities, or without their costs
+    :raises ValueError: trials of different lengths without ``n_steps``, or longer than it, actions
+        that are not discrete, or a teacher that :func:`check_teacher` refuses
     """
 
     def __init__(
@@ -80,14 +80,18 @@ class Demonstrations:
         costs: bool = False,
         n_steps: int | None = None,
     ):
-        length = trial_length(trials) if n_steps is None else n_steps
+        whole = trial_length(trials)
+        length = whole if n_steps is None else n_steps
         if trials.action_space.shape != ():
             raise ValueError("Imitation needs discrete actions.")
         if length is None:
             raise ValueError(
                 "The trials differ in length: give the steps of a round, --n-steps (n_steps=...)."
             )
-        check_teacher(teacher, costs, is_privileged(trials))
+        if length < (whole or 0):
+            raise ValueError(f"n_steps={n_steps} is less than a trial's {whole} steps.")
+        assert isinstance(trials.observation_space, spaces.Dict)
+        check_teacher(teacher, costs, PRIVILEGED in trials.observation_space.spaces)
         self.trials, self.teacher, self.seed, self.length = trials, teacher, seed, length
         self.anew = n_steps is not None
         """Whether a round begins with new trials although old ones may not be over."""
@@ -100,10 +104,10 @@ class Demonstrations:
 
         :param number: of the round: it seeds the choices
         :param obs: the trials' first observation; with ``n_steps`` they are reset instead
-        :return: the round, and the observation after it
+        :return: the round, and the next one's first observation, or with ``n_steps`` the last
         """
         rng = np.random.default_rng([self.seed, number])
-        seen, probabilities, costs, rewards, ended, state = [], [], [], [], [], None
+        seen, probabilities, costs, came, state = [], [], [], [], None
         memory: Any = None
         if self.anew:
             obs = self.trials.reset()
@@ -118,13 +122,13 @@ class Demonstrations:
             seen.append(obs)
             probabilities.append(chances)
             costs.append(self.ask_costs(state) if self.ask_costs else np.zeros_like(chances))
-            obs, reward, done, _ = self.trials.step(actions)
-            rewards.append(reward)
-            ended.append(done)
+            step = read_step(*self.trials.step(actions), trials=self.trials)
+            came.append((step.reward, step.trial_ended, step.cut))
+            obs = step.observation
         observations = {key: np.stack([each[key] for each in seen]) for key in seen[0]}
         chosen = np.stack(probabilities), np.stack(costs)
-        came = np.stack(rewards), np.stack(ended)
-        return Played(observations, *chosen, *came, self.by_student), obs
+        rewards, ended, cut = (np.stack(part) for part in zip(*came, strict=True))
+        return Played(observations, *chosen, rewards, ended, cut, self.by_student), obs
 
     def _students_chances(
         self, obs: Any, memory: th.Tensor | None
@@ -155,18 +159,12 @@ def students_columns(columns: int, share: float) -> NDArray[np.bool_]:
     return np.asarray(by_student)
 
 
-def is_privileged(trials: VecEnv) -> bool:
-    """Whether trials have the privileged observation."""
-    space = trials.observation_space
-    return isinstance(space, spaces.Dict) and PRIVILEGED in space.spaces
-
-
 def check_teacher(teacher: Any, costs: bool, privileged: bool = False) -> None:
     """Check that a baseline has what its student is to learn.
 
     :param costs: of actions as well as probabilities
-    :param privileged: the trials have the privileged observation
-    :raises ValueError: it does not, or lacks what it has that from
+    :param privileged: whether trials have the privileged observation
+    :raises ValueError: it does not, or reads the privileged observation where there is none
     """
     if getattr(teacher, "privileged", False) and not privileged:
         raise ValueError(

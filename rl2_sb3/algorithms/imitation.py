@@ -98,7 +98,7 @@ class Imitation:
         if not hasattr(model, "_logger"):
             model._logger = configure_logger(model.verbose, model.tensorboard_log, "Imitation")
         model._clock = None
-        if model._last_obs is None:
+        if model._last_obs is None and not self.demonstrations.anew:
             assert model.env is not None
             model._last_obs = model.env.reset()  # type: ignore[assignment]
         model.policy.set_training_mode(True)
@@ -113,9 +113,9 @@ class Imitation:
                 if part == 0 or number == begin:
                     ranks.copy_first(model.policy)
                     hooks.on_rollout_start()
-                    played, model._last_obs = self.demonstrations.play(turn, model._last_obs)
-                    assert isinstance(model._last_obs, dict)
-                    Block(played.observations, model._last_obs, played.rewards).check()
+                    played, last = self.demonstrations.play(turn, model._last_obs)
+                    Block(played.observations, last, played.rewards).check()
+                    model._last_obs = None if self.demonstrations.anew else last
                     if model.policy.statistics is not None:
                         model.policy.statistics.follow(played.observations)
                     hooks.on_rollout_end()
@@ -133,20 +133,22 @@ class Imitation:
         """A step on a minibatch."""
         model, weight = self.model, self.config.cost_weight
         policy, device = model.policy, model.device
-        returns = returns_to_go(batch.rewards, batch.ended, model.gamma)
-        known = np.isfinite(returns)
-        if not known.any():
-            raise ValueError(f"No trial ended within n_steps={self.config.n_steps}: use more.")
-        policy.normalise_values(returns[known])
-        target = th.as_tensor(returns[known], dtype=th.float32, device=device)
-        target = popart.normalise(target, policy.value_statistics)
         obs = {key: rows(value, device) for key, value in batch.observations.items()}
         obs["memory"] = policy.initial_memory(self.size)
         teacher_chances = rows(batch.probabilities, device).float()
         values, _, auxiliary = policy.evaluate(obs)
+        values = values.flatten()
+        worth = policy.value_in_rewards(values.detach()).cpu().numpy()
+        returns = returns_to_go(
+            batch.rewards, batch.ended, batch.cut, worth.reshape(batch.ended.shape), model.gamma
+        )
+        if not policy.value_statistics.seen:
+            policy.normalise_values(returns)
+        target = th.as_tensor(returns.reshape(-1), dtype=th.float32, device=device)
+        target = popart.normalise(target, policy.value_statistics)
         log_chances = action_distribution(policy).logits
         cross_entropy = -(teacher_chances * log_chances).sum(dim=1).mean()
-        value_loss = F.mse_loss(values.flatten()[rows(known, device)], target)
+        value_loss = F.mse_loss(values, target)
         policy_loss, cost = (1 - weight) * cross_entropy, None
         if weight:
             costs = rows(batch.costs, device).float()
@@ -163,6 +165,7 @@ class Imitation:
         ranks.average_gradients(policy.parameters())
         nn.utils.clip_grad_norm_(list(policy.parameters()), model.max_grad_norm)
         policy.optimizer.step()
+        policy.normalise_values(returns)
         entropy = th.special.entr(teacher_chances).sum(dim=1).mean()
         found = [cross_entropy.item() - entropy.item(), value_loss.item()]
         found += [] if cost is None else [cost.item()]
@@ -174,13 +177,12 @@ class Imitation:
         logger.record_mean("imitation/kl", figures.divergence)
         logger.record_mean("imitation/value_loss", figures.value_loss)
         if figures.cost is not None:
-            logger.record_mean("imitation/cost", self.demonstrations.length * figures.cost)
-        returns = returns_to_go(batch.rewards, batch.ended)
-        start = batch.observations["start"].reshape(returns.shape) > 0
-        begun = start & np.isfinite(returns)
+            steps_of_a_trial = batch.ended.size / max(1, batch.ended.sum())
+            logger.record_mean("imitation/cost", steps_of_a_trial * figures.cost)
+        returns = first_returns(batch)
         for name, columns in (("teacher", ~batch.by_student), ("student", batch.by_student)):
-            if (trials := begun & columns).any():
-                logger.record_mean(f"imitation/{name}_return", float(returns[trials].mean()))
+            if len(played := returns[columns & np.isfinite(returns)]):
+                logger.record_mean(f"imitation/{name}_return", float(played.mean()))
 
     def _dump(self) -> None:
         steps = self.model.num_timesteps
@@ -209,16 +211,36 @@ def rows(array: NDArray[Any], device: th.device) -> th.Tensor:
     return th.as_tensor(array.reshape(-1, *array.shape[2:]), device=device)
 
 
+def first_returns(played: Played) -> NDArray[np.float64]:
+    """What each column's first trial brought, ``(columns,)``; NaN where it did not come to its end.
+
+    Of the later ones in a round of so many steps, the short ones end more often.
+    """
+    first, columns = played.ended.argmax(axis=0), np.arange(played.ended.shape[1])
+    over = played.ended[first, columns] & ~played.cut[first, columns]
+    sums = played.rewards.cumsum(axis=0, dtype=np.float64)[first, columns]
+    return np.where(over, sums, np.nan)
+
+
 def returns_to_go(
-    rewards: NDArray[np.floating], ended: NDArray[np.bool_], gamma: float = 1.0
+    rewards: NDArray[np.floating],
+    ended: NDArray[np.bool_],
+    cut: NDArray[np.bool_],
+    values: NDArray[np.floating],
+    gamma: float,
 ) -> NDArray[np.float64]:
     """Discounted sums of the rewards from each step to its trial's end, ``(steps, columns)``.
 
-    :param ended: whether a trial ended with the step; where none does any more, the sum is NaN
+    :param ended: whether a trial ended with the step
+    :param cut: whether that was no end of its own
+    :param values: what is yet to come from each step on, for the last one that is seen of a trial
+        that is cut, or not over
     """
+    unfinished = cut.copy()
+    unfinished[-1] |= ~ended[-1]
     returns = np.zeros(rewards.shape)
-    following = np.full(rewards.shape[1], np.nan)
+    following = np.zeros(rewards.shape[1])
     for t in reversed(range(len(rewards))):
-        following = rewards[t] + gamma * np.where(ended[t], 0.0, following)
-        returns[t] = following
+        whole = rewards[t] + gamma * np.where(ended[t], 0.0, following)
+        returns[t] = following = np.where(unfinished[t], values[t], whole)
     return returns

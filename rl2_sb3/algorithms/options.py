@@ -69,7 +69,7 @@ def takes(sb3: type[OnPolicyAlgorithm], *configs: type[Any]) -> Callable[[Init],
 
 
 def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of an algorithm, checked; the learning rate and the entropy's weight decay.
+    """All options of an algorithm, checked; those that decay as schedules.
 
     What is given as a number stays, unless ``lr_decay`` or ``ent_decay`` say otherwise.
 
@@ -106,6 +106,8 @@ def complete(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
         values["learning_rate"] = LinearSchedule(rate, rate / 100, 1.0)
     if _decays(options, "ent_coef", "ent_decay", ent_decay):
         values["ent_coef"] = LinearSchedule(entropy, 0.0, 1.0)
+    if values["visit_bonus"]:
+        values["visit_bonus"] = LinearSchedule(values["visit_bonus"], 0.0, 1.0)
     return values
 
 

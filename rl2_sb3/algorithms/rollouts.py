@@ -18,14 +18,13 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
-from stable_baselines3.common.utils import obs_as_tensor
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.utils import FloatSchedule, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl2_sb3 import ranks
 from rl2_sb3.algorithms.alone import check_alone, clock, prepare_evaluations
 from rl2_sb3.algorithms.buffers import TrialRolloutBuffer
-from rl2_sb3.algorithms.finite import Block
 from rl2_sb3.algorithms.heap import reused_memory
 from rl2_sb3.algorithms.options import (
     complete,
@@ -35,6 +34,7 @@ from rl2_sb3.algorithms.options import (
 )
 from rl2_sb3.algorithms.shared import SharedTraining
 from rl2_sb3.algorithms.threads import check_threads, take_threads
+from rl2_sb3.algorithms.visits import count_from_here
 from rl2_sb3.config import TrainConfig
 from rl2_sb3.memories import native
 from rl2_sb3.policies import CnnGRUPolicy, GRUPolicy, popart
@@ -56,7 +56,7 @@ class TrialRollouts(SharedTraining):
 
     rollout_buffer: TrialRolloutBuffer
     value_lambda: float | None
-    visit_bonus: float
+    visit_bonus: float | Schedule
     decay_steps: int | None = None
     """Steps over which schedules run, by default all that are learned for."""
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
@@ -125,7 +125,10 @@ class TrialRollouts(SharedTraining):
             )
         if self._clock is not None and not np.array_equal(clock(self.env), self._clock):
             self._last_obs = None  # somebody else went on with these trials: begin new ones
+        if self.visit_bonus:
+            self._last_obs = count_from_here(self.env, self.n_steps, self._last_obs)
         total, callback = super()._setup_learn(*args, **kwargs)
+        self._update_current_progress_remaining(self.num_timesteps, total)
         self._clock = clock(self.env)
         return total, callback
 
@@ -204,7 +207,9 @@ class TrialRollouts(SharedTraining):
         with th.no_grad():
             last_values = policy.predict_values(self._tensors(self._last_obs))
             last_values = policy.value_in_rewards(last_values)
-        rollout_buffer.add_visit_bonus(self.visit_bonus * self._current_progress_remaining)
+        if self.visit_bonus:
+            now = self._current_progress_remaining
+            rollout_buffer.add_visit_bonus(FloatSchedule(self.visit_bonus)(now))
         rollout_buffer.compute_returns_and_advantage(last_values, self._last_obs["start"][:, 0])
         policy.normalise_values(rollout_buffer.returns)
         rollout_buffer.statistics = policy.value_statistics
@@ -230,7 +235,9 @@ class TrialRollouts(SharedTraining):
                     )
                 new_obs, rewards, dones, infos = env.step(clipped_actions)
             except Exception:
-                self._block().check()  # a NaN is the cause; the error is its effect
+                rollout_buffer.block(
+                    self._last_obs
+                ).check()  # a NaN is the cause; the error is its effect
                 raise
             self._last_obs, self._memory = new_obs, acted.memory  # type: ignore[assignment]
             self.num_timesteps += env.num_envs * ranks.size()
@@ -246,14 +253,8 @@ class TrialRollouts(SharedTraining):
             if not callback.on_step():
                 return None
         check_alone(env, steps)
-        self._block().check()
+        rollout_buffer.block(self._last_obs).check()
         return lost
-
-    def _block(self) -> Block:
-        buffer, last = self.rollout_buffer, self._last_obs
-        assert isinstance(last, dict)
-        so_far = {key: part[: buffer.pos] for key, part in buffer.observations.items()}
-        return Block(so_far, last, buffer.rewards[: buffer.pos])
 
     @th.no_grad()
     def _fill_values(self, lost: list[Lost]) -> None:
@@ -270,8 +271,7 @@ class TrialRollouts(SharedTraining):
                 values, memory = policy.follow_values(buffer.columns(columns).observations)
                 buffer.values[:, columns] = values.view(-1, len(columns)).cpu().numpy()
                 chosen = th.as_tensor(columns, device=self.device)
-                states = policy.layout.split(self._memory)
-                states.value[chosen] = policy.layout.split(memory).value
+                policy.layout.split(self._memory).value[chosen] = policy.layout.split(memory).value
         buffer.followed = True
         buffer.values = popart.unnormalise(buffer.values, policy.value_statistics)
         for step, column, last in lost:

@@ -25,9 +25,9 @@ def visit_bonus(
     :param actions: the same
     :param starts: 1 where a trial begins, ``(steps, columns)``
     """
-    states, actions = states.astype(np.int64), actions.astype(np.int64)
-    pairs = states * (actions.max() + 1) + actions
-    columns = np.arange(pairs.shape[1])
+    met = states.astype(np.int64) * (int(actions.max()) + 1) + actions.astype(np.int64)
+    pairs = np.unique(met, return_inverse=True)[1].reshape(met.shape)
+    columns = np.arange(states.shape[1])
     visits = np.zeros((len(columns), pairs.max() + 1))
     bonus = np.zeros(pairs.shape, np.float32)
     for step, pair in enumerate(pairs):
@@ -43,7 +43,7 @@ def check_countable(trials: VecEnv | None, n_steps: int) -> None:
     :raises ValueError: observations or actions that are not Discrete, or rollouts that part trials
     """
     if trials is None:
-        return
+        return  # asked again once there are some
     assert isinstance(trials.observation_space, spaces.Dict)
     parts = trials.observation_space.spaces.get(OBSERVATION), trials.action_space
     if not all(isinstance(part, spaces.Discrete) for part in parts):
@@ -53,6 +53,19 @@ def check_countable(trials: VecEnv | None, n_steps: int) -> None:
     length = trial_length(trials)
     if length is None or n_steps % length:
         raise ValueError(
-            f"visit_bonus counts the visits of whole trials: let n_steps={n_steps} be a multiple "
-            f"of a trial's length, {length or 'and all trials have one length'}."
+            f"visit_bonus counts the visits of whole trials: n_steps={n_steps} is to be a multiple "
+            f"of a trial's length, {length}."
+            if length
+            else "visit_bonus counts the visits of whole trials: it needs batched tasks with a "
+            "horizon (BatchedTasks.horizon)."
         )
+
+
+def count_from_here(trials: VecEnv, n_steps: int, obs: Any) -> Any:
+    """The observation to go on from, for rollouts that begin where trials do.
+
+    :param obs: the last one; in the middle of a trial it is dropped, and new trials begin
+    :raises ValueError: see :func:`check_countable`
+    """
+    check_countable(trials, n_steps)
+    return obs if obs is not None and np.all(obs["start"]) else None

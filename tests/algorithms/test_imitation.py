@@ -9,8 +9,8 @@ from stable_baselines3.common.logger import Logger
 
 from rl2_sb3 import RL2PPO, BernoulliBandit, evaluate_trials, load_agent, make_trials
 from rl2_sb3.agent_file import is_acting
-from rl2_sb3.algorithms.demonstrations import Demonstrations, action_distribution
-from rl2_sb3.algorithms.imitation import Imitation, returns_to_go, rows
+from rl2_sb3.algorithms.demonstrations import Demonstrations, Played, action_distribution
+from rl2_sb3.algorithms.imitation import Imitation, first_returns, returns_to_go, rows
 from rl2_sb3.baselines import BEB, Greedy
 from rl2_sb3.cli import main
 from rl2_sb3.config import ImitationConfig
@@ -23,8 +23,23 @@ from tests.envs import RaggedTasks
 def test_returns_to_go_by_hand() -> None:
     rewards = np.array([[1.0, 0.0], [0.0, 2.0], [4.0, 0.0]])
     ended = np.array([[False, False], [False, True], [True, False]])
-    expected = np.array([[1 + 0.25 * 4, 0.5 * 2], [0.5 * 4, 2.0], [4.0, np.nan]])
-    np.testing.assert_allclose(returns_to_go(rewards, ended, 0.5), expected)
+    values = np.full((3, 2), 8.0)
+    expected = np.array([[1 + 0.25 * 4, 0.5 * 2], [0.5 * 4, 2.0], [4.0, 8.0]])
+    nothing = np.zeros_like(ended)
+    np.testing.assert_allclose(returns_to_go(rewards, ended, nothing, values, 0.5), expected)
+    cut = np.array([[False, False], [False, True], [False, False]])
+    expected[:2, 1] = 0.5 * 8, 8
+    np.testing.assert_allclose(returns_to_go(rewards, ended, cut, values, 0.5), expected)
+
+
+def test_first_returns_by_hand() -> None:
+    """Columns: a whole trial and the next one's begin, none that ends, one that is cut."""
+    rewards = np.array([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [4.0, 4.0, 4.0]])
+    ended = np.array([[False, False, False], [True, False, True], [False, False, True]])
+    cut = np.array([[False, False, False], [False, False, True], [False, False, False]])
+    none = np.zeros(3, bool)
+    played = Played({}, rewards, rewards, rewards, ended, cut, none)
+    np.testing.assert_array_equal(first_returns(played), [3, np.nan, np.nan])
 
 
 def test_demonstrations_are_the_teachers_trials() -> None:
@@ -32,7 +47,8 @@ def test_demonstrations_are_the_teachers_trials() -> None:
     trials = make_trials("bandit", 400, 6, seed=0, arms=3)
     demonstrations = Demonstrations(trials, Greedy(arms=3), seed=0)
     played, following = demonstrations.play(0, trials.reset())
-    rows, chances, costs, rewards, ended, _ = played
+    rows, chances, costs, rewards, ended, cut, _ = played
+    assert not cut.any()
     assert not costs.any()
     assert ended[-1].all()
     assert not ended[:-1].any()
@@ -75,7 +91,7 @@ def test_the_student_plays_and_the_teacher_says_what_it_would_do() -> None:
         head.weight.zero_()
         head.bias.copy_(th.tensor([0.0, 0.0, 50.0]))  # it pulls the last arm
     demonstrations = Demonstrations(trials, Greedy(arms=3), 0, model.policy, student_share=0.25)
-    rows, chances, _, rewards, _, by_student = demonstrations.play(0, trials.reset())[0]
+    rows, chances, _, rewards, _, _, by_student = demonstrations.play(0, trials.reset())[0]
     assert by_student.nonzero()[0].tolist() == list(range(3, 40, 4))
     actions = rows["action"].reshape(6, 40)[1:]
     assert (actions[:, by_student] == 2).all()
@@ -139,7 +155,7 @@ def test_a_round_of_trials_that_differ_in_length(monkeypatch: pytest.MonkeyPatch
     demonstrations = Demonstrations(trials, Left(), 0, model.policy, student_share=1, n_steps=30)
     demonstrations.play(0, trials.reset())
     acted.clear()
-    obs, chances, _, rewards, ended, _ = demonstrations.play(1, None)[0]
+    obs, chances, _, _, ended, _, _ = demonstrations.play(1, None)[0]
     starts = obs["start"].reshape(30, 6) > 0
     assert starts[0].all()
     np.testing.assert_array_equal(starts[1:], ended[:-1])
@@ -151,12 +167,10 @@ def test_a_round_of_trials_that_differ_in_length(monkeypatch: pytest.MonkeyPatch
         model.policy.evaluate(tensors)
     learned = action_distribution(model.policy).probs.reshape(30, 6, 3)
     np.testing.assert_allclose(learned, np.stack(acted), atol=1e-5)
-    finished = np.isfinite(returns_to_go(rewards, ended))
-    np.testing.assert_array_equal(finished, ended[::-1].cumsum(0)[::-1] > 0)
 
 
 def test_a_policy_learns_in_trials_that_differ_in_length() -> None:
-    """What it is shown in parts alone teaches its values nothing."""
+    """Also where few trials end in a round; RL goes on from new trials."""
     trials = make_trials(RaggedTasks(), 32, 3, seed=0)
     model = RL2PPO("GRUPolicy", trials, policy_kwargs={"hidden_size": 8}, seed=0)
     kept = _Kept()
@@ -166,11 +180,10 @@ def test_a_policy_learns_in_trials_that_differ_in_length() -> None:
     assert kept.last["imitation/kl"] < 0.02
     assert np.isfinite(kept.last["imitation/value_loss"])
     assert model.num_timesteps == 100 * 32 * 16
-    config = ImitationConfig(batches=1, trials_per_batch=32, n_steps=2)
-    with pytest.raises(ValueError, match="No trial ended within n_steps=2"):
-        Imitation(
-            RL2PPO("GRUPolicy", make_trials(RaggedTasks(), 32, 9), seed=0), Left(), config
-        ).learn()
+    config = ImitationConfig(batches=104, trials_per_batch=32, n_steps=2)
+    Imitation(model, Left(), config).learn()
+    assert model._last_obs is None
+    assert all(np.isfinite(each).all() for each in map(np.asarray, kept.last.values()))
 
 
 def test_a_teacher_that_is_told_what_the_student_is_not() -> None:
@@ -405,6 +418,8 @@ def test_what_cannot_be_imitated() -> None:
         Demonstrations(bandit, Silent(), seed=0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"differ in length: give .* --n-steps"):
         Demonstrations(make_trials("CartPole-v1", 2), Greedy(arms=2), seed=0)
+    with pytest.raises(ValueError, match="n_steps=2 is less than a trial's 3 steps"):
+        Demonstrations(bandit, Greedy(arms=2), seed=0, n_steps=2)
     with pytest.raises(ValueError, match="Imitation needs discrete actions"):
         Demonstrations(make_trials("Pendulum-v1", 2), Greedy(arms=2), seed=0, n_steps=9)
     with pytest.raises(ValueError, match="Told reads the privileged observation: add --priv"):

@@ -30,10 +30,10 @@ def test_by_hand() -> None:
 def test_it_is_learned_from_and_fades(kind: type[RL2PPO] | type[RL2TRPO]) -> None:
     """Of arms that never pay, with the value network at zero: the return is that of the bonus."""
     returns = []
-    for progress in (1.0, 0.5):
+    for steps, progress in ((0, 1.0), (50, 0.5), (200, 0.0)):  # of a hundred over which it decays
         trials = make_trials("bandit", 8, 6, seed=0, arms=2)
         model = kind("GRUPolicy", trials, visit_bonus=2.0, gae_lambda=1.0, gamma=1.0, seed=0)
-        model._current_progress_remaining = progress
+        model.decay_steps, model.num_timesteps = 100, steps
         buffer = collect(model)
         bonus = visit_bonus(
             np.zeros((6, 8)), buffer.actions[..., 0], np.eye(6)[:, :1] * np.ones((1, 8))
@@ -43,7 +43,7 @@ def test_it_is_learned_from_and_fades(kind: type[RL2PPO] | type[RL2TRPO]) -> Non
         np.testing.assert_allclose(learned[:-1], rewards[:-1], atol=1e-6)
         np.testing.assert_allclose(buffer.returns[0], buffer.rewards.sum(0), rtol=1e-5)
         returns.append(buffer.returns[0].mean())
-    assert returns[0] > returns[1]
+    assert returns[0] > returns[1] > returns[2]
 
 
 def test_it_makes_an_agent_try_all_arms() -> None:
@@ -63,7 +63,22 @@ def test_it_makes_an_agent_try_all_arms() -> None:
 def test_where_it_cannot_be_counted() -> None:
     with pytest.raises(ValueError, match="Discrete observations and actions"):
         RL2PPO("GRUPolicy", "CartPole-v1", visit_bonus=0.1)
-    with pytest.raises(ValueError, match="whole trials: let n_steps=4 be a multiple"):
+    with pytest.raises(ValueError, match="n_steps=4 is to be a multiple of a trial's length, 6"):
         RL2PPO("GRUPolicy", make_trials("bandit", 8, 6), visit_bonus=0.1, n_steps=4)
-    with pytest.raises(ValueError, match="all trials have one length"):
+    with pytest.raises(ValueError, match="needs batched tasks"):
         RL2PPO("GRUPolicy", "FrozenLake-v1", visit_bonus=0.1)
+    model = RL2PPO("GRUPolicy", make_trials("bandit", 8, 6), visit_bonus=0.1)
+    model.set_env(make_trials("bandit", 8, 4))
+    with pytest.raises(ValueError, match="n_steps=6 is to be a multiple of a trial's length, 4"):
+        model.learn(48)
+
+
+def test_rollouts_begin_where_trials_do() -> None:
+    """Also where another was left in its middle."""
+    model = RL2PPO("GRUPolicy", make_trials("bandit", 8, 6, seed=0), visit_bonus=0.1, seed=0)
+    model.set_logger(Logger(None, []))
+    model.learn(48, callback=lambda told, _: model.num_timesteps < 24)
+    assert model._last_obs is not None
+    model.learn(48, reset_num_timesteps=False)
+    assert model.rollout_buffer.episode_starts[0].all()
+    assert not model.rollout_buffer.episode_starts[1:].any()

@@ -337,7 +337,7 @@ def test_plays_the_gymnasium_environment(kind: type[MDPAgent]) -> None:
 def test_beb_can_be_imitated() -> None:
     trials = make_trials(SMALL, 5, episodes=3, seed=0)
     demonstrations = Demonstrations(trials, BEB(tasks=SMALL), seed=0)
-    (_, probabilities, _, rewards, _, _), _ = demonstrations.play(0, trials.reset())
+    (_, probabilities, _, rewards, *_), _ = demonstrations.play(0, trials.reset())
     assert probabilities.shape == (3 * 4, 5, 2)
     assert probabilities.sum(axis=2) == pytest.approx(1)
     assert rewards.shape == (12, 5)

@@ -50,6 +50,10 @@ def test_where_it_cannot_play() -> None:
         make_baseline("guide", BernoulliBandit(), 2)
     with pytest.raises(ValueError, match="no parameter 'breadth'"):
         make_baseline("guide(breadth=1)", RaycastMaze(mazes=2), 2)
+    with pytest.raises(ValueError, match="no parameter 'seed'"):
+        make_baseline("guide(seed=1)", RaycastMaze(mazes=2), 2)
+    with pytest.raises(ValueError, match="width=180: use degrees above 0 and below 180"):
+        make_baseline("guide(width=180)", RaycastMaze(mazes=2), 2)
     with pytest.raises(ValueError, match="privileged observation alone"):
         Guide().predict(make_trials("raycast-maze", 2, mazes=2).reset())
 

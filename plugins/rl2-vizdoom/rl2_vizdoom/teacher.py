@@ -37,8 +37,12 @@ class Guide(SeededAgent):
         """
         if not isinstance(tasks, (RaycastMaze, VizdoomMaze)):
             raise ValueError(f"guide knows its way in mazes alone, not in {type(tasks).__name__}.")
-        cls.check_names(parameters)
+        cls.check_names(parameters, besides="seed")
         return cls(**parameters)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width < 180:
+            raise ValueError(f"width={self.width}: use degrees above 0 and below 180.")
 
     def action_probabilities(
         self, observation: Any, state: Any = None, episode_start: Any = None
