@@ -76,7 +76,8 @@ def test_what_training_was_told_in_bandits(arms: str) -> None:
 @pytest.mark.parametrize("episodes", ["10", "25"])
 def test_what_training_was_told_in_mdps(episodes: str) -> None:
     means = results(f"{RESULTS}/mdp_agents.csv", "episodes", "agent")
-    agents = [f"mdp-n{episodes}-{end}" for end in ("privileged", "imitation", "imitation-rl")]
+    endings = "fast-weights", "privileged", "imitation", "imitation-rl"
+    agents = [f"mdp-n{episodes}-{end}" for end in endings]
     teacher = "beb(prior='true', scaling=.0002512)"
     expected = [means[episodes, agent] for agent in (*agents, teacher)]
     assert row("privileged.md", f"random MDPs, {episodes}") == pytest.approx(expected, abs=0.006)

@@ -1,0 +1,67 @@
+"""How much agents try out in an MDP: ``python -m rl2_paper.table2.tried --help``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from rl2_sb3 import load_agent, make_trials
+from rl2_sb3.baselines.base import make_baseline
+from rl2_sb3.config import Count, Seed
+from rl2_sb3.ranges import check_config
+from rl2_sb3.registry import BASELINES
+from rl2_sb3.tasks import TabularMDP
+from rl2_sb3.trials.play import Predictor, play
+
+
+@dataclass(kw_only=True)
+class Tried:
+    """Print how many pairs of a state and an action an agent has tried by an episode's end."""
+
+    agents: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Runs' folders, agents' files, installed agents, or baselines: "beb(prior='true')"."""
+    episodes: Count = 25
+    """Of a trial."""
+    trials: Count = 300
+    """MDPs of 10 states and 5 actions, new ones."""
+    seed: Seed = 0
+    """Of MDPs, rewards and transitions."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Play and print."""
+    config = tyro.cli(Tried, args=args, description=__doc__)
+    check_config(config)
+    tasks = TabularMDP()
+    told = sorted({1, 2, 5, 10, config.episodes} & set(range(1, config.episodes + 1)))
+    print("agent", *(f"episode {episode}" for episode in told), sep=", ")
+    for name in config.agents:
+        known = name.partition("(")[0] in BASELINES
+        agent: Any = make_baseline(name, tasks, config.episodes) if known else load_agent(name)
+        found = tried(agent, tasks, config.episodes, config.trials, config.seed)
+        print(name, *(f"{found[episode - 1]:.1f}" for episode in told), sep=", ", flush=True)
+
+
+def tried(
+    agent: Predictor, tasks: TabularMDP, episodes: int, trials: int, seed: int
+) -> NDArray[np.float64]:
+    """Pairs of a state and an action that were tried by each episode's end, the mean over trials.
+
+    :return: ``(episodes,)``
+    """
+    pairs = np.zeros((trials, tasks.states, tasks.actions), np.bool_)
+    columns, found = np.arange(trials), np.zeros(episodes)
+    for step in play(agent, make_trials(tasks, trials, episodes, seed=seed), trials):
+        states = np.asarray(step.observation["observation"]).reshape(-1)
+        pairs[columns, states, np.asarray(step.action).reshape(-1)] = True
+        found[step.episode[0]] = pairs.sum(axis=(1, 2)).mean()
+    return found
+
+
+if __name__ == "__main__":
+    main()
