@@ -121,7 +121,9 @@ def test_an_agents_row_is_that_of_its_file(path: Path) -> None:
 
 @pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
 def test_an_agents_name_tells_its_memory(path: Path) -> None:
-    memory = "fast-weights" if path.stem.endswith("-fast-weights") else "gru"
+    told = re.search(r"-(fast-weights|privileged|imitation|imitation-rl)$", path.stem)
+    fast = told is not None and (path.stem.startswith("mdp-") or told[1] == "fast-weights")
+    memory = "fast-weights" if fast else "gru"
     assert describe_agent(path)["network"].get("memory", "gru") == memory
 
 
