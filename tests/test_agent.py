@@ -178,7 +178,7 @@ def test_the_file_holds_tensors_and_json_only(tmp_path: Any) -> None:
     assert not any("value" in name or "vf_" in name for name in names)
 
 
-@pytest.mark.parametrize("name", ["bandit-k5-n10", "mdp-n10-privileged"])
+@pytest.mark.parametrize("name", ["bandit-k5-n10", "bandit-k50-n500-imitation"])
 def test_a_file_of_format_1_is_read(name: str, tmp_path: Any) -> None:
     """Its options had other defaults, its GRU another name; saved again it is of this format."""
     folder = Path(__file__).parents[1] / "plugins" / "rl2-checkpoints" / "rl2_checkpoints"
