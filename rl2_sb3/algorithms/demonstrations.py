@@ -51,8 +51,11 @@ class Played(NamedTuple):
     def columns(self, some: slice) -> Played:
         """A part of the columns."""
         observations = {key: part[:, some] for key, part in self.observations.items()}
-        parts = (part[:, some] for part in self[1:-1])
-        return Played(observations, *parts, self.by_student[some])  # type: ignore[call-arg, arg-type]
+        return Played(
+            observations,
+            *(self.probabilities[:, some], self.costs[:, some], self.rewards[:, some]),
+            *(self.ended[:, some], self.cut[:, some], self.by_student[some]),
+        )
 
 
 class Demonstrations:

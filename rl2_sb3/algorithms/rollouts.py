@@ -235,9 +235,7 @@ class TrialRollouts(SharedTraining):
                     )
                 new_obs, rewards, dones, infos = env.step(clipped_actions)
             except Exception:
-                rollout_buffer.block(
-                    self._last_obs
-                ).check()  # a NaN is the cause; the error is its effect
+                rollout_buffer.block(obs).check()  # a NaN is the cause; the error is its effect
                 raise
             self._last_obs, self._memory = new_obs, acted.memory  # type: ignore[assignment]
             self.num_timesteps += env.num_envs * ranks.size()

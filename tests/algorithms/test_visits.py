@@ -28,7 +28,7 @@ def test_by_hand() -> None:
 
 @pytest.mark.parametrize("kind", [RL2PPO, RL2TRPO])
 def test_it_is_learned_from_and_fades(kind: type[RL2PPO] | type[RL2TRPO]) -> None:
-    """Of arms that never pay, with the value network at zero: the return is that of the bonus."""
+    """What is learned from is the reward and the bonus, whose weight falls to zero and stays."""
     returns = []
     for steps, progress in ((0, 1.0), (50, 0.5), (200, 0.0)):  # of a hundred over which it decays
         trials = make_trials("bandit", 8, 6, seed=0, arms=2)
