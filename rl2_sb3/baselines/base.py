@@ -91,6 +91,9 @@ def make_baseline(spec: str, tasks: Any, episodes: int) -> Baseline:
             f"{spec!r} is no baseline with its parameters: write ucb1, 'ucb1(c=0.1)' or "
             "\"beb(prior='true')\"."
         ) from error
+    given = {"tasks", "episodes"} & parameters.keys()
+    if given:
+        raise ValueError(f"{spec}: {given.pop()} are those that it plays, leave them out.")
     kind = BASELINES.load(name.strip())
     baseline: Baseline = kind.for_tasks(tasks, episodes, **parameters)
     return baseline

@@ -2,8 +2,9 @@
 
 As the bandits' agents, they see only what a policy sees, the trial's observation. Each keeps a
 posterior of its MDP, plans by it at an episode's beginning, and follows the plan to the episode's
-end. The conventions are those of TabulaRL (Osband), which the paper used: the state that follows
-an episode's last step is not counted, and equal actions are chosen among at random.
+end; who ``replans`` plans anew at each step. The conventions are those of TabulaRL (Osband), which
+the paper used: the state that follows an episode's last step is not counted, and equal actions are
+chosen among at random.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class MDPAgent(SeededAgent, ABC):
 
     paper: ClassVar[tuple[float, float, float]] = (0.0, 1.0, 1.0)
     """mu0, tau0 and alpha0 of the paper's agent."""
+    replans: ClassVar[bool] = False
+    """Whether it plans at each step, not only at an episode's beginning."""
 
     def __post_init__(self) -> None:
         if self.prior not in ("true", "paper"):
@@ -80,7 +83,7 @@ class MDPAgent(SeededAgent, ABC):
     def for_tasks(cls, tasks: Any, episodes: int, **parameters: Any) -> Self:
         """The agent for a task distribution.
 
-        :param episodes: of a trial; not needed
+        :param episodes: of a trial, for agents that plan with it
         :param parameters: the agent's own, such as ``prior``
         :raises ValueError: another distribution than tabular MDPs, or an unknown parameter
         """
@@ -88,7 +91,8 @@ class MDPAgent(SeededAgent, ABC):
         if not isinstance(tasks, TabularMDP):
             raise ValueError(f"{cls.__name__} plays tabular MDPs, not {tasks}.")
         cls.check_names(parameters, besides="tasks")
-        return cls(tasks=tasks, **parameters)
+        planned = {"episodes": episodes} if "episodes" in cls.__dataclass_fields__ else {}
+        return cls(tasks=tasks, **planned, **parameters)
 
     @cached_property
     def belief(self) -> Prior:
@@ -129,7 +133,7 @@ class MDPAgent(SeededAgent, ABC):
     def observe(
         self, observation: Observation, state: Any, episode_start: NDArray[Any] | None
     ) -> Memory:
-        """Count the last step of each trial, and plan where an episode begins.
+        """Count the last step of each trial, and plan where an episode begins, or at each step.
 
         At an episode's end the observation holds its last reward, but the next episode's state.
         """
@@ -157,7 +161,8 @@ class MDPAgent(SeededAgent, ABC):
             )
         episode = np.where(start, 1, old.episode + ended)
         memory = Memory(visits, rewards, transitions, old.values, place, step, episode)
-        return memory._replace(values=self._plans(memory, new)) if new.any() else memory
+        due = np.ones_like(new) if self.replans else new
+        return memory._replace(values=self._plans(memory, due)) if due.any() else memory
 
     def _memory(self, n: int, state: Any) -> Memory:
         """The state that was given, checked, or an empty one."""
@@ -178,9 +183,9 @@ class MDPAgent(SeededAgent, ABC):
             )
         return Memory(*state)
 
-    def _plans(self, memory: Memory, new: NDArray[np.bool_]) -> Floats:
-        """The plans of all trials, new ones where an episode begins."""
-        trials = np.flatnonzero(new)
+    def _plans(self, memory: Memory, due: NDArray[np.bool_]) -> Floats:
+        """The plans of all trials, new ones where they are due."""
+        trials = np.flatnonzero(due)
         values = np.array(memory.values)
         for part in chunks(len(trials), memory.transitions[0].size):
             values[trials[part]] = self.plan(take(memory, trials[part]))
@@ -192,7 +197,7 @@ class MDPAgent(SeededAgent, ABC):
 
     @abstractmethod
     def plan(self, memory: Memory) -> Floats:
-        """The worth of each action for the episodes that begin, (N, horizon, states, actions)."""
+        """The worth of each action from now to an episode's end, (N, horizon, states, actions)."""
 
     def best(self, memory: Memory) -> NDArray[np.bool_]:
         """The actions to choose among, (N, actions)."""

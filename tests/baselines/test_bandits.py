@@ -184,7 +184,7 @@ def test_the_agent_does_not_share_its_numbers_with_a_task_of_its_seed() -> None:
         (lambda: UCB1(arms=2, c=-1), "negative"),
         (lambda: Greedy(arms=2).predict(after([0], [0.3])), "pay 0 or 1"),
         (lambda: Greedy(arms=2).predict(first(2), wrong_state()), "begin with state=None"),
-        (lambda: Greedy.for_tasks(TabularMDP(), 10), "Tabular MDPs have greedy-mdp"),
+        (lambda: Greedy.for_tasks(TabularMDP(), 10), "Tabular MDPs have beb"),
     ],
 )
 def test_errors_name_the_way_out(make: Any, message: str) -> None:

@@ -13,7 +13,8 @@ from rl2_sb3.cli import main
 from rl2_sb3.registry import AGENTS
 from rl2_sb3.tasks.mdps import TabularMDP
 
-TUNED = {"opsrl": "samples", "ucrl2": "scaling", "beb": "scaling", "epsilon-greedy-mdp": "epsilon"}
+TUNED = dict.fromkeys(("ucrl2", "beb", "beb-replanning"), "scaling")
+TUNED |= {"opsrl": "samples", "epsilon-greedy-mdp": "epsilon"}
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_both_priors_stand_beside_the_published_numbers(tmp_path: Path) -> None:
         "| RL² in the paper | 156.2 |",
         "| SNAIL, as published | 159.1 |",
         "| Known MDP | 218.2 ± 0.8 |",
-        "| 10 | samples=9 |  | scaling=0.25 |  |  |  | scaling=0.75 |  |",
+        "| 10 | samples=9 |  | scaling=0.25 |  |  |  |  | scaling=0.75 |  |  |",
         "| RL², n = 10 | 9,000 | 0:01 | 7 | abacus | `beb` |",
     ):
         assert f"{line}\n" in text

@@ -26,6 +26,7 @@ PLANNERS = (
     ("opsrl", "OPSRL", "#999933", ">"),
     ("ucrl2", "UCRL2", "#661100", "s"),
     ("beb", "BEB", "#D55E00", "D"),
+    ("beb-replanning", "BEB at each step", "#117733", "p"),
     ("epsilon-greedy", "ε-greedy", "#E69F00", "^"),
     ("greedy", "Greedy", "#E69F00", "v"),
 )

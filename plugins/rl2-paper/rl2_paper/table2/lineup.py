@@ -5,7 +5,7 @@ from rl2_paper.definitions import Cell, Entry, Group, ReturnsTable, trained_entr
 
 def planners(group: Group, prior: str) -> list[Entry]:
     """The planning agents with one of the two priors."""
-    names = {"psrl": False, "opsrl": True, "ucrl2": True, "beb": True}
+    names = {"psrl": False, "opsrl": True, "ucrl2": True, "beb": True, "beb-replanning": True}
     names |= {"epsilon-greedy-mdp": True, "greedy-mdp": False}
     return [
         Entry(f"{name.removesuffix('-mdp')}-{prior}", group, name, tuned, prior)

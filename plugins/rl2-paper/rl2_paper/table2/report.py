@@ -32,16 +32,20 @@ CURVES_COMMAND = (
 TUNED = tuple(
     f"{name}-{prior}"
     for prior in ("paper", "true")
-    for name in ("opsrl", "ucrl2", "beb", "epsilon-greedy")
+    for name in ("opsrl", "ucrl2", "beb", "beb-replanning", "epsilon-greedy")
 )
-SHOWN = ("random", *(f"{a}-{p}" for p in ("paper", "true") for a in ("psrl", "beb", "greedy")))
+SHOWN = (
+    "random",
+    *(f"{a}-{p}" for p in ("paper", "true") for a in ("psrl", "beb", "greedy")),
+    "beb-replanning-true",
+)
 """The baselines of the figure with lines; who knows the MDP is there as well."""
 PUBLISHED = {"rl2": "RL² in the paper", "snail": "SNAIL, as published"}
 LEARNED = sorted((each.name for each in TABLE2.lineup if each.trained), key=place)
 SHORT = [
     Column("ours", "random", "Random"),
     *(Column("ours", a, style_of(a).name) for a in ("psrl-paper", "opsrl-paper", "beb-paper")),
-    Column("ours", "beb-true", style_of("beb-true").name),
+    *(Column("ours", agent, style_of(agent).name) for agent in ("beb-true", "beb-replanning-true")),
     *(Column("published", agent, head) for agent, head in PUBLISHED.items()),
     *(Column("ours", agent, style_of(agent).name) for agent in (*LEARNED, TABLE2.optimum)),
 ]
@@ -101,7 +105,8 @@ def document(table: Table, pictures: Mapping[str, str], notes: Sequence[str]) ->
         parameters(table, TUNED),
         *training(table),
         commands(
-            "rl2 sweep sweeps/{beb,ucrl2,opsrl,epsilon-greedy-mdp}.yaml " + OUT_OF_SWEEPS,
+            "rl2 sweep sweeps/{beb,beb-replanning,ucrl2,opsrl,epsilon-greedy-mdp}.yaml "
+            + OUT_OF_SWEEPS,
             play_command(TABLE2),
             *([CURVES_COMMAND] if has_trained(table) else []),
             f"rl2 report table2 --readme {README}",
