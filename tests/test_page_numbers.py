@@ -65,6 +65,15 @@ def test_what_memories_learn() -> None:
             assert f"`{memory}` {value:.2f}" in text
 
 
+@pytest.mark.parametrize("page", ["docs/training.md", "plugins/rl2-paper/README.md"])
+def test_what_other_seeds_came_to(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = results(f"{RESULTS}/seeds.csv", "agent", "trials")
+    assert {trials for _, trials in found} == {"10000"}
+    for mean in found.values():
+        assert f"{mean:.2f}" in text
+
+
 @pytest.mark.parametrize("arms", ["5", "10"])
 def test_what_training_was_told_in_bandits(arms: str) -> None:
     means = results(f"{RESULTS}/table1.csv", "arms", "episodes", "agent")

@@ -42,9 +42,10 @@ SHOWN = (
 """The baselines of the figure with lines; who knows the MDP is there as well."""
 PUBLISHED = {"rl2": "RL² in the paper", "snail": "SNAIL, as published"}
 LEARNED = sorted((each.name for each in TABLE2.lineup if each.trained), key=place)
+PLANNERS = ("psrl", "opsrl", "beb", "beb-replanning")
 SHORT = [
     Column("ours", "random", "Random"),
-    *(Column("ours", a, style_of(a).name) for a in ("psrl-paper", "opsrl-paper", "beb-paper")),
+    *(Column("ours", f"{agent}-paper", style_of(f"{agent}-paper").name) for agent in PLANNERS),
     *(Column("ours", agent, style_of(agent).name) for agent in ("beb-true", "beb-replanning-true")),
     *(Column("published", agent, head) for agent, head in PUBLISHED.items()),
     *(Column("ours", agent, style_of(agent).name) for agent in (*LEARNED, TABLE2.optimum)),
