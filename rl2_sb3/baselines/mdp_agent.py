@@ -91,7 +91,9 @@ class MDPAgent(SeededAgent, ABC):
         if not isinstance(tasks, TabularMDP):
             raise ValueError(f"{cls.__name__} plays tabular MDPs, not {tasks}.")
         cls.check_names(parameters, besides="tasks")
-        planned = {"episodes": episodes} if "episodes" in cls.__dataclass_fields__ else {}
+        planned: dict[str, Any] = {}
+        if "episodes" in cls.__dataclass_fields__:
+            planned["episodes"] = episodes
         return cls(tasks=tasks, **planned, **parameters)
 
     @cached_property
