@@ -87,8 +87,7 @@ def test_what_training_was_told_in_mdps(episodes: str) -> None:
     means = results(f"{RESULTS}/mdp_agents.csv", "episodes", "agent")
     endings = "fast-weights", "privileged", "imitation", "imitation-rl"
     agents = [f"mdp-n{episodes}-{end}" for end in endings]
-    scaling = {"10": "1.0", "25": "0.7"}[episodes]
-    teacher = f"beb-replanning(prior='true', scaling={scaling})"
+    teacher = "beb-replanning(prior='true', scaling=0.7)"
     expected = [means[episodes, agent] for agent in (*agents, teacher)]
     assert row("privileged.md", f"random MDPs, {episodes}") == pytest.approx(expected, abs=0.006)
 

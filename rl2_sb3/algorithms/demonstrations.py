@@ -177,11 +177,12 @@ def check_teacher(teacher: Any, costs: bool, privileged: bool = False) -> None:
     if not callable(getattr(teacher, "action_probabilities", None)):
         raise ValueError(
             f"{teacher} has no action probabilities: greedy, ucb1, thompson, "
-            "gittins, and for tabular MDPs beb, ucrl2 and greedy-mdp do."
+            "gittins, and for tabular MDPs beb, beb-replanning, ucrl2 and greedy-mdp do."
         )
     if costs and not callable(getattr(teacher, "action_costs", None)):
         raise ValueError(
-            f"{teacher} has no action costs: beb, ucrl2 and greedy-mdp do. Leave cost_weight at 0."
+            f"{teacher} has no action costs: beb, beb-replanning, ucrl2 and greedy-mdp do. Leave "
+            "cost_weight at 0."
         )
 
 

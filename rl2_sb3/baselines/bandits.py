@@ -55,7 +55,7 @@ class BanditAgent(SeededAgent, ABC):
         :raises ValueError: another distribution than Bernoulli bandits, or an unknown parameter
         """
         if not isinstance(tasks, BernoulliBandit):
-            hint = " Tabular MDPs have beb, beb-replanning, ucrl2, psrl, opsrl and greedy-mdp."
+            hint = " Tabular MDPs have beb, beb-replanning, ucrl2, psrl, opsrl, greedy-mdp, ..."
             raise ValueError(
                 f"{cls.__name__} plays Bernoulli bandits, not {tasks}."
                 f"{hint if isinstance(tasks, TabularMDP) else ''}"

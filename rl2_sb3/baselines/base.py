@@ -43,12 +43,12 @@ class SeededAgent:
     """Seed of the agent's own randomness: its draws and its ties."""
 
     @classmethod
-    def check_names(cls, parameters: Mapping[str, Any], besides: str = "") -> None:
+    def check_names(cls, parameters: Mapping[str, Any], *besides: str) -> None:
         """Refuse a parameter that the agent has not, or that is no finite number.
 
-        :param besides: a field that is no parameter
+        :param besides: fields that are no parameters
         """
-        names = [field.name for field in fields(cls) if field.name != besides]
+        names = [field.name for field in fields(cls) if field.name not in besides]
         for name, value in parameters.items():
             if name not in names:
                 raise ValueError(f"{cls.__name__} has no parameter {name!r}, only {names}.")
@@ -93,7 +93,7 @@ def make_baseline(spec: str, tasks: Any, episodes: int) -> Baseline:
         ) from error
     given = {"tasks", "episodes"} & parameters.keys()
     if given:
-        raise ValueError(f"{spec}: {given.pop()} are those that it plays, leave them out.")
+        raise ValueError(f"{spec}: {min(given)} are those that it plays, leave them out.")
     kind = BASELINES.load(name.strip())
     baseline: Baseline = kind.for_tasks(tasks, episodes, **parameters)
     return baseline

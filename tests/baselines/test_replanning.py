@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rl2_sb3.baselines.base import make_baseline
-from rl2_sb3.baselines.mdps import BEB, GreedyMDP, ReplanningBEB
+from rl2_sb3.baselines.mdps import BEB, ReplanningBEB
 from rl2_sb3.evaluation import evaluate_trials
 from rl2_sb3.tasks.mdps import TabularMDP
 from rl2_sb3.tasks.planning import backward_induction
@@ -79,4 +79,6 @@ def test_it_refuses_what_it_cannot_plan_with() -> None:
         ReplanningBEB(tasks=SMALL, episodes=2, scaling=-1)
     with pytest.raises(ValueError, match="episodes are those that it plays, leave them out"):
         make_baseline("beb-replanning(episodes=3)", SMALL, 3)
-    assert "episodes" not in GreedyMDP.__dataclass_fields__
+    with pytest.raises(ValueError, match="no parameter 'bonus', only") as told:
+        make_baseline("beb-replanning(bonus=1.0)", SMALL, 3)
+    assert "episodes" not in str(told.value)
