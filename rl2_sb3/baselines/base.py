@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Protocol
@@ -43,12 +43,15 @@ class SeededAgent:
     """Seed of the agent's own randomness: its draws and its ties."""
 
     @classmethod
-    def check_names(cls, parameters: Mapping[str, Any], *besides: str) -> None:
+    def check_names(
+        cls, parameters: Mapping[str, Any], besides: str | Collection[str] = ()
+    ) -> None:
         """Refuse a parameter that the agent has not, or that is no finite number.
 
-        :param besides: fields that are no parameters
+        :param besides: the field that is no parameter, or several
         """
-        names = [field.name for field in fields(cls) if field.name not in besides]
+        hidden = {besides} if isinstance(besides, str) else besides
+        names = [field.name for field in fields(cls) if field.name not in hidden]
         for name, value in parameters.items():
             if name not in names:
                 raise ValueError(f"{cls.__name__} has no parameter {name!r}, only {names}.")

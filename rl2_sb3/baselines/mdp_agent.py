@@ -2,9 +2,9 @@
 
 As the bandits' agents, they see only what a policy sees, the trial's observation. Each keeps a
 posterior of its MDP, plans by it at an episode's beginning, and follows the plan to the episode's
-end; one that ``replans`` plans anew at each step. The conventions are those of TabulaRL (Osband), which
-the paper used: the state that follows an episode's last step is not counted, and equal actions are
-chosen among at random.
+end; one that ``replans`` plans anew at each step. The conventions are those of TabulaRL (Osband),
+which the paper used: the state that follows an episode's last step is not counted, and equal
+actions are chosen among at random.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class MDPAgent(SeededAgent, ABC):
         tasks = tasks.tasks if isinstance(tasks, GymTabularMDP) else tasks
         if not isinstance(tasks, TabularMDP):
             raise ValueError(f"{cls.__name__} plays tabular MDPs, not {tasks}.")
-        cls.check_names(parameters, "tasks", "episodes")
+        cls.check_names(parameters, besides=("tasks", "episodes"))
         planned: dict[str, Any] = {}
         if "episodes" in cls.__dataclass_fields__:
             planned["episodes"] = episodes

@@ -37,7 +37,7 @@ class Guide(SeededAgent):
         """
         if not isinstance(tasks, (RaycastMaze, VizdoomMaze)):
             raise ValueError(f"guide knows its way in mazes alone, not in {type(tasks).__name__}.")
-        cls.check_names(parameters, "seed")
+        cls.check_names(parameters, besides="seed")
         return cls(**parameters)
 
     def __post_init__(self) -> None:
