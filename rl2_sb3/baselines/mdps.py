@@ -129,6 +129,8 @@ class ReplanningBEB(OptimisticPlanner):
     episodes: int
     """Of a trial."""
 
+    # Of the sweep, those that lose least in 10 to 100 episodes: .1 % with the true prior, 2.5 %
+    # with the paper's, in ten.
     scalings: ClassVar[dict[str, float]] = {"true": 0.7, "paper": 1.4}
     paper: ClassVar[tuple[float, float, float]] = (0.0, 1.0, 1.0)
     replans: ClassVar[bool] = True

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from rl2_sb3.algorithms.demonstrations import Demonstrations
 from rl2_sb3.baselines.base import make_baseline
 from rl2_sb3.baselines.mdp_agent import CertainPlanner, MDPAgent
-from rl2_sb3.baselines.mdps import BEB, OPSRL, PSRL, UCRL2, EpsilonGreedyMDP, GreedyMDP
+from rl2_sb3.baselines.mdps import (
+    BEB,
+    OPSRL,
+    PSRL,
+    UCRL2,
+    EpsilonGreedyMDP,
+    GreedyMDP,
+    ReplanningBEB,
+)
 from rl2_sb3.baselines.posterior import Prior
 from rl2_sb3.evaluation import evaluate_trials
 from rl2_sb3.tasks.bandits import BernoulliBandit
@@ -27,8 +35,8 @@ from rl2_sb3.trials import make_trials
 Obs = dict[str, NDArray[Any]]
 RESULTS = Path(__file__).parents[2] / "plugins" / "rl2-paper" / "results"
 SMALL = TabularMDP(states=3, actions=2, horizon=4)
-KINDS: list[type[MDPAgent]] = [PSRL, OPSRL, GreedyMDP, EpsilonGreedyMDP, BEB, UCRL2]
-CERTAIN: list[type[CertainPlanner]] = [GreedyMDP, EpsilonGreedyMDP, BEB, UCRL2]
+KINDS: list[type[MDPAgent]] = [PSRL, OPSRL, GreedyMDP, EpsilonGreedyMDP, BEB, UCRL2, ReplanningBEB]
+CERTAIN: list[type[CertainPlanner]] = [GreedyMDP, EpsilonGreedyMDP, BEB, UCRL2, ReplanningBEB]
 
 
 def first(trials: int) -> Obs:
@@ -223,7 +231,7 @@ def test_opsrl_takes_the_highest_of_its_draws() -> None:
 def test_predict_draws_from_action_probabilities(kind: type[CertainPlanner], place: int) -> None:
     """In state 0, where action 1 paid, and in state 2, where both actions tie."""
     trials = 20_000
-    agent = kind(tasks=SMALL, prior="paper")
+    agent = kind.for_tasks(SMALL, 5, prior="paper")
     _, memory = agent.predict(first(trials))
     _, memory = agent.predict(after(np.ones(trials), np.ones(trials), np.zeros(trials)), memory)
     memory = memory._replace(values=agent.plan(memory))
@@ -265,7 +273,7 @@ def test_no_state_is_a_start() -> None:
 @pytest.mark.parametrize("kind", CERTAIN)
 def test_trials_may_be_out_of_step(kind: type[CertainPlanner]) -> None:
     """Two trials, of which the second begins two steps later, are those that begin together."""
-    agent, rng = kind(tasks=SMALL), np.random.default_rng(0)
+    agent, rng = kind.for_tasks(SMALL, 5), np.random.default_rng(0)
     episodes = [first(1)]
     for step in range(9):
         over = step % 4 == 3
@@ -316,7 +324,8 @@ def test_priors(kind: type[MDPAgent], parameters: Any, prior: Prior) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_seed_is_a_run(kind: type[MDPAgent]) -> None:
     runs = [
-        [kind(tasks=SMALL, seed=seed).predict(first(99))[0] for _ in range(2)] for seed in (1, 2)
+        [kind.for_tasks(SMALL, 5, seed=seed).predict(first(99))[0] for _ in range(2)]
+        for seed in (1, 2)
     ]
     assert np.array_equal(runs[0][0], runs[0][1])
     assert not np.array_equal(runs[0][0], runs[1][0])

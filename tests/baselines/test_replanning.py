@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 
 import numpy as np
@@ -12,7 +13,7 @@ from rl2_sb3.baselines.mdps import BEB, ReplanningBEB
 from rl2_sb3.evaluation import evaluate_trials
 from rl2_sb3.tasks.mdps import TabularMDP
 from rl2_sb3.tasks.planning import backward_induction
-from tests.baselines.test_mdps import SMALL, after, first
+from tests.baselines.test_mdps import RESULTS, SMALL, after, first
 
 
 def test_by_hand() -> None:
@@ -70,6 +71,22 @@ def test_it_earns_more_than_beb(episodes: int, trials: int, ahead: float) -> Non
         ReplanningBEB(tasks=tasks, episodes=episodes), tasks, trials, 1, episodes
     )
     assert replanned.mean > best.mean + ahead
+
+
+@pytest.mark.parametrize("prior", ["true", "paper"])
+def test_the_default_scaling_loses_least_where_it_loses_most(prior: str) -> None:
+    """Of the sweep's: the share of each length's best return, in the length where it is least."""
+    with (RESULTS / "sweeps" / "beb-replanning.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["prior"] == prior]
+    best = {
+        n: max(float(row["mean"]) for row in rows if row["episodes"] == n)
+        for n in ("10", "25", "50", "75", "100")
+    }
+    worst: dict[float, float] = {}
+    for row in rows:
+        scaling, share = float(row["scaling"]), float(row["mean"]) / best[row["episodes"]]
+        worst[scaling] = min(share, worst.get(scaling, 1))
+    assert ReplanningBEB.scalings[prior] == max(worst, key=lambda scaling: worst[scaling])
 
 
 def test_it_refuses_what_it_cannot_plan_with() -> None:
