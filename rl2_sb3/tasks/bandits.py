@@ -72,6 +72,10 @@ class BernoulliBandit(BatchedTasks[NDArray[np.float64], None]):
     def training_reward(
         self, params: NDArray[np.float64], state: None, action: NDArray[Any]
     ) -> NDArray[np.float64]:
-        """The mean of the arm that is pulled."""
+        """What the pull costs against the best arm: its mean, less the highest one.
+
+        The highest one is the bandit's, whatever is pulled, so nothing else is learned from the
+        mean alone; but a value network has far smaller numbers to learn.
+        """
         means: NDArray[np.float64] = params[np.arange(len(params)), action]
-        return means
+        return means - params.max(axis=1)

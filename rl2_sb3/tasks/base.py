@@ -106,6 +106,8 @@ class BatchedTasks(ABC, Generic[Params, State]):
 
         The mean of the reward that the action gets, given the state before it; or any other number
         whose undiscounted sum over an episode has the rewards' expectation, whatever the policy.
+        In trials of one length it may be less by what depends on the task alone, as a regret is:
+        nothing else is learned then, and the value network has smaller numbers to learn.
         By default None: not known.
         """
         return None

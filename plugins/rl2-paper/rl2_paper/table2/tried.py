@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from rl2_sb3 import load_agent, make_trials
-from rl2_sb3.baselines.base import make_baseline
+from rl2_paper.named import named_agent
+from rl2_sb3 import make_trials
 from rl2_sb3.config import Count, Seed
 from rl2_sb3.ranges import check_config
-from rl2_sb3.registry import BASELINES
 from rl2_sb3.tasks import TabularMDP
 from rl2_sb3.trials.play import Predictor, play
 
@@ -41,8 +40,7 @@ def main(args: Sequence[str] | None = None) -> None:
     told = sorted({1, 2, 5, 10, config.episodes} & set(range(1, config.episodes + 1)))
     print("agent", *(f"episode {episode}" for episode in told), sep=", ")
     for name in config.agents:
-        known = name.partition("(")[0] in BASELINES
-        agent: Any = make_baseline(name, tasks, config.episodes) if known else load_agent(name)
+        agent = named_agent(name, tasks, config.episodes)
         found = tried(agent, tasks, config.episodes, config.trials, config.seed)
         print(name, *(f"{found[episode - 1]:.1f}" for episode in told), sep=", ", flush=True)
 
