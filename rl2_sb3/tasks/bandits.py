@@ -77,5 +77,5 @@ class BernoulliBandit(BatchedTasks[NDArray[np.float64], None]):
         The highest one is the bandit's, whatever is pulled, so nothing else is learned from the
         mean alone; but a value network has far smaller numbers to learn.
         """
-        means: NDArray[np.float64] = params[np.arange(len(params)), action]
-        return means - params.max(axis=1)
+        regret: NDArray[np.float64] = params[np.arange(len(params)), action] - params.max(axis=1)
+        return regret
