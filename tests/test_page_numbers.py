@@ -57,6 +57,18 @@ def test_what_more_training_brought() -> None:
         assert f"{returns[agent,]:.2f}" in text
 
 
+def test_what_was_tried_on_bandits() -> None:
+    """Each row whose agent begins with an installed one's name stands in the page of the paper."""
+    path = f"{RESULTS}/late_training.csv"
+    returns, steps = results(path, "agent"), results(path, "agent", value="steps_trained")
+    tried = [agent for (agent,) in returns if agent.startswith("bandit-")]
+    shown = [agent for agent in tried if not agent.endswith("untrained there")]
+    assert len(shown) > 10
+    for agent in shown:
+        told = row("../plugins/rl2-paper/README.md", f"`{agent.replace(',', '`,', 1)} ")
+        assert told == [round(steps[agent,] / 1e6, 1), round(returns[agent,], 2)], agent
+
+
 def test_what_memories_learn() -> None:
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     found = results("benchmarks/memories.csv", "part", "memory", "figure", value="value")
