@@ -231,6 +231,7 @@ def test_an_eval_callback_on_the_training_environment_is_refused_before_training
     assert model.num_timesteps == 0
 
 
+@pytest.mark.filterwarnings("error:Evaluation environment is not wrapped with a")
 @pytest.mark.parametrize(
     "make",
     [
@@ -252,7 +253,6 @@ def test_eval_callback(make: Callable[[], Any], tmp_path: Path) -> None:
         best_model_save_path=str(tmp_path),
         log_path=str(tmp_path),
         verbose=0,
-        warn=False,
     )
     model.learn(1000, evaluation)
     assert evaluation.best_mean_reward == 12.0
