@@ -58,7 +58,7 @@ def prepare_evaluations(
                 f"{OWN}."
             )
         callback.eval_env = _unscaled(trials_like(callback.eval_env, episodes), trials)
-        callback.warn = False  # that there is no Monitor: the returns are those of trials without one
+        callback.warn = False  # of no Monitor: trials tell their own returns
 
 
 def _unscaled(env: VecEnv, trials: VecEnv) -> VecEnv:
