@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import tyro
 import yaml
 
-from rl2_sb3.cli.words import plain_words
+from rl2_sb3.cli.words import check_other_names, plain_words
 from rl2_sb3.config import FolderConfig
 from rl2_sb3.options import flat_defaults, from_flat, nested
 from rl2_sb3.presets import NONE, Command, how_to_get_presets, load, presets
@@ -81,6 +81,7 @@ def parse(
         default = from_flat(kind, {"task": named or tyro.MISSING, "out": out, **settings})
     except ValueError as error:
         raise ValueError(f"Preset {settings['preset']!r} of `rl2 {command}`: {error}") from error
+    of_task: Collection[str] = ()
     if named is not None and (named in TASKS or TASKS.in_checkout(named)):
         if not callable(TASKS.load(named)):
             raise ValueError(
@@ -90,6 +91,8 @@ def parse(
         kind = _with_options(kind, named)
         tasks = TASKS.load(named)(**options) if options else tyro.MISSING_NONPROP
         default = kind(**vars(default), options=tasks)
+        of_task = inspect.signature(TASKS.load(named)).parameters
+    check_other_names(unknown, flat_defaults(kind), of_task)
     config = tyro.cli(
         kind,
         args=[*switched(kind, _flags(file)), f"--config={first.config}", *args],

@@ -11,6 +11,30 @@ from typing import Any
 
 from rl2_sb3.registry import literal
 
+OTHER_NAMES = {
+    "total_timesteps": "steps",
+    "n_timesteps": "steps",
+    "batch_size": "trials_per_batch",
+    "net_arch": "layers_after",
+    "lr": "learning_rate",
+}
+"""What options of ours are called in SB3 and its zoo."""
+
+
+def check_other_names(words: Sequence[str], ours: Collection[str], tasks: Collection[str]) -> None:
+    """Raise a ValueError for an option that has another name here.
+
+    :param words: of the command line, those that are no option of the command
+    :param ours: the command's options
+    :param tasks: those of the task
+    """
+    for word in words:
+        flag = word.partition("=")[0]
+        field = flag.removeprefix("--").replace("-", "_")
+        name = OTHER_NAMES.get(field)
+        if flag.startswith("--") and name in ours and field not in tasks:
+            raise ValueError(f"{flag}: the option is called --{name.replace('_', '-')} here.")
+
 
 def plain_words(
     words: Sequence[str], groups: Collection[str], open_switches: Collection[str] = ()
