@@ -31,7 +31,7 @@ def check_other_names(words: Sequence[str], ours: Collection[str], tasks: Collec
     for word in words:
         flag = word.partition("=")[0]
         field = flag.removeprefix("--").replace("-", "_")
-        name = OTHER_NAMES.get(field)
+        name = OTHER_NAMES.get(field, "")
         if flag.startswith("--") and name in ours and field not in tasks:
             raise ValueError(f"{flag}: the option is called --{name.replace('_', '-')} here.")
 
