@@ -230,7 +230,7 @@ class TrainConfig(RunConfig):
     """What determines a training run."""
 
     steps: Whole = 1_000_000
-    """Environment steps to train for, over all environments."""
+    """Environment steps to train for, over all environments, in whole rollouts."""
     decay_steps: Whole | None = None
     """Steps over which the learning rate, the entropy coefficient and the visit bonus decay; they
     keep their last values afterwards. By default the run's; a resumed run keeps its first ones."""

@@ -127,6 +127,13 @@ def test_steps_in_powers_of_ten(out: Path, capsys: Any) -> None:
     assert "1.5 is not a whole number" in capsys.readouterr().err
 
 
+def test_whole_rollouts_of_far_more_steps_are_told(out: Path, capsys: Any) -> None:
+    for steps, note in (("150", False), ("100", True)):  # a rollout is of 32 trials of 5 steps
+        rl2("train", "bandit", "--steps", steps, "--out", str(out / steps), *TINY)
+        told = "160 are taken" in capsys.readouterr().err
+        assert told == note
+
+
 def test_both_spellings_and_presets(out: Any) -> None:
     common = ["train", "bandit", "--steps", "160", *TINY]
     rl2(*common, "--out", "runs/a", "--gae-lambda", "0.5")

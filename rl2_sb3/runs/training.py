@@ -88,6 +88,7 @@ class Training:
         """Train for the steps that are left."""
         done = self.model.num_timesteps
         if done < self.total:
+            _remark_rollout(self.model, self.total)
             self.model.learn(
                 self.total - done,
                 callback=callback,
@@ -133,6 +134,19 @@ def _remark_decayed(config: TrainConfig, out: Path) -> None:
         print(
             f"Note: this run's learning rate decays over {steps:,} steps and stays at a hundredth "
             f"after them. To learn at the full rate, train in another folder: --init {out}.",
+            file=sys.stderr,
+        )
+
+
+def _remark_rollout(model: Model, total: int) -> None:
+    """Tell where whole rollouts are a tenth more steps than were asked for, or more."""
+    columns = model.n_envs * ranks.size()
+    rollout = model.n_steps * columns
+    taken = model.num_timesteps - (model.num_timesteps - total) // rollout * rollout
+    if taken >= 1.1 * total and ranks.is_first():
+        print(
+            f"Note: a rollout is {rollout:,} steps, {model.n_steps} of {columns} trials at once: "
+            f"{taken:,} are taken in place of {total:,}. A smaller --n-envs makes it smaller.",
             file=sys.stderr,
         )
 
