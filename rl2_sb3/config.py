@@ -205,7 +205,7 @@ class ImitationConfig:
 class RunConfig:
     """What is learned, by which network, and where."""
 
-    task: tyro.conf.Positional[str]
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """Name of a task distribution, or a Gymnasium id."""
     episodes: Count = 10
     """Episodes per trial."""

@@ -45,7 +45,7 @@ class Evaluate(TrackConfig):
     means by episode.
     """
 
-    agent: Annotated[str, tyro.conf.Positional]
+    agent: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="AGENT")]
     """Agent to evaluate."""
     against: list[str] = field(default_factory=list)
     """Agents to compare it with: random "ucb1(c=0.1)" bandit-k10-n100-imitation runs/other."""

@@ -23,7 +23,7 @@ class Export:
     drawn from and the next memory; see docs/export.md.
     """
 
-    agent: Annotated[str, tyro.conf.Positional]
+    agent: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="AGENT")]
     """A run's folder, an agent's file, or an installed agent's name."""
     to: Literal["onnx"] = "onnx"
     """The format."""

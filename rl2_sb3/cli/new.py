@@ -30,7 +30,7 @@ class New:
     its own.
     """
 
-    package: Annotated[str, tyro.conf.Positional]
+    package: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PACKAGE")]
     """Name of the plugin's distribution and folder, such as rl2-corridor; its task is then called
     corridor, its module rl2_corridor."""
     kind: Literal["batched", "gymnasium"] = "batched"

@@ -17,7 +17,7 @@ from rl2_sb3.plots.history import save_curves
 class Plot:
     """Draw the learning curves of runs, during training or after it."""
 
-    runs: Annotated[list[Path], tyro.conf.Positional]
+    runs: Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
     """Folders of runs."""
     out: Path | None = None
     """Figure to write, .png, .svg or .pdf; by default learning_curve.png in the run's folder, or

@@ -63,7 +63,7 @@ class Sweeps:
     baselines, OUT/NAME-best.csv, evaluated on the test split. Runs have their folders in OUT/runs.
     """
 
-    files: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...")]
     """Sweep files, such as sweeps/ucb1.yaml or sweeps/*.yaml."""
     workers: Count = os.cpu_count() or 1
     """Number of processes, each with one configuration at a time."""

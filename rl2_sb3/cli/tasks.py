@@ -27,7 +27,7 @@ class Tasks:
     CartPole-v1 or module:Env-v0, where the seed is the task.
     """
 
-    name: Annotated[str | None, tyro.conf.Positional] = None
+    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")] = None
     """Task distribution, or Gymnasium environment, to check with its default options."""
 
 

@@ -36,7 +36,7 @@ class Watch:
     line above each frame has the number of the episode and its return so far.
     """
 
-    agent: Annotated[str, tyro.conf.Positional]
+    agent: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="AGENT")]
     """A run's folder, an agent's file, or an installed agent's name."""
     trial: CountOrNone = 0
     """Number of the trial; where the tasks are a list, that of the task."""
