@@ -12,11 +12,11 @@ def main(steps: int) -> None:
     trials = make_trials("bandit", n_envs=500, episodes=10, seed=0, arms=5)
     model = RL2PPO("GRUPolicy", trials, seed=0)
     model.learn(steps, progress_bar=True)
-    model.save_agent("agent.safetensors")
+    model.save_agent("runs/agent.safetensors")
 
     rng = np.random.default_rng(1)
     chances = rng.random(5)  # of paying, for each arm: what the agent has to find out
-    agent = load_agent("agent.safetensors")
+    agent = load_agent("runs/agent.safetensors")
     agent.reset()
     for pull in range(10):
         arm = agent.act(0)  # a bandit shows nothing, which is written 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import typing
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from rl2_sb3.config import PolicyConfig
 from rl2_sb3.policies.earlier import present_names
@@ -56,6 +58,26 @@ TYPES = {
     th.bool: "BOOL",
 }
 """As safetensors calls them."""
+
+
+def read_description(path: Path) -> Any:
+    """The description in an agent's file, of which nothing is checked yet.
+
+    :raises ValueError: not an agent's file
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads((file.metadata() or {})["rl2_sb3"])
+    except OSError as error:
+        reason = error.strerror or "it is not there"
+        raise ValueError(f"{path} cannot be read: {reason}.") from error
+    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
+        if zipfile.is_zipfile(path):
+            raise ValueError(
+                f"{path} is the archive of a model, not an agent's file: use RL2PPO.load (or "
+                "RL2TRPO.load), whose save_agent writes one."
+            ) from error
+        raise ValueError(f"{path} is not an agent's file, or a damaged one: {error}") from error
 
 
 def check_format(description: Any, latest: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch as th
 from gymnasium import spaces
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
@@ -29,6 +29,7 @@ from rl2_sb3.agent_checks import (
     check_network,
     check_spaces,
     check_tensors,
+    read_description,
     read_space,
     space_to_json,
 )
@@ -141,14 +142,7 @@ def describe_agent(name: str | os.PathLike[str]) -> dict[str, Any]:
     :raises ValueError: no such name, or not an agent's file
     """
     path = agent_file(name)
-    try:
-        with safe_open(path, "pt") as file:
-            description: Description = json.loads((file.metadata() or {})["rl2_sb3"])
-    except OSError as error:
-        reason = error.strerror or "it is not there"
-        raise ValueError(f"{path} cannot be read: {reason}.") from error
-    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not an agent's file, or a damaged one: {error}") from error
+    description: Description = read_description(path)
     with _damaged(path):
         check_format(description, FORMAT)
         while description["format"] < FORMAT:

@@ -35,7 +35,7 @@ class Range(NamedTuple):
         noun = "a whole number" if self.whole else "a number"
         if math.isfinite(self.high):
             begin = f"above {self.low:g}, at most" if self.above else f"from {self.low:g} to"
-            return f"{noun} {begin} {self.high:g}"
+            return f"{noun} {begin} {self.high:.10g}"
         return f"{noun} above {self.low:g}" if self.above else f"{noun} from {self.low:g} on"
 
 

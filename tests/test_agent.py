@@ -227,6 +227,9 @@ def test_clear_errors(tmp_path: Any) -> None:
     (tmp_path / "text.safetensors").write_text("not a safetensors file")
     with pytest.raises(ValueError, match="damaged"):
         load_agent(tmp_path / "text.safetensors")
+    bandit_model().save(tmp_path / "model.zip")
+    with pytest.raises(ValueError, match=r"model.zip is the archive of a model.*use RL2PPO\.load"):
+        load_agent(tmp_path / "model.zip")
 
 
 def test_a_folder_stands_for_the_agent_in_it(tmp_path: Any) -> None:

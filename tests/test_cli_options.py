@@ -73,6 +73,10 @@ def test_options_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         Path("c.yaml").write_text(text)
         with pytest.raises(SystemExit, match=message):
             main(["train", "bandit", "--config", "c.yaml"])
+    with pytest.raises(
+        SystemExit, match=r"--config d.yaml cannot be read: No such file or dir\w+\.$"
+    ):
+        main(["train", "bandit", "--config", "d.yaml"])
     config, _, _ = parse("imitate", Imitate, ["bandit", "--config", "c.yaml"])
     assert config.learning.batches == 3
 

@@ -36,3 +36,4 @@ def test_an_example_runs(name: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+    assert {path.name for path in tmp_path.iterdir()} <= {"runs"}  # which git ignores

@@ -90,5 +90,6 @@ def test_all_numbers_have_ranges() -> None:
 def test_ranges_in_words() -> None:
     assert str(Range(1, whole=True)) == "a whole number from 1 on"
     assert str(Range(0, 1)) == "a number from 0 to 1"
+    assert str(Range(0, 2**32 - 1, whole=True)) == "a whole number from 0 to 4294967295"
     assert str(Range(0, above=True)) == "a number above 0"
     assert str(Range(0, 1, above=True)) == "a number above 0, at most 1"

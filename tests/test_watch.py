@@ -247,6 +247,19 @@ def test_an_environment_of_gymnasiums_that_draws_none(
     assert "words.gif: 2 episodes, 8 steps." in capsys.readouterr().out
 
 
+def test_a_package_that_rendering_needs_is_a_line(
+    agent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def render(self: Colours) -> Any:
+        raise gym.error.DependencyNotInstalled("run `pip install pygame`")
+
+    monkeypatch.setattr(Colours, "render", render)
+    with pytest.raises(SystemExit) as ended:
+        main(["watch", str(agent)])
+    told = "rl2 watch: the environment needs a package: run `pip install pygame`"
+    assert ended.value.code == told
+
+
 def test_words_say_all_parts() -> None:
     def shown(*seen: Any) -> Any:
         return np.asarray(in_words(*seen))

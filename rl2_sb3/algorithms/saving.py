@@ -264,6 +264,10 @@ def _read(path: Any, wanted: str, custom_objects: dict[str, Any] | None) -> dict
     try:
         data, _, _ = load_from_zip_file(path, device="cpu", custom_objects=custom_objects)
     except _DAMAGED as error:
+        if str(path).endswith(".safetensors"):
+            raise ValueError(
+                f"{path} is an agent's file, no checkpoint: use load_agent."
+            ) from error
         raise ValueError(f"{path} is not a checkpoint, or a damaged one: {error}") from error
     if data is None or not isinstance(data.get("resume_state"), dict):
         raise ValueError(

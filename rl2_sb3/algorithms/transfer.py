@@ -43,6 +43,8 @@ class Beginning(NamedTuple):
     """The runs that it comes from, itself the last."""
     network: Mapping[str, Any]
     """Its policy's options, as far as they are known."""
+    task: str
+    """What it was trained on, with options, or nothing where that is not known."""
 
 
 def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
@@ -61,7 +63,7 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     options = _different_options(model.policy, beginning)
     ours = model.policy.state_dict()
     theirs = {key: value for key, value in theirs.items() if key in ours or key not in ONCE}
-    actions = len(theirs["action_net.weight"])
+    actions = len(theirs["action_net.bias"])
     if isinstance(model.action_space, spaces.Discrete) and actions < model.action_space.n:
         acting = {key: value for key, value in theirs.items() if is_acting(key)}
         theirs = more_actions(acting, model.policy, actions)
@@ -77,6 +79,9 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     try:
         missing, unexpected = model.policy.load_state_dict(theirs, strict=False)
     except RuntimeError as error:
+        other_actions = len(ours["action_net.bias"]) != len(theirs["action_net.bias"])
+        if other_actions or (not options and _is_known(beginning, model.policy)):
+            raise _other_spaces(run, beginning) from error
         raise _other_network(run, options, str(error)) from error
     lacking = list(filter(is_acting, missing))
     if unexpected or lacking:
@@ -98,7 +103,9 @@ def _from_run(run: Path, device: th.device) -> Beginning:
         told |= {key: config[key] for key in SIGNALS if config.get(key)}
         with zipfile.ZipFile(checkpoint) as archive, archive.open("policy.pth") as file:
             state = th.load(file, map_location=device, weights_only=True)
-        return Beginning(present_names(state), (*data.get("history", ()), told), config)
+        return Beginning(
+            present_names(state), (*data.get("history", ()), told), config, _task(config)
+        )
     except (*DAMAGED, OSError, AttributeError, TypeError) as error:
         raise ValueError(
             f"{run} holds no whole run ({type(error).__name__}: {error}): give --init its "
@@ -116,7 +123,14 @@ def _from_agent(name: Path, device: th.device) -> Beginning:
         told[of] = info.get(of, 0) - sum(run[of] for run in before)
     told |= {key: info[key] for key in ("episodes", *SIGNALS) if key in info}
     state = agent_tensors(agent_file(name), device)
-    return Beginning(state, (*before, told), description["network"])
+    return Beginning(state, (*before, told), description["network"], _task(info))
+
+
+def _task(info: Mapping[str, Any]) -> str:
+    if info.get("task") is None:
+        return ""
+    options = info.get("options") or {}
+    return " ".join([str(info["task"]), *(f"{name}={value}" for name, value in options.items())])
 
 
 def _different_options(policy: GRUPolicy, beginning: Beginning) -> list[str]:
@@ -140,10 +154,24 @@ def _different_options(policy: GRUPolicy, beginning: Beginning) -> list[str]:
 
 
 def _other_network(run: Path, options: list[str], difference: str) -> ValueError:
-    told = f": {' '.join(options)}" if options else ""
+    told = f": {' '.join(options)}" if options else f" ({' '.join(difference.split())})"
     return ValueError(
-        f"{run} has another network. Give the options that it was trained with{told} "
-        f"({' '.join(difference.split())})."
+        f"{run} has another network. Give the options that it was trained with{told}."
+    )
+
+
+def _is_known(beginning: Beginning, policy: GRUPolicy) -> bool:
+    """Whether all is known that a network depends on but spaces, features' options being ours."""
+    network, features = beginning.network, "features_extractor_kwargs"
+    ours = policy.features_extractor_kwargs
+    return "hidden_size" in network and network.get(features, ours) == ours
+
+
+def _other_spaces(run: Path, beginning: Beginning) -> ValueError:
+    task = beginning.task and f" on {beginning.task},"
+    return ValueError(
+        f"{run} was trained{task} with other observations or actions. --init takes an agent with "
+        "the same observations, and with the same actions or fewer discrete ones."
     )
 
 

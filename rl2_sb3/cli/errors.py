@@ -26,6 +26,8 @@ COMMANDS = "cli"
 """What calls the commands of plugins."""
 CHECKER = "passive_env_checker.py"
 """Gymnasium's, around an environment that is made by its id."""
+MISSING = "DependencyNotInstalled"
+"""Gymnasium's error where an environment needs a package, which its message says how to install."""
 CONSTRUCTORS = ("__init__", "__post_init__", "for_tasks")
 OURS = Path(__file__).parents[1]
 STANDARD = Path(sysconfig.get_paths()["stdlib"])
@@ -64,6 +66,8 @@ def reported(command: str, debug: bool = False) -> Iterator[None]:
 
 def words(error: Exception) -> str:
     """What to print of an error."""
+    if type(error).__name__ == MISSING:
+        return f"the environment needs a package: {error}"
     whose, beginning = origin(error)
     if whose == "user":
         told = traceback.format_exception(type(error), error, beginning, chain=False)

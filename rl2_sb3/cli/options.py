@@ -154,7 +154,9 @@ def read_config(path: Path, kind: type[Any]) -> dict[str, Any]:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ValueError(f"--config {path} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"--config {path}: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("options", {}), dict):
         raise ValueError(f"--config {path}: write name: value, a line for each option.")

@@ -126,6 +126,10 @@ def read_config(run: Path) -> dict[str, Any]:
     :raises ValueError: no ``config.json``, or not one of a run
     """
     path = run / "config.json"
+    if not path.exists():
+        raise ValueError(
+            f"There is no run {str(run)!r}: pass the folder of one, as --out named it."
+        )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         options = dict(config["options"] or {})

@@ -69,3 +69,10 @@ def test_a_damaged_checkpoint_is_refused(change: Change, message: str, tmp_path:
     with pytest.raises(ValueError, match=message) as raised:
         RL2PPO.load(path, trials(), force_reset=False)
     assert str(path) in str(raised.value)
+
+
+def test_an_agents_file_is_no_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "agent.safetensors"
+    RL2PPO("GRUPolicy", trials(), policy_kwargs={"hidden_size": 4}).save_agent(path)
+    with pytest.raises(ValueError, match="is an agent's file, no checkpoint: use load_agent"):
+        RL2PPO.load(path)

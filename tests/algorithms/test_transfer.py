@@ -128,8 +128,41 @@ def test_another_network_is_told_by_its_options(
         (tmp_path / "config.json").write_text(json.dumps(options))
     else:
         first.save_agent(tmp_path / "agent.safetensors")
-    with pytest.raises(ValueError, match=rf"trained with: {told} \("):
+    with pytest.raises(ValueError, match=rf"trained with: {told}\.$"):
         take_weights(cartpoles(**ours), tmp_path)
+
+
+def test_normalised_weights_are_gone_on_from(tmp_path: Path) -> None:
+    first, then = cartpoles(weight_norm=True), cartpoles(weight_norm=True)
+    first.save_agent(tmp_path / "agent.safetensors")
+    take_weights(then, tmp_path)
+    ours, theirs = then.policy.state_dict(), first.policy.state_dict()
+    assert all(th.equal(ours[key], theirs[key]) for key in filter(is_acting, ours))
+
+
+@pytest.mark.parametrize("of_a_run", [False, True])
+@pytest.mark.parametrize(
+    ("task", "options", "network"),
+    [
+        ("tabular-mdp", {"actions": 5}, {}),
+        ("bandit", {"arms": 3}, {}),
+        ("CartPole-v1", {}, {"hidden_size": 4}),
+    ],
+)
+def test_other_spaces_are_told(
+    of_a_run: bool, task: str, options: Any, network: Any, tmp_path: Path
+) -> None:
+    first = RL2PPO("GRUPolicy", make_trials("bandit", 4, episodes=3, arms=5))
+    info = {"task": "bandit", "options": {"arms": 5}}
+    if of_a_run:
+        first.save(tmp_path / "checkpoint.zip")
+        (tmp_path / "config.json").write_text(json.dumps({**info, "hidden_size": 64}))
+    else:
+        first.save_agent(tmp_path / "agent.safetensors", **info)
+    then = RL2PPO("GRUPolicy", make_trials(task, 4, episodes=3, **options), policy_kwargs=network)
+    told = r"trained on bandit arms=5, with other observations or actions\. [^()]* discrete ones\.$"
+    with pytest.raises(ValueError, match=told):
+        take_weights(then, tmp_path)
 
 
 def test_a_longer_window_goes_on_from_a_shorter_one_with_its_value_network(

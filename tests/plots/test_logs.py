@@ -184,13 +184,19 @@ def test_steps_are_counted_in_readable_units() -> None:
     ]
 
 
-@pytest.mark.parametrize("config", [None, "{", "[]", "{}", '{"task": "bandit", "options": {}}'])
-def test_no_config_of_a_run(tmp_path: Path, config: str | None) -> None:
+@pytest.mark.parametrize("config", ["{", "[]", "{}", '{"task": "bandit", "options": {}}'])
+def test_no_config_of_a_run(tmp_path: Path, config: str) -> None:
     run = write_run(tmp_path / "run", [(10, 1.0)])
     path = run / "config.json"
-    path.unlink() if config is None else path.write_text(config)
+    path.write_text(config)
     with pytest.raises(ValueError, match=rf"^{re.escape(str(path))} .* Pass the folder of a run"):
         read_config(run)
+
+
+def test_no_run(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(ValueError, match=rf"^There is no run '{re.escape(str(folder))}': pass"):
+            read_config(folder)
 
 
 def test_no_progress_file(tmp_path: Path) -> None:
