@@ -236,3 +236,22 @@ def test_environments_that_are_not_deterministic_are_noticed(add: Add) -> None:
     main(["train", *words, "--steps", "16"])
     with pytest.warns(UserWarning, match="do not do the same again .* all trials begin anew"):
         main(["train", *words, "--steps", "32", "--resume"])
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+@pytest.mark.parametrize(
+    "command", [["train", "bandit"], ["imitate", "bandit"], ["evaluate", "random"]]
+)
+def test_cuda_where_there_is_none(
+    command: list[str], device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert ended(*command, "--device", device) == (
+        f"rl2 {command[0]}: CUDA is not available to torch {version('torch')}: --device cpu, or "
+        "auto."
+    )
+
+
+def test_a_device_that_is_chosen() -> None:
+    main(["train", "bandit", *TINY, "--out", "run", "--device", "auto"])
+    main(["evaluate", "run", "--trials", "10", "--device", "auto"])

@@ -38,9 +38,12 @@ def test_a_new_plugin_works_at_once(
     kind: str, install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["new", "rl2-long-tunnel", "--kind", kind])
-    assert "rl2 train long-tunnel" in capsys.readouterr().out
     folder = tmp_path / "rl2-long-tunnel"
     written = {path.name: path.read_text() for path in folder.iterdir()}
+    printed = capsys.readouterr().out
+    next_steps = [line.strip() for line in printed.splitlines() if line.startswith("  rl2 ")]
+    assert [step.split()[1] for step in next_steps] == ["tasks", "train"]
+    assert all(step in written["README.md"] for step in next_steps)
     assert sorted(written) == [
         *("README.md", "pyproject.toml", "rl2_long_tunnel.py", "test_rl2_long_tunnel.py"),
     ]

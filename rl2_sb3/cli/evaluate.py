@@ -9,9 +9,11 @@ from typing import Annotated
 
 import torch as th
 import tyro
+from stable_baselines3.common.utils import get_device
 
 from rl2_sb3.agent import Agent
 from rl2_sb3.cli import entries, evaluation_tables
+from rl2_sb3.cli.checks import check_device
 from rl2_sb3.cli.entries import Entry, Trials
 from rl2_sb3.cli.evaluation_tables import COMPARED, SUMMARY, WORDS, Results, Row
 from rl2_sb3.config import Count, Seed, TrackConfig, Workers
@@ -71,7 +73,7 @@ class Evaluate(TrackConfig):
     overwrite: bool = False
     """Replace OUT/evaluation.csv instead of adding rows to it."""
     device: str = "cpu"
-    """Device of the networks: cpu or cuda."""
+    """Device of the networks: cpu, cuda or auto."""
     threads: Count = 1
     """Number of CPU threads."""
     workers: Workers = "in-process"
@@ -94,7 +96,9 @@ def evaluate(args: Sequence[str]) -> None:
     config = tyro.cli(Evaluate, args=list(args), prog="rl2 evaluate")
     check_config(config)
     th.set_num_threads(config.threads)
-    trained = entries.load_trained([config.agent, *config.against], config.device)
+    check_device(config.device)
+    device = str(get_device(config.device))
+    trained = entries.load_trained([config.agent, *config.against], device)
     if config.append_to is not None:
         if config.name is None and config.agent in trained:
             raise ValueError("--append-to needs --name: the name tells the rows of agents apart.")

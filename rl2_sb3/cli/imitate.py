@@ -25,14 +25,11 @@ def imitate(args: Sequence[str]) -> None:
     """Parse the options and learn."""
     config, options, after = parse("imitate", Imitate, args, out=Path("runs/imitation"))
     from rl2_sb3 import ranks
-    from rl2_sb3.runs.folder import check_free
+    from rl2_sb3.cli.checks import check_run
     from rl2_sb3.runs.imitating import imitate as imitate_run
 
     ranks.join(config.device)
-    folder = config.folder
-    ranks.together(
-        lambda: check_free(folder.out, folder.resume, folder.overwrite), first_alone=True
-    )
+    ranks.together(lambda: check_run(config, options), first_alone=True)
     if after is not None and config.init is None:
         config.init = beginning(after, config, {"imitate": imitate})
     imitate_run(as_kind(ImitationRunConfig, config), options, config.folder)

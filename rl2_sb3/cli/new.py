@@ -59,7 +59,8 @@ def new(args: Sequence[str]) -> None:
         f"{folder} is a plugin with the task distribution {names.task}. Next:\n"
         f"  pip install -e {folder} pytest\n"
         f"  python -m pytest {folder}\n"
-        f"  rl2 train {names.task} --episodes 3 --steps 300_000\n"
+        f"  rl2 tasks {names.task}\n"
+        f"  rl2 train {names.task} --episodes 3 --steps 300_000 --out runs/{names.task}\n"
         f"Then edit {folder / names.module}.py; docs/plugins.md describes the contract."
     )
 

@@ -25,14 +25,11 @@ def train(args: Sequence[str]) -> None:
     """Parse the options, the task's own among them, and train."""
     config, options, after = parse("train", Train, args)
     from rl2_sb3 import ranks
-    from rl2_sb3.runs.folder import check_free
+    from rl2_sb3.cli.checks import check_run
     from rl2_sb3.runs.training import train as train_run
 
     ranks.join(config.device)
-    folder = config.folder
-    ranks.together(
-        lambda: check_free(folder.out, folder.resume, folder.overwrite), first_alone=True
-    )
+    ranks.together(lambda: check_run(config, options), first_alone=True)
     if after is not None and config.init is None:
         config.init = beginning(after, config, {"train": train, "imitate": imitate})
     train_run(as_kind(TrainConfig, config), options, config.folder)

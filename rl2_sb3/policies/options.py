@@ -74,7 +74,7 @@ def read_options(options: dict[str, Any], observation_space: spaces.Dict) -> Pol
             "the privileged observation, so it needs --privileged, make_trials(..., "
             "privileged=True)."
         )
-    _check_memories(config)
+    check_memories(config)
     return config
 
 
@@ -90,7 +90,11 @@ def _normalises(wanted: bool | None, observation_space: spaces.Dict) -> bool:
     return wanted
 
 
-def _check_memories(config: PolicyConfig) -> None:
+def check_memories(config: PolicyConfig) -> None:
+    """See that the memories exist and take the options.
+
+    :raises ValueError: they do not
+    """
     kinds = [MEMORIES.load(config.memory), MEMORIES.load(value_memory(config))]
     units = config.hidden_size
     if not 0 <= config.episode_units <= units or units < 1:

@@ -22,19 +22,28 @@ FILES = (
     *("events.out.tfevents.*", "evaluation.csv", "successes.csv", "adaptation.*", f"{KEPT}*"),
     f"{CONFIG}*",
 )
-"""Of a run. The configuration goes last: until then the folder is known to hold one."""
+"""Of a run. The configuration goes last: no checkpoint is left without it."""
+
+
+def holds_run(out: Path) -> bool:
+    """Whether a folder holds something of a run: a checkpoint, an agent, or a log with a row."""
+    kept = any((out / name).exists() for name in (CHECKPOINT, AGENT))
+    return kept or any(log.read_bytes().strip() for log in out.glob("progress*.csv"))
 
 
 def check_free(out: Path, resume: bool, overwrite: bool) -> None:
     """See that a folder's run is not lost by mistake.
 
     :raises ValueError: the folder holds a run that is neither to be resumed nor overwritten, or is
-        none
+        none; or both are asked for
     """
+    if resume and overwrite:
+        raise ValueError(
+            "--resume goes on with the folder's run, --overwrite begins anew: give one of them."
+        )
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file: name a folder with --out.")
-    held = [name for name in (CONFIG, CHECKPOINT) if (out / name).exists()]
-    if held and not resume and not overwrite:
+    if holds_run(out) and not resume and not overwrite:
         raise ValueError(
             f"{out} holds a run. Add --resume to go on with it, --overwrite to begin anew, or "
             "name another folder with --out."
@@ -64,6 +73,8 @@ def settings_before(out: Path) -> dict[str, Any] | None:
     :raises ValueError: it is missing beside a checkpoint, or damaged
     """
     path = out / CONFIG
+    if not holds_run(out):
+        return None
     if not path.exists():
         if (out / CHECKPOINT).exists():
             raise ValueError(
@@ -118,11 +129,15 @@ def _normal(config: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def claim(out: Path, config: dict[str, Any], resume: bool) -> None:
+def claim(out: Path, config: dict[str, Any], resume: bool, done: bool = False) -> None:
     """Write the configuration into a folder; a run there that is not resumed goes, nothing else.
 
     :param config: as JSON holds it
+    :param done: the run there has all these steps already, and keeps the number it was made with
     """
+    before = settings_before(out) if done else None
+    if before is not None and "steps" in config:
+        config = {**config, "steps": before.get("steps", config["steps"])}
     if not resume:
         for pattern in FILES:
             for file in out.glob(pattern):

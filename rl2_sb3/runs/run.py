@@ -23,7 +23,7 @@ from rl2_sb3.ranges import check_config
 from rl2_sb3.runs.folder import AGENT, CHECKPOINT, check_free, check_resumed, claim, own
 from rl2_sb3.runs.keeping import Keeper, Stopped
 from rl2_sb3.runs.log import make_logger
-from rl2_sb3.runs.telling import Lines, introduce, last_line, now, say
+from rl2_sb3.runs.telling import Lines, introduce, last_line, now, say, tell_resumed
 from rl2_sb3.tracking.callback import Play, Tracked
 from rl2_sb3.tracking.tracker import Tracker, begin
 
@@ -105,7 +105,8 @@ def run(make: MakeLearner[C], config: C, options: dict[str, Any], folder: Folder
             if not held:
                 stack.enter_context(own(out, make=True))
                 check_free(out, folder.resume, folder.overwrite)  # another may have begun meanwhile
-            claim(out, told, folder.resume)
+            done = learner.model.num_timesteps >= learner.total
+            claim(out, told, folder.resume, done)
 
         held, going_on = ranks.together(look, first_alone=True)
 
@@ -151,6 +152,8 @@ def _learn(
     callbacks: list[BaseCallback] = [keeper]
     if tracker.active:
         callbacks.append(Tracked(tracker, learner.play))
+    if folder.resume and ranks.is_first():
+        tell_resumed(out, steps, learner.total)
     if folder.progress and ranks.is_first():
         introduce(out, told, kind, steps)
     if lines:

@@ -55,6 +55,18 @@ def introduce(out: Path, told: Mapping[str, Any], kind: type[Any], steps: int) -
     say(f"Settings: {settings}; all of them in {out / 'config.json'}")
 
 
+def tell_resumed(out: Path, steps: int, total: int) -> None:
+    """Say so where there is no run to resume, or nothing left of it.
+
+    :param steps: that the run has done before
+    :param total: how many it is to do
+    """
+    if steps == 0:
+        say(f"Nothing to resume in {out}: begun anew.")
+    elif steps >= total:
+        say(f"{out} is trained already, for {steps:,} steps.")
+
+
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
@@ -73,7 +85,8 @@ def last_line(keeper: Keeper, lines: bool) -> Iterator[None]:
             how = (
                 words if isinstance(error, Stopped) else f"Ended by {type(error).__name__}: {words}"
             )
-            say(f"{now()} {how}. {keeper.way_on()}")
+            way_on = f" {keeper.way_on()}" if keeper.path.exists() else ""  # else on stderr alone
+            say(f"{now()} {how}.{way_on}")
         raise
 
 

@@ -18,6 +18,7 @@ from rl2_sb3 import RL2PPO, files
 from rl2_sb3.cli import main
 from rl2_sb3.runs.folder import own
 from rl2_sb3.runs.log import ProgressFile, read_rows, rows_until
+from rl2_sb3.tasks import BernoulliBandit
 
 TRAIN = [
     *("train", "bandit", "--hidden-size", "8", "--n-envs", "16", "--episodes", "5"),
@@ -217,3 +218,79 @@ def test_overwriting_ends_whole_or_begins_anew(out: Path, monkeypatch: pytest.Mo
     train(160, out, "--overwrite", "--gamma", "0.5")
     assert order.index("checkpoint.zip") < order.index("config.json")
     assert os.listdir(out)
+
+
+def test_nothing_to_resume_is_said(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(160, out, "--resume")
+    assert "Nothing to resume in run: begun anew.\n" in capsys.readouterr().out
+    train(240, out, "--resume")
+    assert "Nothing to resume" not in capsys.readouterr().out
+
+
+def test_resuming_and_overwriting_are_two_things(out: Path) -> None:
+    train(160, out)
+    before = (out / "config.json").read_bytes()
+    with pytest.raises(SystemExit, match=r"--resume goes on .*, --overwrite begins anew: give one"):
+        train(80, out, "--resume", "--overwrite")
+    assert (out / "config.json").read_bytes() == before
+
+
+def test_a_run_with_all_its_steps_keeps_their_number(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(160, out)
+    capsys.readouterr()
+    train(80, out, "--resume")
+    assert "run is trained already, for 160 steps.\n" in capsys.readouterr().out
+    assert json.loads((out / "config.json").read_text())["steps"] == 160
+    train(240, out, "--resume")
+    assert "trained already" not in capsys.readouterr().out
+    assert json.loads((out / "config.json").read_text())["steps"] == 240
+
+
+@pytest.mark.parametrize("more", [[], ["--resume"]])
+def test_a_run_that_failed_at_once_holds_no_folder(
+    more: list[str], out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("mine")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BernoulliBandit, "sample", fail)
+        with pytest.raises(SystemExit, match="mine"):
+            train(160, out, "--progress", "--gamma", "0.5")
+    told = capsys.readouterr()
+    assert "Ended by KeyError: 'mine'.\n" in told.out
+    assert (told.out + told.err).count("nothing is saved") == 1
+    assert (out / "config.json").exists()
+    with own(out), pytest.raises(SystemExit, match="Another process is at work in run"):
+        train(160, out, *more)
+    train(160, out, *more)
+    assert json.loads((out / "config.json").read_text())["gamma"] == 1
+
+
+@pytest.mark.parametrize("name", ["checkpoint.zip", "agent.safetensors", "progress.csv"])
+def test_what_holds_a_folder(name: str, out: Path) -> None:
+    out.mkdir()
+    (out / name).write_text("kept")
+    with pytest.raises(SystemExit, match="run holds a run"):
+        train(160, out)
+    assert (out / name).read_text() == "kept"
+
+
+@pytest.mark.parametrize("command", ["train", "imitate"])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["cartpole"], "'cartpole' is neither a registered task"),
+        (["bandit", "--memory", "grru"], "Did you mean 'gru'"),
+        (["bandit", "--policy", "GRUPolcy"], "Did you mean 'GRUPolicy'"),
+    ],
+)
+def test_the_folder_hides_no_other_mistake(
+    command: str, words: list[str], told: str, out: Path
+) -> None:
+    out.mkdir()
+    (out / "checkpoint.zip").touch()
+    with pytest.raises(SystemExit, match=told):
+        main([command, *words, "--out", str(out)])
