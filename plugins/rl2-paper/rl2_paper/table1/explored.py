@@ -4,34 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from rl2_paper.named import named_agent
+from rl2_paper.named import NamedAgents
 from rl2_sb3 import make_trials
-from rl2_sb3.config import Count, Seed
+from rl2_sb3.config import Count
 from rl2_sb3.ranges import check_config
 from rl2_sb3.tasks import BernoulliBandit
 from rl2_sb3.trials.play import Predictor, play
 
 
 @dataclass(kw_only=True)
-class Explored:
+class Explored(NamedAgents):
     """Print how many arms an agent has tried, and what its pulls cost by what is known then."""
 
-    agents: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Runs' folders, agents' files, installed agents, or baselines: "ucb1(c=0.2)"."""
     arms: Count = 10
     """Of a bandit, whose means are uniform."""
     pulls: Count = 100
     """Of a trial."""
     trials: Count = 3000
     """Bandits, new ones."""
-    seed: Seed = 0
-    """Of bandits and rewards."""
 
 
 class Explorations(NamedTuple):
@@ -50,8 +46,7 @@ def main(args: Sequence[str] | None = None) -> None:
     tasks = BernoulliBandit(arms=config.arms)
     told = sorted({5, 10, 20, 50, config.pulls} & set(range(1, config.pulls + 1)))
     print("agent", *(f"pull {pull}: arms tried, cost" for pull in told), sep=", ")
-    for name in config.agents:
-        agent = named_agent(name, tasks, config.pulls)
+    for name, agent in config.load(tasks, config.pulls):
         found = explorations(agent, tasks, config.pulls, config.trials, config.seed)
         numbers = (f"{found.tried[n - 1]:.2f}, {found.cost[n - 1]:.4f}" for n in told)
         print(name, *numbers, sep=", ", flush=True)

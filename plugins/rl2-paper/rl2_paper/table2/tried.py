@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from rl2_paper.named import named_agent
+from rl2_paper.named import NamedAgents
 from rl2_sb3 import make_trials
-from rl2_sb3.config import Count, Seed
+from rl2_sb3.config import Count
 from rl2_sb3.ranges import check_config
 from rl2_sb3.tasks import TabularMDP
 from rl2_sb3.trials.play import Predictor, play
 
 
 @dataclass(kw_only=True)
-class Tried:
+class Tried(NamedAgents):
     """Print how many pairs of a state and an action an agent has tried by an episode's end."""
 
-    agents: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Runs' folders, agents' files, installed agents, or baselines: "beb(prior='true')"."""
     episodes: Count = 25
     """Of a trial."""
     trials: Count = 300
     """MDPs of 10 states and 5 actions, new ones."""
-    seed: Seed = 0
-    """Of MDPs, rewards and transitions."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -39,8 +34,7 @@ def main(args: Sequence[str] | None = None) -> None:
     tasks = TabularMDP()
     told = sorted({1, 2, 5, 10, config.episodes} & set(range(1, config.episodes + 1)))
     print("agent", *(f"episode {episode}" for episode in told), sep=", ")
-    for name in config.agents:
-        agent = named_agent(name, tasks, config.episodes)
+    for name, agent in config.load(tasks, config.episodes):
         found = tried(agent, tasks, config.episodes, config.trials, config.seed)
         print(name, *(f"{found[episode - 1]:.1f}" for episode in told), sep=", ", flush=True)
 
