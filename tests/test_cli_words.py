@@ -36,6 +36,8 @@ def test_training_takes_what_wandb_gives() -> None:
 def test_an_option_by_its_name_in_sb3_tells_ours(word: str) -> None:
     with pytest.raises(ValueError, match=r"--total.timesteps: the option is called --steps here"):
         check_other_names(["--arms", "3", word, "5"], ["steps"], ["arms"])
+    with pytest.raises(ValueError, match=r"--total.timesteps: the option is called --steps here"):
+        parse("train", Train, ["bandit", "--arms", "3", word, "5"])
 
 
 def test_a_name_of_the_tasks_own_or_one_that_says_nothing_here_is_left_alone() -> None:
