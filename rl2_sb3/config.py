@@ -79,7 +79,7 @@ class PolicyConfig:
     """The policy's network (policy_kwargs in Python)."""
 
     memory: str = "gru"
-    """Name of the memory: gru, lstm, linear, window, fast-weights, or one that a plugin brings."""
+    """Memory: gru, lstm, linear, window, fast-weights, action-gru, or the name of a plugin's."""
     memory_kwargs: Named = field(default_factory=dict)
     """Further options of the memory, as name=value."""
     hidden_size: Count = 64
@@ -101,7 +101,7 @@ class PolicyConfig:
     """One network for policy and value; by default each has its own."""
     value_network: str | None = None
     """Memory of the value network, by default the policy's. "sums" adds up the inputs since the
-    trial's start: cheap, and quick to learn for bandits and small MDPs."""
+    trial's start: cheap and quick to learn; "action-sums" treats all actions alike, for bandits."""
     weight_norm: bool = False
     """Normalise all weight matrices (Salimans & Kingma 2016)."""
     precision: Precision = "fp32"
@@ -176,6 +176,8 @@ class TRPOConfig:
     """Iterations of the conjugate gradient method."""
     cg_damping: Weight = 0.1
     """Damping, added to the diagonal of the Fisher matrix."""
+    cg_share: Rate = 1.0
+    """Share of a rollout's minibatches that the Fisher matrix is from; less takes less time."""
     n_critic_updates: Count = 10
     """Epochs of the value network's updates with the conjugate-gradient step."""
 

@@ -132,6 +132,7 @@ NETWORKS: dict[str, tuple[str, Any, Any, dict[str, Any]]] = {
         *("GRUPolicy", NUMBERS, spaces.Discrete(3)),
         {"memory": "fast-weights", "memory_kwargs": {"heads": 4, "rows": 3}},
     ),
+    "action-gru": ("GRUPolicy", NUMBERS, spaces.Discrete(3), {"memory": "action-gru"}),
     "window": (
         *("GRUPolicy", NUMBERS, spaces.Discrete(3)),
         {"memory": "window", "memory_kwargs": {"window": 4, "layers": 2}},

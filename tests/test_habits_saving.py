@@ -188,7 +188,7 @@ def test_options_of_sb3_that_trials_have_no_use_for(
 def test_their_defaults_are_taken() -> None:
     model: Any = RL2PPO("GRUPolicy", trial(), use_sde=False, sde_sample_freq=-1)
     assert not model.use_sde
-    with pytest.raises(TypeError, match="'sub_sampling_factor': trials_per_batch"):
+    with pytest.raises(TypeError, match="'sub_sampling_factor': cg_share"):
         RL2TRPO("GRUPolicy", trial(), sub_sampling_factor=2)
     RL2TRPO("GRUPolicy", trial(), sub_sampling_factor=1, rollout_buffer_class=None)
 

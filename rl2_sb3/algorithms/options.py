@@ -33,7 +33,7 @@ REFUSED = {
     "sde_sample_freq": _NO_SDE,
     "rollout_buffer_class": _OWN_BUFFER,
     "rollout_buffer_kwargs": _OWN_BUFFER,
-    "sub_sampling_factor": "trials_per_batch says how many columns a minibatch has",
+    "sub_sampling_factor": "cg_share is the share of a rollout that the Fisher matrix is from",
 }
 """What SB3 has and trials have no use for, and what there is instead."""
 MARKED: dict[Callable[..., None], dict[str, Any]] = {}

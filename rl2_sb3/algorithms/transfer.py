@@ -63,8 +63,8 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     options = _different_options(model.policy, beginning)
     ours = model.policy.state_dict()
     theirs = {key: value for key, value in theirs.items() if key in ours or key not in ONCE}
-    actions = len(theirs["action_net.bias"])
-    if isinstance(model.action_space, spaces.Discrete) and actions < model.action_space.n:
+    actions = _actions(theirs)
+    if isinstance(model.action_space, spaces.Discrete) and 0 < actions < model.action_space.n:
         acting = {key: value for key, value in theirs.items() if is_acting(key)}
         theirs = more_actions(acting, model.policy, actions)
     memories = [each for each in model.policy.named_modules() if isinstance(each[1], Memory)]
@@ -79,8 +79,9 @@ def take_weights(model: RL2PPO | RL2TRPO, run: Path) -> None:
     try:
         missing, unexpected = model.policy.load_state_dict(theirs, strict=False)
     except RuntimeError as error:
-        other_actions = len(ours["action_net.bias"]) != len(theirs["action_net.bias"])
-        if other_actions or (not options and _is_known(beginning, model.policy)):
+        if _actions(ours) != _actions(theirs) or (
+            not options and _is_known(beginning, model.policy)
+        ):
             raise _other_spaces(run, beginning) from error
         raise _other_network(run, options, str(error)) from error
     lacking = list(filter(is_acting, missing))
@@ -124,6 +125,11 @@ def _from_agent(name: Path, device: th.device) -> Beginning:
     told |= {key: info[key] for key in ("episodes", *SIGNALS) if key in info}
     state = agent_tensors(agent_file(name), device)
     return Beginning(state, (*before, told), description["network"], _task(info))
+
+
+def _actions(state: Mapping[str, th.Tensor]) -> int:
+    """How many actions a policy's head is for; 0 for one that is the same for all of them."""
+    return len(state.get("action_net.bias", ()))
 
 
 def _task(info: Mapping[str, Any]) -> str:

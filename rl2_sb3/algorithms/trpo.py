@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch as th
-from gymnasium import spaces
 from sb3_contrib import TRPO
 from stable_baselines3.common.distributions import Distribution, kl_divergence
 from stable_baselines3.common.type_aliases import (
@@ -20,7 +20,7 @@ from stable_baselines3.common.utils import FloatSchedule
 from torch import nn
 
 from rl2_sb3 import pooled, ranks
-from rl2_sb3.algorithms.natural import Surrogate, critic_step, natural_step
+from rl2_sb3.algorithms.natural import critic_step, natural_step
 from rl2_sb3.algorithms.options import takes
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.algorithms.updates import Loss, Updates
@@ -57,6 +57,7 @@ class RL2TRPO(TrialRollouts, TRPO):
     """
 
     step: str
+    cg_share: float
     n_epochs: int
     clip_range: float | Schedule
 
@@ -89,15 +90,14 @@ class RL2TRPO(TrialRollouts, TRPO):
     def _natural_step(self) -> None:
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        (batch,) = self.rollout_buffer.get(None)
         parameters = self.policy.actor_parameters()
-        surrogate = Surrogate(self.policy, batch, self._actions(batch), self.normalize_advantage)
+        self._standardise_advantages()
         search = natural_step(
-            surrogate,
+            self._policy_gradient(parameters),
             parameters,
             lambda vector: self.hessian_vector_product(parameters, vector, vector),
-            # SB3's divergence is a mean over the action's parts; the bound is on their sum.
-            self.target_kl / self._action_parts(),
+            self._kl_and_objective,
+            self.target_kl,
             self.line_search_shrinking_factor,
             self.line_search_max_iter,
             self.cg_max_steps,
@@ -108,7 +108,7 @@ class RL2TRPO(TrialRollouts, TRPO):
             for each in self.rollout_buffer.get(self.batch_size)
         ]
         self._n_updates += 1
-        self.logger.record("train/policy_objective", search.objective)
+        self.logger.record("train/policy_objective", search.gain)
         self.logger.record(
             "train/value_loss", float(ranks.mean(th.tensor(losses, dtype=th.float64)).mean())
         )
@@ -176,6 +176,16 @@ class RL2TRPO(TrialRollouts, TRPO):
             mean, deviation = pooled.mean_and_deviation(advantages)
             self.rollout_buffer.advantages = (advantages - mean) / (deviation + 1e-8)
 
+    def _policy_gradient(self, parameters: list[nn.Parameter]) -> th.Tensor:
+        """The surrogate's gradient over the rollout, in one vector."""
+        total = th.zeros_like(flat(parameters))
+        for batch in self._chunks():
+            distribution = self.policy.get_distribution(batch.observations)
+            log_prob = distribution.log_prob(self._actions(batch))
+            gain = (th.exp(log_prob - batch.old_log_prob) * batch.advantages).sum()
+            total += flat(th.autograd.grad(gain, parameters))
+        return ranks.mean(total) / (self.n_steps * self.n_envs)
+
     def _chunks(self) -> Iterator[DictRolloutBufferSamples]:
         """The rollout's columns in their order, in pieces of a minibatch's size."""
         columns = np.arange(self.n_envs)
@@ -206,17 +216,15 @@ class RL2TRPO(TrialRollouts, TRPO):
         return product + self.cg_damping * vector
 
     def _kl_gradient(self, params: list[nn.Parameter]) -> th.Tensor:
-        total = th.zeros_like(flat(params))
+        """Of the mean divergence over the chunks that the Fisher matrix is taken over."""
+        total, rows = th.zeros_like(flat(params)), 0
+        share = math.ceil(self.cg_share * len(self._old))
         with th.enable_grad():
-            for batch, old in zip(self._chunks(), self._old, strict=True):
-                kl = _kl(old, self.policy.get_distribution(batch.observations)).sum()
-                total += flat(th.autograd.grad(kl, params))
-        return ranks.mean(total) / (self.n_steps * self.n_envs * self._action_parts())
-
-    def _action_parts(self) -> int:
-        """How many KL divergences SB3 gives for one action: one for each independent part."""
-        one_kl = isinstance(self.action_space, (spaces.Discrete, spaces.MultiDiscrete))
-        return 1 if one_kl else int(np.prod(self.action_space.shape or (1,)))
+            for batch, old in zip(self._chunks(), self._old[:share], strict=False):
+                kl = _kl(old, self.policy.get_distribution(batch.observations))
+                total += flat(th.autograd.grad(kl.sum(), params))
+                rows += len(kl)
+        return ranks.mean(total) / rows
 
 
 def _check_step(step: str, network: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Memories: what carries a policy from step to step of a trial."""
 
 from rl2_sb3.config import Candidate, Precision
+from rl2_sb3.memories.actions import ActionGRU, ActionSums
 from rl2_sb3.memories.base import Memory
 from rl2_sb3.memories.fast_weights import FastWeights
 from rl2_sb3.memories.gru import GRU, gru_sequence
@@ -13,6 +14,8 @@ from rl2_sb3.memories.window import Window
 __all__ = [
     "GRU",
     "LSTM",
+    "ActionGRU",
+    "ActionSums",
     "Candidate",
     "FastWeights",
     "GRUWeights",

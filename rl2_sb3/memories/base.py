@@ -16,9 +16,11 @@ class Memory(nn.Module, ABC):
 
     The constructor takes ``inputs``, the number of input features, ``size``, the policy's
     ``hidden_size``, and the memory's own options as keyword arguments (``memory_kwargs``). Where it
-    has an option ``precision``, the policy's is passed, ``"fp32"`` or ``"bf16"``. A memory
-    initialises its parameters itself: the policy leaves them as they are. The state of a new trial
-    is zero.
+    has an option ``precision``, the policy's is passed, ``"fp32"`` or ``"bf16"``. Where it has an
+    argument ``parts``, it is told where each part of a step stands among the inputs,
+    ``{"action": slice(1, 6), ...}``: that needs discrete actions, and no layers before the memory.
+    A memory initialises its parameters itself: the policy leaves them as they are. The state of a
+    new trial is zero.
 
     A distribution registers its memories under the entry-point group ``rl2_sb3.memories``;
     :func:`rl2_sb3.testing.check_memory` tests what is said here.
@@ -30,6 +32,9 @@ class Memory(nn.Module, ABC):
     """Numbers of one column's output."""
     partial_resets: ClassVar[bool] = False
     """Whether ``keep`` may be ``(steps, columns, state_size)``, to forget a part of the state."""
+    of_actions: ClassVar[bool] = False
+    """Whether its output is one part for each action, of the same size, side by side: the policy
+    then makes each action's logit from its own part, by the same weights."""
     fixed: ClassVar[bool] = False
     """Whether it has no parameters: over fixed features it runs once a rollout, not once a pass."""
 

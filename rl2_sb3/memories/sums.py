@@ -33,12 +33,21 @@ class Sums(Memory):
         :return: inputs, and sums on a logarithmic scale: ``(steps, columns, 2 * inputs)``; and the
             last sums
         """
-        if keep is None:
-            totals = state + x.cumsum(dim=0)
-        else:
-            steps = []
-            for step, kept in zip(x, keep, strict=True):
-                state = state * kept + step
-                steps.append(state)
-            totals = th.stack(steps)
-        return th.cat([x, totals.sign() * totals.abs().log1p()], dim=2), totals[-1]
+        totals = running_sums(x, state, keep)
+        return th.cat([x, logarithms(totals)], dim=2), totals[-1]
+
+
+def running_sums(x: th.Tensor, state: th.Tensor, keep: th.Tensor | None) -> th.Tensor:
+    """The sums after each step, ``(steps, columns, inputs)``; the arguments are a memory's."""
+    if keep is None:
+        return state + x.cumsum(dim=0)
+    steps = []
+    for step, kept in zip(x, keep, strict=True):
+        state = state * kept + step
+        steps.append(state)
+    return th.stack(steps)
+
+
+def logarithms(sums: th.Tensor) -> th.Tensor:
+    """Sums on a logarithmic scale, with their signs."""
+    return sums.sign() * sums.abs().log1p()

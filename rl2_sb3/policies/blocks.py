@@ -76,11 +76,10 @@ class BlockNetworks(ActorCriticPolicy):
             self.vf_features_extractor = self.features_extractor_class(
                 self.observation_space, **told
             )
-        policy = make_core(self.config, self.pi_features_extractor.features_dim, self.activation_fn)
+        policy = self._make_core(self.pi_features_extractor)
         value = None
         if not self.config.shared:
-            inputs = self.vf_features_extractor.features_dim
-            value = make_core(self.config, inputs, self.activation_fn, value=True)
+            value = self._make_core(self.vf_features_extractor, value=True)
         self.mlp_extractor = Cores(policy, value)
         assert isinstance(self.observation_space, spaces.Dict)
         normalises = self.config.normalize_observations
@@ -95,6 +94,13 @@ class BlockNetworks(ActorCriticPolicy):
             0 if value is None else value.memory.state_size,
             _kept(self.pi_features_extractor),
         )
+
+    def _make_core(self, features: BaseFeaturesExtractor, value: bool = False) -> Core:
+        parts = None
+        if type(features) is TrialFeatures and isinstance(self.action_space, spaces.Discrete):
+            parts = features.columns()
+        inputs = features.features_dim
+        return make_core(self.config, inputs, self.activation_fn, parts, value)
 
     @property
     def memory_size(self) -> int:

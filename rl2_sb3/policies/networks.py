@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.torch_layers import create_mlp
 from torch import nn
 from torch.nn import functional as F
@@ -111,6 +113,24 @@ class Cores(nn.Module):
         self.value = value
         self.latent_dim_pi = policy.outputs
         self.latent_dim_vf = policy.outputs if value is None else value.outputs
+
+
+class ActionHead(nn.Module):
+    """A logit for each action, from its own part of a memory's outputs.
+
+    :param inputs: numbers of all parts together
+    """
+
+    def __init__(self, inputs: int, actions: spaces.Space[Any]):
+        super().__init__()
+        assert isinstance(actions, spaces.Discrete)  # as memories that see single actions need them
+        self.size = inputs // int(actions.n)
+        self.own = nn.Linear(self.size, 1)
+
+    def forward(self, outputs: th.Tensor) -> th.Tensor:
+        """Logits ``(rows, actions)`` of outputs ``(rows, actions * size)``."""
+        logits: th.Tensor = self.own(th.unflatten(outputs, 1, (-1, self.size)))
+        return logits.squeeze(2)
 
 
 def initialise(networks: nn.Module, weight_norm: bool) -> None:

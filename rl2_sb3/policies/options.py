@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -107,6 +108,11 @@ def check_memories(config: PolicyConfig) -> None:
             f"episode_units={config.episode_units}: the memory {config.memory!r} is reset as a "
             "whole. Use memory='gru', or leave it out."
         )
+    if kinds[0].of_actions and (config.layers_after or config.skip):
+        raise ValueError(
+            f"layers_after={config.layers_after}, skip={config.skip}: the memory {config.memory!r} "
+            "has an output for each action, from which its logit is made. Leave them out."
+        )
     for name in OF_THE_MEMORY:
         value = getattr(config, name)
         if value != getattr(PolicyConfig, name) and not any(
@@ -153,7 +159,11 @@ def feature_options(
 
 
 def make_core(
-    config: PolicyConfig, inputs: int, activation: type[nn.Module], value: bool = False
+    config: PolicyConfig,
+    inputs: int,
+    activation: type[nn.Module],
+    parts: Mapping[str, slice] | None,
+    value: bool = False,
 ) -> Core:
     """A network over features.
 
@@ -161,6 +171,7 @@ def make_core(
     layers of its own after it.
 
     :param inputs: number of features
+    :param parts: where each part of a step stands among them, if that is known
     :param value: of the value network
     """
     name = value_memory(config) if value else config.memory
@@ -172,17 +183,26 @@ def make_core(
     widths, layers_after, skip = layers
     before = nn.Sequential(*create_mlp(inputs, -1, list(widths), activation))
     seen = widths[-1] if widths else inputs
-    memory = make_memory(config, name, seen)
+    memory = make_memory(config, name, seen, None if widths else parts)
     return Core(before, memory, inputs, layers_after, activation, config.precision, skip)
 
 
-def make_memory(config: PolicyConfig, name: str, inputs: int) -> Memory:
+def make_memory(
+    config: PolicyConfig, name: str, inputs: int, parts: Mapping[str, slice] | None
+) -> Memory:
     """A memory by its name, with its options: ``memory_kwargs`` are those of the policy's kind.
 
-    :raises ValueError: options that it has not
+    :raises ValueError: options that it has not, or parts that it needs and that are not known
     """
     kind = MEMORIES.load(name)
     some = {key: getattr(config, key) for key in (*OF_THE_MEMORY, "precision")}
+    if accepted(kind, {"parts": parts}):
+        if parts is None:
+            raise ValueError(
+                f"The memory {name!r} sees each action by itself: it needs discrete actions, the "
+                "features of GRUPolicy, and no layers_before. Take another memory."
+            )
+        some["parts"] = parts
     own = config.memory_kwargs if name == config.memory else {}
     try:
         memory: Memory = kind(inputs, config.hidden_size, **{**accepted(kind, some), **own})

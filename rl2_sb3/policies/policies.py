@@ -23,7 +23,7 @@ from rl2_sb3.policies.blocks import BlockNetworks, TensorDict
 from rl2_sb3.policies.distributions import unchecked
 from rl2_sb3.policies.earlier import rename_to_present
 from rl2_sb3.policies.features import TrialCNN, TrialFeatures
-from rl2_sb3.policies.networks import initialise
+from rl2_sb3.policies.networks import ActionHead, initialise
 from rl2_sb3.policies.options import feature_options, products, read_options
 from rl2_sb3.trials.checks import check_numbers
 from rl2_sb3.trials.spaces import PRIVILEGED, is_trial_space
@@ -117,6 +117,8 @@ class GRUPolicy(BlockNetworks):
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         self.action_dist = unchecked(self.action_dist)
+        if self.mlp_extractor.policy.memory.of_actions:
+            self.action_net = ActionHead(self.mlp_extractor.latent_dim_pi, self.action_space)
         self.value_scale: th.Tensor
         self.value_shift: th.Tensor
         self.register_buffer("value_scale", th.zeros(()))  # 0: no return has been seen yet
@@ -217,10 +219,7 @@ class GRUPolicy(BlockNetworks):
     def evaluate_actions(  # type: ignore[override]
         self, obs: TensorDict, actions: th.Tensor
     ) -> tuple[th.Tensor, th.Tensor, th.Tensor | None]:
-        """Values, log-probabilities and entropies of a block's actions; axis 0 the row.
-
-        SB3's interface, which has no place for auxiliary losses: see :meth:`evaluate`.
-        """
+        """:meth:`evaluate` in SB3's form: values, log-probabilities and entropies of the rows."""
         values, distribution, _ = self.evaluate(obs)
         return values, distribution.log_prob(actions), distribution.entropy()
 

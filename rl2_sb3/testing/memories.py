@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 import torch as th
 
 from rl2_sb3.memories import Memory
+from rl2_sb3.memories.base import accepted
 from rl2_sb3.testing.watched import demand
 
 INPUTS, STEPS, COLUMNS = 5, 7, 3
+PARTS = {"action": slice(0, 2), "reward": slice(2, 3), "action_reward": slice(3, 5)}
+"""Of the inputs, for a memory that is told them."""
 
 
 class Block(NamedTuple):
@@ -35,7 +38,8 @@ def check_memory(
     :raises AssertionError: it breaks the contract
     """
     th.manual_seed(0)
-    memory = kind(INPUTS, size, **options)
+    told = accepted(kind, {"parts": PARTS})
+    memory = kind(INPUTS, size, **told, **options)
     demand(isinstance(memory, Memory), f"{kind} makes no Memory: subclass rl2_sb3.memories.Memory.")
     for name in ("state_size", "output_size"):
         number = getattr(memory, name, None)

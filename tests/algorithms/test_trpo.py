@@ -106,8 +106,7 @@ def test_natural_step_keeps_the_bound_and_uses_it(env: str) -> None:
 
     model.train()
 
-    # sb3-contrib bounds the divergence of the old policy from the new one.
-    kl = mean_kl(distributions(model), olds)
+    kl = mean_kl(olds, distributions(model))
     assert model.logger.name_to_value["train/is_line_search_success"] == 1
     assert 1e-4 < kl <= 1e-3
     assert model.target_kl == 1e-3
@@ -196,8 +195,8 @@ def test_fisher_products_are_exact_second_derivatives(
     news = model.policy.get_distribution(batch.observations).distribution
     parts = zip(olds, news if isinstance(news, list) else [news], strict=True)
     divergences = [kl_divergence(old, new) for old, new in parts]
-    # As TRPO does: the mean over the parts of a Box or MultiBinary, the sum over MultiDiscrete's.
-    mean = th.stack([divergence.mean() for divergence in divergences]).sum()
+    rows = len(batch.advantages)
+    mean = th.stack([divergence.sum() / rows for divergence in divergences]).sum()
     slope = th.cat([g.flatten() for g in th.autograd.grad(mean, parameters, create_graph=True)])
     exact = th.cat([g.flatten() for g in th.autograd.grad(slope @ vector, parameters)])
     assert exact.norm() > 0.1
@@ -273,3 +272,24 @@ def test_advantages_are_standardised_over_the_whole_rollout() -> None:
     advantages = model.rollout_buffer.advantages
     assert advantages.mean() == pytest.approx(0, abs=1e-6)
     assert advantages.std() == pytest.approx(1)
+
+
+def test_the_fisher_matrix_over_a_share_is_that_of_its_first_columns() -> None:
+    """A product over half of the columns is that of a rollout that has no others."""
+    model = trpo(cg_damping=0.0, cg_share=0.5)
+    collect(model)
+    parameters = model.policy.actor_parameters()
+    vector = th.ones(sum(p.numel() for p in parameters))
+    chunks = list(model._chunks())
+    with th.no_grad():
+        old = [copy.copy(model.policy.get_distribution(batch.observations)) for batch in chunks]
+
+    def product(share: float, olds: list[Distribution]) -> th.Tensor:
+        model.cg_share, model._old = share, olds
+        return model.hessian_vector_product(parameters, vector, vector)
+
+    share = product(0.5, old)
+    assert len(old) == 3  # of two columns, two and one
+    assert not th.allclose(share, product(1.0, old), rtol=1e-3)
+    assert th.equal(share, product(1.0, old[:2]))
+    assert th.equal(product(0.01, old), product(1.0, old[:1]))

@@ -169,12 +169,16 @@ def test_the_smallest_memory_keeps_the_contract() -> None:
     check_memory(Leaky)
 
 
+PER_ACTION = "action-gru", "action-sums"
+"""Memories that are told where the actions stand."""
 SMALLEST = {"fast-weights": 8, "linear": 2, "window": 4}
 """Sizes: others have one unit."""
 
 
 @pytest.mark.usefixtures("recurrence")
-@pytest.mark.parametrize("name", ["fast-weights", "gru", "linear", "lstm", "sums", "window"])
+@pytest.mark.parametrize(
+    "name", [*PER_ACTION, "fast-weights", "gru", "linear", "lstm", "sums", "window"]
+)
 def test_ours_keep_the_contract(name: str) -> None:
     kind: Callable[..., Memory] = MEMORIES.load(name)
     check_memory(kind, size=8)

@@ -96,6 +96,7 @@ def test_an_agent_whose_memory_is_not_installed_says_so(
     monkeypatch.undo()
     with pytest.raises(
         ValueError,
-        match=r"No memory 'lately'\. Installed: fast-weights, gru, linear, lstm, sums, window",
+        match=r"No memory 'lately'\. Installed: action-gru, action-sums, fast-weights, gru, "
+        r"linear, lstm, sums, window",
     ):
         load_agent(tmp_path / "agent.safetensors")

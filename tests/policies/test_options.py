@@ -41,8 +41,8 @@ def test_the_defaults_are_those_of_the_configuration() -> None:
         ({"hiden_size": 8}, r"No policy option 'hiden_size'\. Did you mean 'hidden_size'\?"),
         (
             {"memory": "gro"},
-            r"No memory 'gro'\. Did you mean 'gru'\? Installed: fast-weights, gru, linear, lstm, "
-            "sums, window",
+            r"No memory 'gro'\. Did you mean 'gru'\? Installed: action-gru, action-sums, "
+            "fast-weights, gru, linear, lstm, sums, window",
         ),
         ({"value_network": "sum"}, "No memory 'sum'. Did you mean 'sums'"),
         ({"memory": "lstm", "candidate": "relu"}, "candidate='relu': the memory 'lstm' has no"),
