@@ -16,6 +16,7 @@ RESULTS = PLUGINS / "rl2-paper" / "results"
 LEARNED = {
     "": "RL from scratch",
     "-fast-weights": "RL from scratch",
+    "-action-gru": "RL from scratch",
     "-privileged": "privileged RL",
     "-imitation": "imitation",
     "-imitation-rl": "RL after imitation",
@@ -99,7 +100,9 @@ def test_agents_are_loaded_by_name(install: Install, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
 def test_an_agents_name_tells_what_it_learned_from(path: Path) -> None:
-    ending = re.search("(-fast-weights|-privileged|-imitation|-imitation-rl)?$", path.stem)
+    ending = re.search(
+        "(-fast-weights|-action-gru|-privileged|-imitation|-imitation-rl)?$", path.stem
+    )
     assert ending is not None
     info = describe_agent(path)["info"]
     assert training(info) == LEARNED[ending[0]]
@@ -121,9 +124,12 @@ def test_an_agents_row_is_that_of_its_file(path: Path) -> None:
 
 @pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
 def test_an_agents_name_tells_its_memory(path: Path) -> None:
-    told = re.search(r"-(fast-weights|privileged|imitation|imitation-rl)$", path.stem)
-    fast = told is not None and (path.stem.startswith("mdp-") or told[1] == "fast-weights")
-    memory = "fast-weights" if fast else "gru"
+    told = re.search(r"-(fast-weights|action-gru|privileged|imitation|imitation-rl)$", path.stem)
+    memory = "gru"
+    if told is not None and told[1] in ("fast-weights", "action-gru"):
+        memory = told[1]
+    elif told is not None and path.stem.startswith("mdp-"):
+        memory = "fast-weights"
     assert describe_agent(path)["network"].get("memory", "gru") == memory
 
 

@@ -19,8 +19,8 @@ from rl2_sb3.memories.base import Memory
 from rl2_sb3.memories.gru import GRU
 from rl2_sb3.memories.sums import logarithms, running_sums
 
-OF_ACTIONS = ("action", "action_reward")
-"""The parts of a step's features that have one number for each action."""
+OF_ACTIONS = ("action", "action_reward", "privileged")
+"""The parts of a step's features that have one number for each action; ``privileged`` may have."""
 
 
 class Parts:
@@ -31,8 +31,9 @@ class Parts:
     """
 
     def __init__(self, inputs: int, parts: Mapping[str, slice]):
-        self.own = [parts[name] for name in OF_ACTIONS if name in parts]
-        self.actions = self.own[0].stop - self.own[0].start
+        self.actions = len(range(inputs)[parts["action"]])
+        told = [parts[name] for name in OF_ACTIONS if name in parts]
+        self.own = [part for part in told if part.stop - part.start == self.actions]
         own = {i for part in self.own for i in range(inputs)[part]}
         self.common = [i for i in range(inputs) if i not in own]
         self.width = len(self.own) + len(self.common)
@@ -51,8 +52,8 @@ class Parts:
         later = th.cat([begun[None], th.ones_like(x[1:, :, :1])])
         if keep is not None:
             later = later * keep
-        own = th.stack([x[..., part] for part in self.own], dim=3)
-        return own * later[..., None], x[..., self.common]
+        action, *others = (x[..., part] for part in self.own)
+        return th.stack([action * later, *others], dim=3), x[..., self.common]
 
     def beside(self, own: th.Tensor, common: th.Tensor) -> th.Tensor:
         """Each action's own features and beside them those of all, one after the other."""

@@ -20,6 +20,7 @@ TABLE1 = ReturnsTable(
         # Beyond ten pulls it has too many beliefs to go through.
         Entry("bayes-optimum", "exact", "bayes-optimum", longest=10),
         *trained_entries("bandit"),
+        Entry("rl2-action-gru", "RL from scratch", "bandit-{cell}-action-gru"),
     ],
     reference="gittins-finite-horizon",
     trials=10_000,

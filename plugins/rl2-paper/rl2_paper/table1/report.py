@@ -75,6 +75,7 @@ def document(table: Table, pictures: Mapping[str, str], notes: Sequence[str]) ->
         "they have a standard error of about 0.07 (n = 10), 0.5 (n = 100) or 2.3 (n = 500) at "
         "k = 5.",
         verdict(table, "rl2"),
+        verdict(table, "rl2-action-gru"),
         verdict(table, "rl2-privileged"),
         *notes,
         "## Learning by reinforcement, and knowing the problem",
