@@ -87,8 +87,8 @@ class PolicyConfig:
     candidate: Candidate = "tanh"
     """Activation of the GRU's candidate state."""
     memory_steps: CountOrNone = 0
-    """Initialise the update gates' biases (gru, linear) for time scales from 2 to this many steps,
-    such as a trial's length; by default all units forget half of their state at each step."""
+    """Initialise the update gates (gru, linear) for time scales from 2 to this many steps, such as
+    a trial's length; by default all units forget half of their state at each step."""
     episode_units: CountOrNone = 0
     """Number of units that are also reset at each episode's start."""
     layers_before: Widths = ()
@@ -100,8 +100,8 @@ class PolicyConfig:
     shared: bool = False
     """One network for policy and value; by default each has its own."""
     value_network: str | None = None
-    """Memory of the value network, by default the policy's. "sums" adds up the inputs since the
-    trial's start: cheap and quick to learn; "action-sums" treats all actions alike, for bandits."""
+    """Memory of the value network, by default the policy's. "sums" adds up the inputs, quick to
+    learn from; "action-sums" (bandits) and "pair-sums" (small MDPs) see them as a set."""
     weight_norm: bool = False
     """Normalise all weight matrices (Salimans & Kingma 2016)."""
     precision: Precision = "fp32"
@@ -113,9 +113,8 @@ class PolicyConfig:
     """Also feed the product of the last observation and the last action, alone and times the
     reward: for small MDPs."""
     normalize_observations: bool | None = None
-    """Normalise the continuous parts of the task's own observation, except images, by their running
-    mean and standard deviation, and the last reward by its root mean square; by default where the
-    observation is unbounded."""
+    """Normalise the continuous parts of the observation, except images, by their running mean and
+    deviation, and the last reward by its root mean square; by default where it is unbounded."""
     prediction_coef: Weight = 0.0
     """Coefficient of an auxiliary loss: predict the privileged observation from the memory."""
 
@@ -133,15 +132,16 @@ class LearningConfig:
     gae_lambda: Share = 0.5
     """Lambda of generalised advantage estimation."""
     value_lambda: Share | None = None
-    """Lambda of the value network's targets, by default that of the advantages. With 1 the targets
-    are whole returns, without bootstrapping."""
+    """Lambda of the value network's targets, by default gae_lambda; with 1 whole returns."""
+    value_warmup: CountOrNone = 0
+    """Steps at first in which the value network learns alone: after init from an agent's file."""
     ent_coef: Weight = 0.01
     """Coefficient of the entropy bonus."""
     ent_decay: bool = True
     """Decay the entropy coefficient linearly to zero over the run."""
     visit_bonus: Weight = 0.0
-    """Coefficient of an exploration bonus to learn from, 1 / (1 + the trial's earlier visits of the
-    state and action); decays linearly to zero over the run. For batched, Discrete tasks."""
+    """Coefficient of an exploration bonus, 1 / (1 + the trial's earlier visits of the state and
+    action), which decays linearly to zero over the run. For batched, Discrete tasks."""
     clip_range: Positive = 0.2
     """Clip range of the probability ratio in the surrogate objective."""
     n_epochs: Count = 5
@@ -151,8 +151,8 @@ class LearningConfig:
     trials_per_batch: Count | None = None
     """Columns of the rollout in a minibatch; by default a quarter of them."""
     target_kl: Positive | None = None
-    """Bound on the mean KL divergence of an update. trpo: the trust region, by default 0.01; ppo:
-    early stopping as in SB3, by default none."""
+    """Bound on an update's mean KL divergence. trpo: the trust region, by default 0.01; ppo: early
+    stopping as in SB3, by default none."""
     normalize_advantage: bool = True
     """Normalise advantages."""
     vf_coef: Weight = 0.5
@@ -219,8 +219,8 @@ class RunConfig:
     """Number of CPU threads; by default one for small networks and minibatches, and up to 8 with
     convolutions, or from 256 units and 64 columns in a minibatch on."""
     init: Path | None = None
-    """Agent to take the initial weights from: a run's folder, an agent's file or an installed
-    agent's name; its task may have fewer actions."""
+    """Agent to take the weights from: a run's folder, an agent's file or an installed agent's name;
+    its task may have fewer actions."""
     policy: str = "GRUPolicy"
     """Policy class: GRUPolicy, CnnGRUPolicy, which is the one for images, or module:Class for one
     that a plugin brings."""

@@ -8,13 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch as th
 from sb3_contrib.common.utils import conjugate_gradient_solver
-from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
 from torch import nn
-from torch.nn import functional as F
 
 from rl2_sb3 import ranks
 from rl2_sb3.algorithms.vectors import assign, flat
-from rl2_sb3.policies import GRUPolicy
 
 
 class Search(NamedTuple):
@@ -83,20 +80,3 @@ def natural_step(
         fraction *= shrink
     assign(parameters, old)
     return Search(False, 0.0, 0.0)
-
-
-def critic_step(
-    policy: GRUPolicy, batch: DictRolloutBufferSamples, actor: list[nn.Parameter]
-) -> float:
-    """A step of the value network's own parameters on a minibatch; gives the loss.
-
-    :param actor: parameters that actions depend on, which stay as the trust region has them
-    """
-    loss = F.mse_loss(batch.returns, policy.predict_values(batch.observations).flatten())
-    policy.optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    for parameter in actor:
-        parameter.grad = None
-    ranks.average_gradients(policy.parameters())
-    policy.optimizer.step()
-    return loss.item()

@@ -8,6 +8,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import FloatSchedule
 
+from rl2_sb3.algorithms.critic import warms_up
 from rl2_sb3.algorithms.options import takes
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.algorithms.updates import Loss, Updates
@@ -48,6 +49,8 @@ class RL2PPO(TrialRollouts, PPO):
 
     def train(self) -> None:
         """Update policy and value from the rollout."""
+        if warms_up(self):
+            return
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         now = self._current_progress_remaining

@@ -49,13 +49,12 @@ Self = TypeVar("Self", bound="TrialRollouts")
 
 
 class TrialRollouts(SharedTraining):
-    """Rollouts whose columns are trials; to be mixed into an SB3 on-policy algorithm.
-
-    Where torch.distributed has a process group, its ranks train one agent: see docs/ranks.md.
-    """
+    """Rollouts whose columns are trials, for an SB3 on-policy algorithm. Ranks: docs/ranks.md."""
 
     rollout_buffer: TrialRolloutBuffer
     value_lambda: float | None
+    value_warmup: int
+    n_epochs: int
     visit_bonus: float | Schedule
     decay_steps: int | None = None
     """Steps over which schedules run, by default all that are learned for."""

@@ -20,7 +20,8 @@ from stable_baselines3.common.utils import FloatSchedule
 from torch import nn
 
 from rl2_sb3 import pooled, ranks
-from rl2_sb3.algorithms.natural import critic_step, natural_step
+from rl2_sb3.algorithms.critic import learn_values, warms_up
+from rl2_sb3.algorithms.natural import natural_step
 from rl2_sb3.algorithms.options import takes
 from rl2_sb3.algorithms.rollouts import TrialRollouts
 from rl2_sb3.algorithms.updates import Loss, Updates
@@ -73,6 +74,8 @@ class RL2TRPO(TrialRollouts, TRPO):
 
     def train(self) -> None:
         """Update the policy and the value network from the rollout."""
+        if warms_up(self):
+            return
         with th.no_grad():
             self._old = [
                 copy.copy(self.policy.get_distribution(batch.observations))
@@ -102,16 +105,9 @@ class RL2TRPO(TrialRollouts, TRPO):
             self.line_search_max_iter,
             self.cg_max_steps,
         )
-        losses = [
-            critic_step(self.policy, each, parameters)
-            for _ in range(self.n_critic_updates)
-            for each in self.rollout_buffer.get(self.batch_size)
-        ]
+        learn_values(self, self.n_critic_updates)
         self._n_updates += 1
         self.logger.record("train/policy_objective", search.gain)
-        self.logger.record(
-            "train/value_loss", float(ranks.mean(th.tensor(losses, dtype=th.float64)).mean())
-        )
         self.logger.record("train/kl_divergence_loss", search.kl)
         self.logger.record("train/is_line_search_success", float(search.found))
         self.log_state()

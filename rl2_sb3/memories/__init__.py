@@ -8,6 +8,7 @@ from rl2_sb3.memories.gru import GRU, gru_sequence
 from rl2_sb3.memories.linear import Linear
 from rl2_sb3.memories.lstm import LSTM
 from rl2_sb3.memories.native import GRUWeights
+from rl2_sb3.memories.pairs import PairSums
 from rl2_sb3.memories.sums import Sums
 from rl2_sb3.memories.window import Window
 
@@ -21,6 +22,7 @@ __all__ = [
     "GRUWeights",
     "Linear",
     "Memory",
+    "PairSums",
     "Precision",
     "Sums",
     "Window",

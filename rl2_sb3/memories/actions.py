@@ -22,6 +22,9 @@ from rl2_sb3.memories.sums import logarithms, running_sums
 OF_ACTIONS = ("action", "action_reward", "privileged")
 """The parts of a step's features that have one number for each action; ``privileged`` may have."""
 
+WIDTH = 32
+"""Units of the layers of value networks that see a set, for each of its members."""
+
 
 class Parts:
     """Where each action's own features stand among the inputs, and those that concern all actions.
@@ -98,7 +101,7 @@ class ActionGRU(Memory):
         self.state_size = self.output_size + 1  # 1 where the trial has begun
         self.cell = GRU(self.parts.width, size, precision=precision, memory_steps=memory_steps)
         self.own, self.all = nn.Linear(size, size), nn.Linear(size, size, bias=False)
-        _initialise(self.own, self.all)
+        initialise(self.own, self.all)
 
     def forward(
         self, x: th.Tensor, state: th.Tensor, keep: th.Tensor | None = None
@@ -130,17 +133,19 @@ class ActionSums(Memory):
     It learns what a bandit is worth from far fewer steps than layers over all sums side by side.
 
     :param inputs: number of input features
-    :param size: units of the layers for each action; its output has twice as many
+    :param size: of no effect: the layers for each action have 32 units, the last one 64
     :param parts: where each part of a step stands among the inputs
     """
+
+    own_layers: ClassVar[bool] = True
 
     def __init__(self, inputs: int, size: int, parts: Mapping[str, slice]):
         super().__init__()
         self.parts = Parts(inputs, parts)
-        self.state_size, self.output_size = inputs + 1, 2 * size  # 1 where the trial has begun
-        self.first, self.second = nn.Linear(2 * self.parts.width, size), nn.Linear(size, size)
-        self.all = nn.Linear(2 * size + 2 * len(self.parts.common), 2 * size)
-        _initialise(self.first, self.second, self.all)
+        self.state_size, self.output_size = inputs + 1, 2 * WIDTH  # 1 where the trial has begun
+        self.first, self.second = nn.Linear(2 * self.parts.width, WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.all = nn.Linear(2 * WIDTH + 2 * len(self.parts.common), 2 * WIDTH)
+        initialise(self.first, self.second, self.all)
 
     def forward(
         self, x: th.Tensor, state: th.Tensor, keep: th.Tensor | None = None
@@ -159,7 +164,8 @@ class ActionSums(Memory):
         return th.relu(outputs), th.cat([totals[-1], th.ones_like(begun)], dim=1)
 
 
-def _initialise(*layers: nn.Linear) -> None:
+def initialise(*layers: nn.Linear) -> None:
+    """Xavier weights and zero biases."""
     for layer in layers:
         nn.init.xavier_uniform_(layer.weight)
         if layer.bias is not None:

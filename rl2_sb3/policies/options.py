@@ -168,7 +168,7 @@ def make_core(
     """A network over features.
 
     As the value network alone, a memory without parameters takes the features themselves, and has
-    layers of its own after it.
+    layers of its own after it; one with layers of its own has none around it.
 
     :param inputs: number of features
     :param parts: where each part of a step stands among them, if that is known
@@ -180,6 +180,8 @@ def make_core(
     layers = config.layers_before, config.layers_after, config.skip
     if value and kind.fixed:
         layers = (), VALUE_LAYERS, False
+    if value and kind.own_layers:
+        layers = (), (), False
     widths, layers_after, skip = layers
     before = nn.Sequential(*create_mlp(inputs, -1, list(widths), activation))
     seen = widths[-1] if widths else inputs

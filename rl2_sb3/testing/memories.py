@@ -38,8 +38,7 @@ def check_memory(
     :raises AssertionError: it breaks the contract
     """
     th.manual_seed(0)
-    told = accepted(kind, {"parts": PARTS})
-    memory = kind(INPUTS, size, **told, **options)
+    memory = kind(INPUTS, size, **{**accepted(kind, {"parts": PARTS}), **options})
     demand(isinstance(memory, Memory), f"{kind} makes no Memory: subclass rl2_sb3.memories.Memory.")
     for name in ("state_size", "output_size"):
         number = getattr(memory, name, None)

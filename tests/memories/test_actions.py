@@ -55,7 +55,8 @@ def test_to_swap_actions_swaps_their_probabilities_and_no_more() -> None:
     for taken in (actions, swapped[actions]):
         obs = {**block(taken), "memory": policy.initial_memory(COLUMNS)}
         values, distribution, _ = policy.evaluate(obs)
-        found.append((distribution.distribution.logits.detach(), values.detach()))
+        each: Any = distribution.distribution
+        found.append((each.logits.detach(), values.detach()))
     (logits, values), (logits_swapped, values_swapped) = found
     th.testing.assert_close(logits_swapped[:, swapped], logits)
     th.testing.assert_close(values_swapped, values)

@@ -81,10 +81,11 @@ def document(table: Table, pictures: Mapping[str, str], notes: Sequence[str]) ->
         "## Learning by reinforcement, and knowing the problem",
         "Mean return of a trial ± its standard error, and beside it the paper's number. RL² was "
         "told in training what the paper's was: states, actions, sampled rewards and ends of "
-        "episodes, which are all that its value network sees as well. In privileged training it "
-        "learned from expected rewards, and its value network saw the arms' means, which only a "
-        "simulator knows; the agent that plays sees none of that. What is empty is not trained "
-        "yet.",
+        "episodes, which are all that its value network sees as well. So was RL² with a cell for "
+        "each arm, whose network treats all arms alike, which it need not learn. In privileged "
+        "training it learned from expected rewards, and its value network saw the arms' means, "
+        "which only a simulator knows; the agent that plays sees none of that. What is empty is "
+        "not trained yet.",
         *_means(table, {entry.group for _, entry in in_order(table)} - set(TAUGHT)),
         agreement(table),
         LEGEND.format(tasks="bandits")
