@@ -13,6 +13,8 @@ from rl2_sb3.memories.base import Memory
 from rl2_sb3.memories.sums import logarithms, running_sums
 
 PAIRS = ("state_action", "state_action_reward")
+OF_ACTIONS = ("action", "action_reward")
+"""What tells actions apart; the pairs tell of them."""
 
 
 class PairSums(Memory):
@@ -47,10 +49,10 @@ class PairSums(Memory):
             )
         self.counts, self.rewards = (parts[name] for name in PAIRS)
         self.present, self.done = parts["observation"], parts.get("done")
-        pairs = {i for name in PAIRS for i in range(inputs)[parts[name]]}
-        states = set(range(inputs)[self.present])
-        self.states = len(states)
-        self.common = [i for i in range(inputs) if i not in pairs | states]
+        self.states = len(range(inputs)[self.present])
+        named = ("observation", *PAIRS, *OF_ACTIONS)
+        told = {i for name in named if name in parts for i in range(inputs)[parts[name]]}
+        self.common = [i for i in range(inputs) if i not in told]
         common = 2 * len(self.common) + 1
         self.state_size, self.output_size = inputs + 1, 2 * WIDTH
         self.pair, self.pair_2 = nn.Linear(4 + common, WIDTH), nn.Linear(WIDTH, WIDTH)
