@@ -81,7 +81,7 @@ def test_what_memories_learn() -> None:
 def test_what_other_seeds_came_to(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     found = results(f"{RESULTS}/seeds.csv", "agent", "trials")
-    assert {trials for _, trials in found} == {"10000"}
+    assert all(trials == ("1000" if "maze" in agent else "10000") for agent, trials in found)
     for mean in found.values():
         assert f"{mean:.2f}" in text
 
