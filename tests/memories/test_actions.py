@@ -152,7 +152,6 @@ def test_it_learns_which_arm_pays() -> None:
         ({"layers_after": [8]}, "'action-gru' has an output for each action"),
         ({"skip": True}, "'action-gru' has an output for each action"),
         ({"layers_before": [8]}, "'action-gru' sees each action by itself: .* no layers_before"),
-        ({"memory": "gru", "layers_before": [8]}, "'action-sums' sees each action by itself"),
     ],
 )
 def test_what_it_cannot_be_made_with(options: dict[str, Any], message: str) -> None:
