@@ -32,7 +32,7 @@ from rl2_paper.result_tables import (
     verdict,
 )
 from rl2_paper.results import Table, best_exact, play_command, published
-from rl2_paper.styles import style_of
+from rl2_paper.styles import place, style_of
 from rl2_paper.table1.gaps import SHOWN, gaps_part
 from rl2_paper.table1.lineup import TABLE1
 from rl2_sb3.registry import HOW_TO_INSTALL
@@ -51,7 +51,7 @@ SHORT = [
     Column("published", "rl2", "RL² in the paper"),
     *(
         Column("ours", each.name, style_of(each.name).name)
-        for each in TABLE1.lineup
+        for each in sorted(TABLE1.lineup, key=lambda entry: place(entry.name))
         if each.trained
     ),
     Column("exact", "", "Bayes optimum"),
