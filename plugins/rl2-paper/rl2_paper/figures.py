@@ -22,6 +22,8 @@ LIMITS = ("bayes-optimum", "known-mdp")
 
 Layout = Sequence[Sequence[Cell | None]]
 """Rows of panels, each a cell's or empty."""
+ACROSS = 4
+"""Panels of learning curves side by side; more go below."""
 
 
 class Line(NamedTuple):
@@ -162,10 +164,14 @@ def learning_figure(
     :param zero_one: the names of both
     """
     names = list(dict.fromkeys(line.panel for line in lines))
-    wide = 3.7 if len(names) < 4 else 3
-    with drawing(out, 1 + wide * max(len(names), 2), 4.1) as figure:
-        panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-        for name, axes in zip(names, panels, strict=True):
+    across = min(len(names), ACROSS)
+    down = -(-len(names) // ACROSS)
+    wide = 3.7 if across < 4 else 3
+    with drawing(out, 1 + wide * max(across, 2), 0.6 + 3.5 * down) as figure:
+        panels = figure.subplots(down, across, sharey=True, squeeze=False)
+        for axes in panels.flat[len(names) :]:
+            axes.set_axis_off()
+        for name, axes in zip(names, panels.flat, strict=False):
             axes.set_title(name)
             axes.axhline(1, color="black", lw=1, ls="--", zorder=2)
             axes.axhline(0, color=GREY, lw=1, ls=":", zorder=2)
@@ -176,7 +182,8 @@ def learning_figure(
                     axes.plot(line.curve.x / 1e6, line.curve.y, dashes, color=colour, lw=1.8)
             axes.set_xlim(left=0)
         zero, one = zero_one
-        panels[0].set_ylabel(f"Mean return\n(0: {zero}, 1: {one})")
+        for axes in panels[:, 0]:
+            axes.set_ylabel(f"Mean return\n(0: {zero}, 1: {one})")
         handles = [
             Line2D([], [], color=_colour(name, series), lw=1.8, label=name)
             for name in series
