@@ -83,11 +83,11 @@ class PolicyConfig:
     memory_kwargs: Named = field(default_factory=dict)
     """Further options of the memory, as name=value."""
     hidden_size: Count = 64
-    """Number of units of the memory."""
+    """Number of units of the memory; of each action's (action-gru)."""
     candidate: Candidate = "tanh"
     """Activation of the GRU's candidate state."""
     memory_steps: CountOrNone = 0
-    """Initialise the update gates (gru, linear) for time scales from 2 to this many steps, such as
+    """Initialise the update gates (GRUs, linear) for time scales from 2 to this many steps, such as
     a trial's length; by default all units forget half of their state at each step."""
     episode_units: CountOrNone = 0
     """Number of units that are also reset at each episode's start."""
@@ -134,7 +134,7 @@ class LearningConfig:
     value_lambda: Share | None = None
     """Lambda of the value network's targets, by default gae_lambda; with 1 whole returns."""
     value_warmup: CountOrNone = 0
-    """Steps at first in which the value network learns alone: after init from an agent's file."""
+    """Steps at first, in whole rollouts, in which the value network learns alone (after init)."""
     ent_coef: Weight = 0.01
     """Coefficient of the entropy bonus."""
     ent_decay: bool = True
@@ -177,7 +177,7 @@ class TRPOConfig:
     cg_damping: Weight = 0.1
     """Damping, added to the diagonal of the Fisher matrix."""
     cg_share: Rate = 1.0
-    """Share of a rollout's minibatches that the Fisher matrix is from; less takes less time."""
+    """Share of a rollout's minibatches, at least one, that the Fisher matrix is from."""
     n_critic_updates: Count = 10
     """Epochs of the value network's updates with the conjugate-gradient step."""
 

@@ -49,7 +49,7 @@ class RL2PPO(TrialRollouts, PPO):
 
     def train(self) -> None:
         """Update policy and value from the rollout."""
-        if warms_up(self):
+        if warms_up(self, self.n_epochs):
             return
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)

@@ -74,7 +74,8 @@ class RL2TRPO(TrialRollouts, TRPO):
 
     def train(self) -> None:
         """Update the policy and the value network from the rollout."""
-        if warms_up(self):
+        natural = self.step == "conjugate-gradient"
+        if warms_up(self, self.n_critic_updates if natural else self.n_epochs):
             return
         with th.no_grad():
             self._old = [
@@ -82,7 +83,7 @@ class RL2TRPO(TrialRollouts, TRPO):
                 for batch in self._chunks()
             ]
         try:
-            if self.step == "conjugate-gradient":
+            if natural:
                 self._natural_step()
             else:
                 self._first_order_step()
@@ -214,7 +215,7 @@ class RL2TRPO(TrialRollouts, TRPO):
     def _kl_gradient(self, params: list[nn.Parameter]) -> th.Tensor:
         """Of the mean divergence over the chunks that the Fisher matrix is taken over."""
         total, rows = th.zeros_like(flat(params)), 0
-        share = math.ceil(self.cg_share * len(self._old))
+        share = math.ceil(self.cg_share * len(self._old) - 1e-9)
         with th.enable_grad():
             for batch, old in zip(self._chunks(), self._old[:share], strict=False):
                 kl = _kl(old, self.policy.get_distribution(batch.observations))

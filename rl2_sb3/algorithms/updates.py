@@ -12,6 +12,11 @@ from torch import nn
 from rl2_sb3 import pooled, ranks
 from rl2_sb3.policies import GRUPolicy
 
+NOT_FINITE = (
+    "A loss is not finite: rewards or observations are not, or learning diverged (a smaller "
+    "learning_rate or max_grad_norm helps)."
+)
+
 
 class Loss(NamedTuple):
     """What is minimised, with the policy's auxiliary losses.
@@ -117,8 +122,5 @@ class Updates:
         """
         rows = ranks.mean(th.stack(self._figures))
         if not rows.isfinite().all():
-            raise ValueError(
-                "A loss is not finite: rewards or observations are not, or learning diverged "
-                "(a smaller learning_rate or max_grad_norm helps)."
-            )
+            raise ValueError(NOT_FINITE)
         return Figures(*rows.mean(dim=0).tolist())._replace(loss=rows[-1, -1].item())

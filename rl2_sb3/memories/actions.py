@@ -37,9 +37,11 @@ class Parts:
         self.actions = len(range(inputs)[parts["action"]])
         told = [parts[name] for name in OF_ACTIONS if name in parts]
         self.own = [part for part in told if part.stop - part.start == self.actions]
-        own = {i for part in self.own for i in range(inputs)[part]}
-        self.common = [i for i in range(inputs) if i not in own]
-        self.width = len(self.own) + len(self.common)
+        begins = [0, *sorted(part.stop for part in self.own)]
+        ends = [*sorted(part.start for part in self.own), inputs]
+        self.between = [slice(*both) for both in zip(begins, ends, strict=True)]
+        self.common = sum(part.stop - part.start for part in self.between)
+        self.width = len(self.own) + self.common
 
     def split(
         self, x: th.Tensor, begun: th.Tensor, keep: th.Tensor | None
@@ -56,7 +58,8 @@ class Parts:
         if keep is not None:
             later = later * keep
         action, *others = (x[..., part] for part in self.own)
-        return th.stack([action * later, *others], dim=3), x[..., self.common]
+        common = th.cat([x[..., part] for part in self.between], dim=2)
+        return th.stack([action * later, *others], dim=3), common
 
     def beside(self, own: th.Tensor, common: th.Tensor) -> th.Tensor:
         """Each action's own features and beside them those of all, one after the other."""
@@ -73,9 +76,10 @@ class ActionGRU(Memory):
         h_a <- GRU(h_a, x_a)
         y_a = relu(W h_a + V mean(h) + b)
 
-    So to swap two actions in all steps swaps their probabilities, and changes nothing else; and an
-    agent goes on with more actions as it is (``--init``). For discrete actions that differ in
-    nothing before the trial, such as a bandit's arms.
+    So to swap two actions in all steps swaps their probabilities, and an agent goes on with any
+    number of actions as it is (``--init``). For discrete actions that differ in nothing before the
+    trial, such as a bandit's arms. Its value network should be one that does not tell them apart
+    either, :class:`ActionSums`.
 
     :param inputs: number of input features
     :param size: units of each cell
@@ -144,7 +148,7 @@ class ActionSums(Memory):
         self.parts = Parts(inputs, parts)
         self.state_size, self.output_size = inputs + 1, 2 * WIDTH  # 1 where the trial has begun
         self.first, self.second = nn.Linear(2 * self.parts.width, WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.all = nn.Linear(2 * WIDTH + 2 * len(self.parts.common), 2 * WIDTH)
+        self.all = nn.Linear(2 * WIDTH + 2 * self.parts.common, 2 * WIDTH)
         initialise(self.first, self.second, self.all)
 
     def forward(

@@ -36,7 +36,7 @@ class Memory(nn.Module, ABC):
     """Whether its output is one part for each action, of the same size, side by side: the policy
     then makes each action's logit from its own part, by the same weights."""
     own_layers: ClassVar[bool] = False
-    """Whether it needs no layers around it as a value network's, and gets none."""
+    """Whether it is for value networks alone, and has no layers around it there."""
     fixed: ClassVar[bool] = False
     """Whether it has no parameters: over fixed features it runs once a rollout, not once a pass."""
 

@@ -21,9 +21,10 @@ class PairSums(Memory):
     """For value networks in small MDPs: what each action has led to in each state, seen as a set.
 
     Of each state and action it has how often they occurred since the trial's start, the rewards'
-    sum and mean, whether the state is the present one, and what is the same for all (with sums on
-    a logarithmic scale, and the number of steps since the episode's start). The same dense layers
-    go over all pairs, the same over all states, then one over the whole::
+    sum, their mean as if there had been one reward of 0 more, whether the state is the present
+    one, and what is the same for all (with sums on a logarithmic scale, and the number of steps
+    since the episode's start). The same dense layers go over all pairs, the same over all states,
+    then one over the whole::
 
         u_sa = relu(W2 relu(W1 x_sa))
         u_s = relu(W3 (mean_a(u_sa), max_a(u_sa), [s is present]))

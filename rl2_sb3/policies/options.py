@@ -108,6 +108,11 @@ def check_memories(config: PolicyConfig) -> None:
             f"episode_units={config.episode_units}: the memory {config.memory!r} is reset as a "
             "whole. Use memory='gru', or leave it out."
         )
+    if kinds[0].own_layers:
+        raise ValueError(
+            f"memory={config.memory!r} cannot tell actions apart: it is for the value network. "
+            "Name it as value_network, and another memory."
+        )
     if kinds[0].of_actions and (config.layers_after or config.skip):
         raise ValueError(
             f"layers_after={config.layers_after}, skip={config.skip}: the memory {config.memory!r} "
@@ -201,8 +206,9 @@ def make_memory(
     if accepted(kind, {"parts": parts}):
         if parts is None:
             raise ValueError(
-                f"The memory {name!r} sees each action by itself: it needs discrete actions, the "
-                "features of GRUPolicy, and no layers_before. Take another memory."
+                f"The memory {name!r} is told where the parts of a step stand: it needs discrete "
+                "actions, GRUPolicy's features, and no layers_before. Take another (memory, or "
+                "value_network)."
             )
         some["parts"] = parts
     own = config.memory_kwargs if name == config.memory else {}

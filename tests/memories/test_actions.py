@@ -151,7 +151,9 @@ def test_it_learns_which_arm_pays() -> None:
     [
         ({"layers_after": [8]}, "'action-gru' has an output for each action"),
         ({"skip": True}, "'action-gru' has an output for each action"),
-        ({"layers_before": [8]}, "'action-gru' sees each action by itself: .* no layers_before"),
+        ({"layers_before": [8]}, "'action-gru' is told where the parts .* no layers_before"),
+        ({"memory": "action-sums"}, "memory='action-sums' cannot tell actions apart"),
+        ({"memory": "pair-sums", "state_action": True}, "memory='pair-sums' cannot tell actions"),
     ],
 )
 def test_what_it_cannot_be_made_with(options: dict[str, Any], message: str) -> None:
@@ -168,7 +170,7 @@ def test_what_it_cannot_be_made_with(options: dict[str, Any], message: str) -> N
     ],
 )
 def test_actions_that_have_no_cells(kind: Any, observation: Any, action: Any) -> None:
-    with pytest.raises(ValueError, match="it needs discrete actions, the features of GRUPolicy"):
+    with pytest.raises(ValueError, match="it needs discrete actions, GRUPolicy's features"):
         kind(trial_space(observation, action), action, lambda _: 1e-3, **NETWORK)
 
 
