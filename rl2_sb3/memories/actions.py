@@ -19,8 +19,8 @@ from rl2_sb3.memories.base import Memory
 from rl2_sb3.memories.gru import GRU
 from rl2_sb3.memories.sums import logarithms, running_sums
 
-OF_ACTIONS = ("action", "action_reward", "privileged")
-"""The parts of a step's features that have one number for each action; ``privileged`` may have."""
+OF_ACTIONS = ("action", "action_reward")
+"""The parts of a step's features that have one number for each action."""
 
 WIDTH = 32
 """Units of the layers of value networks that see a set, for each of its members."""
@@ -35,8 +35,7 @@ class Parts:
 
     def __init__(self, inputs: int, parts: Mapping[str, slice]):
         self.actions = len(range(inputs)[parts["action"]])
-        told = [parts[name] for name in OF_ACTIONS if name in parts]
-        self.own = [part for part in told if part.stop - part.start == self.actions]
+        self.own = [parts[name] for name in OF_ACTIONS if name in parts]
         begins = [0, *sorted(part.stop for part in self.own)]
         ends = [*sorted(part.start for part in self.own), inputs]
         self.between = [slice(*both) for both in zip(begins, ends, strict=True)]

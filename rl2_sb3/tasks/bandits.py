@@ -66,8 +66,8 @@ class BernoulliBandit(BatchedTasks[NDArray[np.float64], None]):
     def privileged_observation(
         self, params: NDArray[np.float64], state: None
     ) -> NDArray[np.float64]:
-        """The arms' means."""
-        return params
+        """The arms' means, and the highest of them."""
+        return np.column_stack([params, params.max(axis=1)])
 
     def training_reward(
         self, params: NDArray[np.float64], state: None, action: NDArray[Any]

@@ -64,22 +64,6 @@ def test_to_swap_actions_swaps_their_probabilities_and_no_more() -> None:
     assert values.std() > 1e-3
 
 
-def test_a_value_network_sees_what_each_arm_is_told_to_pay() -> None:
-    """From the first step on, and the same for arms told the other way round."""
-    actions = spaces.Discrete(ARMS)
-    th.manual_seed(0)
-    space = trial_space(spaces.Discrete(1), actions, privileged=ARMS)
-    policy = GRUPolicy(space, actions, lambda _: 1e-3, **NETWORK)
-    means = th.tensor([[0.1, 0.9, 0.2, 0.3], [0.9, 0.1, 0.2, 0.3], [0.9, 0.8, 0.7, 0.6]])
-    zeros = th.zeros(3, 1)
-    obs = {"observation": th.zeros(3, dtype=th.long), "action": th.zeros(3, dtype=th.long)}
-    obs |= {"reward": zeros, "done": zeros, "start": zeros + 1, "privileged": means}
-    with th.no_grad():
-        values = policy.predict_values({**obs, "memory": policy.initial_memory(3)})
-    assert values[0] == pytest.approx(values[1].item(), abs=1e-6)
-    assert abs(values[0] - values[2]).item() > 1e-3
-
-
 def test_each_action_has_a_gru_of_its_own_steps() -> None:
     th.manual_seed(0)
     memory = ActionGRU(6, 3, PARTS)
