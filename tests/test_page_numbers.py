@@ -77,6 +77,21 @@ def test_what_memories_learn() -> None:
             assert f"`{memory}` {value:.2f}" in text
 
 
+@pytest.mark.parametrize(
+    ("preset", "network", "line"),
+    [
+        ("bandit-k10-n100", "action-sums", "| bandits, 10 arms, 100 pulls |"),
+        ("mdp-n25-fast-weights", "pair-sums", "| random MDPs, 25 episodes, γ 1 |"),
+    ],
+)
+def test_what_value_networks_explain(preset: str, network: str, line: str) -> None:
+    path = f"{RESULTS}/value_networks.csv"
+    found = results(path, "preset", "value_network", value="explained_variance")
+    of_sums, of_set = (f"{found[preset, name]:.3f}"[1:] for name in ("sums", network))
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert f"{line} {of_sums} | `{network}` {of_set} |" in text
+
+
 @pytest.mark.parametrize("page", ["docs/training.md", "plugins/rl2-paper/README.md"])
 def test_what_other_seeds_came_to(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ learning").
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch as th
@@ -26,6 +26,19 @@ WIDTH = 32
 """Units of the layers of value networks that see a set, for each of its members."""
 
 
+def others(inputs: int, told: Sequence[slice]) -> tuple[list[slice], int]:
+    """Where the inputs stand that are in none of these parts, and how many they are."""
+    begins = [0, *sorted(part.stop for part in told)]
+    ends = [*sorted(part.start for part in told), inputs]
+    between = [slice(*both) for both in zip(begins, ends, strict=True)]
+    return between, sum(part.stop - part.start for part in between)
+
+
+def joined(x: th.Tensor, parts: Sequence[slice]) -> th.Tensor:
+    """Some parts of the features of a block, side by side."""
+    return th.cat([x[..., part] for part in parts], dim=2)
+
+
 class Parts:
     """Where each action's own features stand among the inputs, and those that concern all actions.
 
@@ -36,10 +49,7 @@ class Parts:
     def __init__(self, inputs: int, parts: Mapping[str, slice]):
         self.actions = len(range(inputs)[parts["action"]])
         self.own = [parts[name] for name in OF_ACTIONS if name in parts]
-        begins = [0, *sorted(part.stop for part in self.own)]
-        ends = [*sorted(part.start for part in self.own), inputs]
-        self.between = [slice(*both) for both in zip(begins, ends, strict=True)]
-        self.common = sum(part.stop - part.start for part in self.between)
+        self.between, self.common = others(inputs, self.own)
         self.width = len(self.own) + self.common
 
     def split(
@@ -56,9 +66,9 @@ class Parts:
         later = th.cat([begun[None], th.ones_like(x[1:, :, :1])])
         if keep is not None:
             later = later * keep
-        action, *others = (x[..., part] for part in self.own)
-        common = th.cat([x[..., part] for part in self.between], dim=2)
-        return th.stack([action * later, *others], dim=3), common
+        action, *rest = (x[..., part] for part in self.own)
+        own = th.stack([action * later, *rest], dim=3)
+        return own, joined(x, self.between)
 
     def beside(self, own: th.Tensor, common: th.Tensor) -> th.Tensor:
         """Each action's own features and beside them those of all, one after the other."""

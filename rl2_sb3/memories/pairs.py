@@ -8,13 +8,11 @@ from typing import ClassVar
 import torch as th
 from torch import nn
 
-from rl2_sb3.memories.actions import WIDTH, initialise
+from rl2_sb3.memories.actions import OF_ACTIONS, WIDTH, initialise, joined, others
 from rl2_sb3.memories.base import Memory
 from rl2_sb3.memories.sums import logarithms, running_sums
 
 PAIRS = ("state_action", "state_action_reward")
-OF_ACTIONS = ("action", "action_reward")
-"""What tells actions apart; the pairs tell of them."""
 
 
 class PairSums(Memory):
@@ -51,10 +49,9 @@ class PairSums(Memory):
         self.counts, self.rewards = (parts[name] for name in PAIRS)
         self.present, self.done = parts["observation"], parts.get("done")
         self.states = len(range(inputs)[self.present])
-        named = ("observation", *PAIRS, *OF_ACTIONS)
-        told = {i for name in named if name in parts for i in range(inputs)[parts[name]]}
-        self.common = [i for i in range(inputs) if i not in told]
-        common = 2 * len(self.common) + 1
+        named = ("observation", *PAIRS, *OF_ACTIONS)  # the pairs tell of actions, too
+        self.common, count = others(inputs, [parts[name] for name in named if name in parts])
+        common = 2 * count + 1
         self.state_size, self.output_size = inputs + 1, 2 * WIDTH
         self.pair, self.pair_2 = nn.Linear(4 + common, WIDTH), nn.Linear(WIDTH, WIDTH)
         self.state = nn.Linear(2 * WIDTH + 1, WIDTH)
@@ -69,9 +66,10 @@ class PairSums(Memory):
         totals = running_sums(x, sums, keep)
         ages = self._ages(x, age, keep)
         logs = logarithms(totals)
-        common = th.cat([x[..., self.common], logs[..., self.common], ages / 10], dim=2)
+        common = th.cat([joined(x, self.common), joined(logs, self.common), ages / 10], dim=2)
         count = totals[..., self.counts]
-        mean = totals[..., self.rewards] / (count + 1).clamp(min=1)
+        count = count.clamp(min=0)  # as in all states but random ones
+        mean = totals[..., self.rewards] / (count + 1)
         pairs = th.stack([logs[..., self.counts], logs[..., self.rewards], mean], dim=3)
         pairs = th.unflatten(pairs, 2, (self.states, -1))
         present = x[..., self.present, None]
