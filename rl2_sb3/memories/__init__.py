@@ -8,7 +8,7 @@ from rl2_sb3.memories.gru import GRU, gru_sequence
 from rl2_sb3.memories.linear import Linear
 from rl2_sb3.memories.lstm import LSTM
 from rl2_sb3.memories.native import GRUWeights
-from rl2_sb3.memories.pairs import PairSums
+from rl2_sb3.memories.pairs import PairSums, TransitionGraph
 from rl2_sb3.memories.sums import Sums
 from rl2_sb3.memories.window import Window
 
@@ -25,6 +25,7 @@ __all__ = [
     "PairSums",
     "Precision",
     "Sums",
+    "TransitionGraph",
     "Window",
     "gru_sequence",
 ]
