@@ -97,6 +97,6 @@ def test_an_agent_whose_memory_is_not_installed_says_so(
     with pytest.raises(
         ValueError,
         match=r"No memory 'lately'\. Installed: action-gru, action-sums, fast-weights, gru, "
-        r"linear, lstm, pair-sums, sums, window",
+        r"linear, lstm, pair-sums, sums, transition-graph, window",
     ):
         load_agent(tmp_path / "agent.safetensors")

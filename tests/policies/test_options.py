@@ -42,7 +42,7 @@ def test_the_defaults_are_those_of_the_configuration() -> None:
         (
             {"memory": "gro"},
             r"No memory 'gro'\. Did you mean 'gru'\? Installed: action-gru, action-sums, "
-            "fast-weights, gru, linear, lstm, pair-sums, sums, window",
+            "fast-weights, gru, linear, lstm, pair-sums, sums, transition-graph, window",
         ),
         ({"value_network": "sum"}, "No memory 'sum'. Did you mean 'sums'"),
         ({"memory": "lstm", "candidate": "relu"}, "candidate='relu': the memory 'lstm' has no"),
