@@ -17,6 +17,7 @@ LEARNED = {
     "": "RL from scratch",
     "-fast-weights": "RL from scratch",
     "-action-gru": "RL from scratch",
+    "-transition-graph": "RL from scratch",
     "-privileged": "privileged RL",
     "-imitation": "imitation",
     "-imitation-rl": "RL after imitation",
@@ -101,7 +102,8 @@ def test_agents_are_loaded_by_name(install: Install, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
 def test_an_agents_name_tells_what_it_learned_from(path: Path) -> None:
     ending = re.search(
-        "(-fast-weights|-action-gru|-privileged|-imitation|-imitation-rl)?$", path.stem
+        "(-fast-weights|-action-gru|-transition-graph|-privileged|-imitation|-imitation-rl)?$",
+        path.stem,
     )
     assert ending is not None
     info = describe_agent(path)["info"]
@@ -124,9 +126,10 @@ def test_an_agents_row_is_that_of_its_file(path: Path) -> None:
 
 @pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
 def test_an_agents_name_tells_its_memory(path: Path) -> None:
-    told = re.search(r"-(fast-weights|action-gru|privileged|imitation|imitation-rl)$", path.stem)
+    memories = "fast-weights|action-gru|transition-graph"
+    told = re.search(rf"-({memories}|privileged|imitation|imitation-rl)$", path.stem)
     memory = "gru"
-    if told is not None and told[1] in ("fast-weights", "action-gru"):
+    if told is not None and told[1] in memories.split("|"):
         memory = told[1]
     elif told is not None and path.stem.startswith("mdp-"):
         memory = "fast-weights"

@@ -18,6 +18,7 @@ from rl2_sb3.config import Precision
 from rl2_sb3.memories.base import Memory
 from rl2_sb3.memories.gru import GRU
 from rl2_sb3.memories.sums import logarithms, running_sums
+from rl2_sb3.trials.spaces import PRIVILEGED
 
 OF_ACTIONS = ("action", "action_reward")
 """The parts of a step's features that have one number for each action."""
@@ -42,6 +43,9 @@ def joined(x: th.Tensor, parts: Sequence[slice]) -> th.Tensor:
 class Parts:
     """Where each action's own features stand among the inputs, and those that concern all actions.
 
+    Of a privileged observation the first numbers are taken to be of one action each, if there are
+    so many: a bandit's are its arms' means.
+
     :param inputs: number of input features
     :param parts: where each part of a step stands among them
     """
@@ -49,6 +53,10 @@ class Parts:
     def __init__(self, inputs: int, parts: Mapping[str, slice]):
         self.actions = len(range(inputs)[parts["action"]])
         self.own = [parts[name] for name in OF_ACTIONS if name in parts]
+        if PRIVILEGED in parts:  # of a value network
+            known = parts[PRIVILEGED]
+            begin = slice(known.start, min(known.start + self.actions, known.stop))
+            self.own += [begin] * (begin.stop - begin.start == self.actions)
         self.between, self.common = others(inputs, self.own)
         self.width = len(self.own) + self.common
 

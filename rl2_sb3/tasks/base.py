@@ -79,7 +79,9 @@ class BatchedTasks(ABC, Generic[Params, State]):
     def privileged_observation(self, params: Params, state: State) -> NDArray[np.floating] | None:
         """What only a simulator knows of the tasks, ``(n, features)``, for the value network.
 
-        The policy never sees it. By default None: there is none.
+        The policy never sees it. Where it tells something of each action, that comes first, in
+        their order: value networks that treat actions alike take it so (``action-sums``). By
+        default None: there is none.
         """
         return None
 

@@ -103,6 +103,27 @@ def test_sums_are_seen_as_a_set() -> None:
     th.testing.assert_close(last[:, :-1], sums[:, [1, 2, 3, 4, 0, 5]])
 
 
+def test_to_swap_arms_and_their_means_changes_no_value() -> None:
+    """A bandit's privileged observation begins with its arms' means."""
+    th.manual_seed(0)
+    actions, swapped = spaces.Discrete(ARMS), th.tensor([2, 3, 1, 0])
+    space = trial_space(spaces.Discrete(1), actions, privileged=ARMS + 3)
+    policy = GRUPolicy(space, actions, lambda _: 1e-3, **NETWORK)
+    taken = th.randint(ARMS, (STEPS, COLUMNS), generator=th.Generator().manual_seed(1))
+    known = th.rand(STEPS * COLUMNS, ARMS + 3)
+    others = known.clone()
+    others[:, swapped] = known[:, :ARMS]
+
+    def values(taken: th.Tensor, known: th.Tensor) -> th.Tensor:
+        obs = {**block(taken), "privileged": known, "memory": policy.initial_memory(COLUMNS)}
+        with th.no_grad():
+            return policy.predict_values(obs)
+
+    found = values(taken, known)
+    th.testing.assert_close(values(swapped[taken], others), found)
+    assert not th.allclose(values(swapped[taken], known), found, rtol=1e-3)
+
+
 def make_model(arms: int, **network: Any) -> RL2PPO:
     trials = make_trials("bandit", 4, episodes=3, arms=arms)
     return RL2PPO("GRUPolicy", trials, seed=arms, policy_kwargs={**NETWORK, **network})

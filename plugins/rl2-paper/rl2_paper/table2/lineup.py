@@ -27,6 +27,7 @@ TABLE2 = ReturnsTable(
         *planners("true prior", "true"),
         *trained_entries("mdp"),
         Entry("rl2-fast-weights", "RL from scratch", "mdp-{cell}-fast-weights"),
+        Entry("rl2-transition-graph", "RL from scratch", "mdp-{cell}-transition-graph"),
     ],
     reference="beb-true",
     trials=1000,

@@ -26,8 +26,8 @@ from rl2_paper.table2.lineup import TABLE2
 
 # All runs of reinforcement learning.
 CURVES_COMMAND = (
-    "rl2 plot runs/mdp-n*[0-9] runs/mdp-n*-fast-weights runs/mdp-n*-privileged runs/mdp-n*-rl "
-    f"--save {CURVES}"
+    "rl2 plot runs/mdp-n*[0-9] runs/mdp-n*-fast-weights runs/mdp-n*-transition-graph "
+    f"runs/mdp-n*-privileged runs/mdp-n*-rl --save {CURVES}"
 )
 TUNED = tuple(
     f"{name}-{prior}"
@@ -78,6 +78,7 @@ def document(table: Table, pictures: Mapping[str, str], notes: Sequence[str]) ->
         "average, which tells how rich these ones are.",
         verdict(table, "rl2"),
         verdict(table, "rl2-fast-weights"),
+        verdict(table, "rl2-transition-graph"),
         verdict(table, "rl2-privileged"),
         *notes,
         "## Planning with the paper's prior",
