@@ -15,15 +15,25 @@ AGENTS = sorted((PLUGINS / "rl2-checkpoints" / "rl2_checkpoints").glob("*.safete
 RESULTS = PLUGINS / "rl2-paper" / "results"
 LEARNED = {
     "": "RL from scratch",
-    "-fast-weights": "RL from scratch",
-    "-action-gru": "RL from scratch",
-    "-transition-graph": "RL from scratch",
-    "-privileged": "privileged RL",
-    "-imitation": "imitation",
-    "-imitation-rl": "RL after imitation",
+    "privileged": "privileged RL",
+    "imitation": "imitation",
+    "imitation-rl": "RL after imitation",
 }
+MEMORIES = ("fast-weights", "action-gru", "transition-graph")
 
 install = pytest.fixture(installer)
+
+
+def name_parts(path: Path) -> tuple[str, str, str]:
+    """The task, the memory and what was learned from, of an agent's name."""
+    found = re.match(
+        rf"(.+?)(?:-({'|'.join(MEMORIES)}))?(?:-(privileged|imitation|imitation-rl))?$", path.stem
+    )
+    assert found is not None
+    task, memory, ending = found.groups(default="")
+    return task, memory, ending
+
+
 USE = """\
 import sys
 
@@ -101,13 +111,9 @@ def test_agents_are_loaded_by_name(install: Install, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
 def test_an_agents_name_tells_what_it_learned_from(path: Path) -> None:
-    ending = re.search(
-        "(-fast-weights|-action-gru|-transition-graph|-privileged|-imitation|-imitation-rl)?$",
-        path.stem,
-    )
-    assert ending is not None
     info = describe_agent(path)["info"]
-    assert training(info) == LEARNED[ending[0]]
+    _, _, ending = name_parts(path)
+    assert training(info) == LEARNED[ending]
     if training(info) == "RL after imitation":
         assert learned_from(info).endswith(", then reward, privileged")
 
@@ -126,14 +132,10 @@ def test_an_agents_row_is_that_of_its_file(path: Path) -> None:
 
 @pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
 def test_an_agents_name_tells_its_memory(path: Path) -> None:
-    memories = "fast-weights|action-gru|transition-graph"
-    told = re.search(rf"-({memories}|privileged|imitation|imitation-rl)$", path.stem)
-    memory = "gru"
-    if told is not None and told[1] in memories.split("|"):
-        memory = told[1]
-    elif told is not None and path.stem.startswith("mdp-"):
-        memory = "fast-weights"
-    assert describe_agent(path)["network"].get("memory", "gru") == memory
+    """Without a memory in the name it is a GRU, and fast weights where an MDP's has an ending."""
+    task, memory, ending = name_parts(path)
+    usual = "fast-weights" if task.startswith("mdp-") and ending else "gru"
+    assert describe_agent(path)["network"].get("memory", "gru") == (memory or usual)
 
 
 def test_the_agents_means_are_those_of_the_tables() -> None:

@@ -51,6 +51,12 @@ STYLES = {
     "rl2-fast-weights": Style("RL², fast weights", "#0072B2", "-.", "P", width=2.0),
     "rl2-transition-graph": Style("RL², transition graph", "#0072B2", ":", "X", width=2.0),
     "rl2-action-gru": Style("RL², a cell for each arm", "#0072B2", "-.", "P", width=2.0),
+    "rl2-transition-graph-privileged": Style(
+        "RL², transition graph, privileged", "#0072B2", "--", "X", width=2.0
+    ),
+    "rl2-action-gru-privileged": Style(
+        "RL², a cell for each arm, privileged", "#0072B2", "--", "P", width=2.0
+    ),
     "rl2-privileged": Style("RL², privileged training", "#0072B2", "--", "s", width=2.6),
     "rl2-imitation": Style("RL², imitation", "#56B4E9", width=2.0),
     "rl2-imitation-rl": Style("RL², imitation, then RL", "#009E73", width=2.0),

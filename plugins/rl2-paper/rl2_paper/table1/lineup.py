@@ -21,6 +21,7 @@ TABLE1 = ReturnsTable(
         Entry("bayes-optimum", "exact", "bayes-optimum", longest=10),
         *trained_entries("bandit"),
         Entry("rl2-action-gru", "RL from scratch", "bandit-{cell}-action-gru"),
+        Entry("rl2-action-gru-privileged", "privileged RL", "bandit-{cell}-action-gru-privileged"),
     ],
     reference="gittins-finite-horizon",
     trials=10_000,

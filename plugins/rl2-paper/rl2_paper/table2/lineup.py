@@ -28,6 +28,11 @@ TABLE2 = ReturnsTable(
         *trained_entries("mdp"),
         Entry("rl2-fast-weights", "RL from scratch", "mdp-{cell}-fast-weights"),
         Entry("rl2-transition-graph", "RL from scratch", "mdp-{cell}-transition-graph"),
+        Entry(
+            "rl2-transition-graph-privileged",
+            "privileged RL",
+            "mdp-{cell}-transition-graph-privileged",
+        ),
     ],
     reference="beb-true",
     trials=1000,
