@@ -121,7 +121,9 @@ def _content(path: Path, installed: _Installed, extending: list[Path]) -> dict[s
         raise ValueError(f"{path} extends itself, by way of {extending[-1]}.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ValueError(f"{path} is no preset: {error.strerror}.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{path} is no preset: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ValueError(f"{path} is no preset: write name: value, a line for each option.")
