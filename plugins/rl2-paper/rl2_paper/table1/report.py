@@ -40,7 +40,8 @@ from rl2_sb3.registry import HOW_TO_INSTALL
 # All runs of reinforcement learning, with what they went on from beyond the shortest stages.
 CURVES_COMMAND = (
     "rl2 plot runs/bandit-*-n10 runs/bandit-*00 runs/bandit-*-n10-privileged "
-    f"runs/bandit-*00-privileged runs/bandit-*-rl runs/bandit-*-action-gru --save {CURVES}"
+    "runs/bandit-*00-privileged runs/bandit-*-rl runs/bandit-*-action-gru "
+    f"runs/bandit-*-action-gru-privileged --save {CURVES}"
 )
 TAUGHT = ("imitation", "RL after imitation")
 TUNED = ("ucb1", "epsilon-greedy", "ots-density", "gittins")
