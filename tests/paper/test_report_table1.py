@@ -128,13 +128,18 @@ def test_signs_follow_the_p_values(tmp_path: Path) -> None:
 def test_the_short_table(tmp_path: Path) -> None:
     table = read_results(write(tmp_path) / "table1.csv", TABLE1)
     lines = short_table(table, published(TABLE1), REPORT.short).splitlines()
-    assert lines[0] == (
-        "| n, k | Random | UCB1 | Gittins | Gittins, finite horizon | RL² in the paper | RL² | "
-        "RL², imitation | Bayes optimum |"
-    )
-    assert lines[2] == (
-        "| 10, 5 | 5.000 | **6.650**† | **6.600**† | **6.640** | 6.7 | 6.580 | 6.630† | 6.660 |"
-    )
+    assert lines == [
+        "| n, k | 10, 5 |",
+        "| --- | --: |",
+        "| Random | 5.000 |",
+        "| UCB1 | **6.650**† |",
+        "| Gittins | **6.600**† |",
+        "| Gittins, finite horizon | **6.640** |",
+        "| RL² in the paper | 6.7 |",
+        "| RL² | 6.580 |",
+        "| RL², imitation | 6.630† |",
+        "| Bayes optimum | 6.660 |",
+    ]
 
 
 def test_what_was_not_played_together_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rl2_paper.figures import (
     shares_figure,
 )
 from rl2_paper.markdown import replace_between
-from rl2_paper.result_tables import Column, has_trained, short_table
+from rl2_paper.result_tables import Row, has_trained, short_table
 from rl2_paper.results import Table, play_command, published, read_results, share
 from rl2_paper.styles import place, style_of
 from rl2_sb3.plots.history import COLUMNS
@@ -41,7 +41,7 @@ class Report(NamedTuple):
     paper: ReturnsTable
     document: Callable[[Table, Mapping[str, str], Sequence[str]], str]
     """The report, from the means, pictures with what they show, and notes on what is missing."""
-    short: Sequence[Column]
+    short: Sequence[Row]
     layout: Callable[[Iterable[Cell]], Layout]
     shown: Sequence[str]
     """The baselines of figures with lines."""

@@ -16,8 +16,8 @@ one-sided, p = .05). †: nor by the paired test, which is sharper, since all ag
 {tasks} with the same noise."""
 
 
-class Column(NamedTuple):
-    """A column of a short table: whose numbers, of which agent, and what stands above."""
+class Row(NamedTuple):
+    """A row of a short table: whose numbers, of which agent, and what stands before them."""
 
     kind: Literal["ours", "published", "exact"]
     agent: str
@@ -73,9 +73,9 @@ def verdict(table: Table, agent: str) -> str:
 
 
 def short_table(
-    table: Table, numbers: Mapping[Cell, Mapping[str, float]], columns: Sequence[Column]
+    table: Table, numbers: Mapping[Cell, Mapping[str, float]], rows: Sequence[Row]
 ) -> str:
-    """A row per setting, for the README; columns without any number are left out."""
+    """A column per setting, for the README; rows without any number are left out."""
 
     def text(cell: Cell, kind: str, agent: str) -> str:
         results = table[cell]
@@ -85,10 +85,9 @@ def short_table(
             return plain(best_exact(results), 3)
         return mark(cell, results[agent]) if agent in results else ""
 
-    texts = {head: [text(cell, kind, agent) for cell in table] for kind, agent, head in columns}
-    texts = {head: column for head, column in texts.items() if any(column)}
-    rows = zip((setting(cell) for cell in table), *texts.values(), strict=True)
-    return markdown_table([corner(table), *texts], rows)
+    texts = [[head, *(text(cell, kind, agent) for cell in table)] for kind, agent, head in rows]
+    head = [corner(table), *(setting(cell) for cell in table)]
+    return markdown_table(head, [row for row in texts if any(row[1:])])
 
 
 def parameters(table: Table, tuned: Sequence[str]) -> str:
@@ -135,12 +134,12 @@ def digits(cell: Cell) -> int:
 
 
 def setting(cell: Cell) -> str:
-    """A cell as the first column of a table has it, below :func:`corner`."""
+    """A cell as a table has it, after :func:`corner`, in a row or a column."""
     return f"{cell.episodes}" if cell.arms is None else f"{cell.episodes}, {cell.arms}"
 
 
 def corner(table: Table) -> str:
-    """The head of that column."""
+    """What stands before the cells, or above them."""
     return "n" if all(cell.arms is None for cell in table) else "n, k"
 
 

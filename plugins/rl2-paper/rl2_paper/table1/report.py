@@ -19,7 +19,7 @@ from rl2_paper.markdown import (
 from rl2_paper.report import Report, write_report
 from rl2_paper.result_tables import (
     LEGEND,
-    Column,
+    Row,
     digits,
     has_trained,
     in_order,
@@ -47,15 +47,15 @@ TAUGHT = ("imitation", "RL after imitation")
 TUNED = ("ucb1", "epsilon-greedy", "ots-density", "gittins")
 COMPARED, PAPER_BANDITS = ("greedy", "thompson", "ucb1"), 1000
 SHORT = [
-    *(Column("ours", a, style_of(a).name) for a in ("random", "thompson", "ucb1", "gittins")),
-    Column("ours", "gittins-finite-horizon", "Gittins, finite horizon"),
-    Column("published", "rl2", "RL² in the paper"),
+    *(Row("ours", a, style_of(a).name) for a in ("random", "thompson", "ucb1", "gittins")),
+    Row("ours", "gittins-finite-horizon", "Gittins, finite horizon"),
+    Row("published", "rl2", "RL² in the paper"),
     *(
-        Column("ours", each.name, style_of(each.name).name)
+        Row("ours", each.name, style_of(each.name).name)
         for each in sorted(TABLE1.lineup, key=lambda entry: place(entry.name))
         if each.trained
     ),
-    Column("exact", "", "Bayes optimum"),
+    Row("exact", "", "Bayes optimum"),
 ]
 
 

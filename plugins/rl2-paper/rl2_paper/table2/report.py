@@ -11,7 +11,7 @@ from rl2_paper.markdown import CURVES, OUT_OF_SWEEPS, README, commands, plain
 from rl2_paper.report import Report, write_report
 from rl2_paper.result_tables import (
     LEGEND,
-    Column,
+    Row,
     has_trained,
     mark,
     means_table,
@@ -44,11 +44,11 @@ PUBLISHED = {"rl2": "RL² in the paper", "snail": "SNAIL, as published"}
 LEARNED = sorted((each.name for each in TABLE2.lineup if each.trained), key=place)
 PLANNERS = ("psrl", "opsrl", "beb", "beb-replanning")
 SHORT = [
-    Column("ours", "random", "Random"),
-    *(Column("ours", f"{agent}-paper", style_of(f"{agent}-paper").name) for agent in PLANNERS),
-    *(Column("ours", agent, style_of(agent).name) for agent in ("beb-true", "beb-replanning-true")),
-    *(Column("published", agent, head) for agent, head in PUBLISHED.items()),
-    *(Column("ours", agent, style_of(agent).name) for agent in (*LEARNED, TABLE2.optimum)),
+    Row("ours", "random", "Random"),
+    *(Row("ours", f"{agent}-paper", style_of(f"{agent}-paper").name) for agent in PLANNERS),
+    *(Row("ours", agent, style_of(agent).name) for agent in ("beb-true", "beb-replanning-true")),
+    *(Row("published", agent, head) for agent, head in PUBLISHED.items()),
+    *(Row("ours", agent, style_of(agent).name) for agent in (*LEARNED, TABLE2.optimum)),
 ]
 
 
