@@ -1,0 +1,74 @@
+"""How fast agents still rose at the end of training: ``python -m rl2_paper.slopes --help``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from rl2_paper.markdown import HERE
+from rl2_sb3.plots.history import COLUMNS
+from rl2_sb3.tables import read_table
+
+WINDOWS = 10
+"""Curves are running means over a twentieth of a run, so that its second half has these apart."""
+
+
+@dataclass(kw_only=True)
+class Slopes:
+    """Print the slope of learning curves in the second half of each run, per million steps."""
+
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Names of runs; by default all that are in the tables."""
+    curves: tuple[Path, ...] = field(
+        default_factory=lambda: tuple(
+            Path(HERE) / "results" / f"{name}.csv"
+            for name in ("learning_curves", "late_training_curves", "unfinished_runs")
+        )
+    )
+    """Tables of curves, as `rl2 plot RUN --save TABLE.csv` writes them."""
+
+
+class Slope(NamedTuple):
+    """Of a line through the second half of a learning curve."""
+
+    per_million: float
+    """Return, per million steps."""
+    standard_error: float
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Read and print."""
+    config = tyro.cli(Slopes, args=args, description=__doc__)
+    found: dict[str, list[tuple[float, float]]] = {}
+    for path in config.curves:
+        for row in read_table(path, COLUMNS, "Write it with `rl2 plot RUN --save`."):
+            found.setdefault(row["run"], []).append((float(row["steps"]), float(row["return"])))
+    for name in config.runs:
+        if name not in found:
+            raise SystemExit(f"No curve of {name!r} in {', '.join(map(str, config.curves))}.")
+    print("run, million steps of the second half, slope per million steps, standard error")
+    for name in config.runs or found:
+        steps, returns = np.array(found[name]).T
+        late = steps >= (steps[0] + steps[-1]) / 2
+        if late.sum() > WINDOWS:
+            slope = fitted(steps[late], returns[late])
+            million = (steps[late][-1] - steps[late][0]) / 1e6
+            print(f"{name}, {million:.1f}, {slope.per_million:.3g}, {slope.standard_error:.2g}")
+
+
+def fitted(steps: NDArray[np.float64], returns: NDArray[np.float64]) -> Slope:
+    """The line of least squares; its error is that of ``WINDOWS`` points which are independent."""
+    x, y = steps / 1e6 - steps.mean() / 1e6, returns - returns.mean()
+    slope = float((x * y).sum() / (x * x).sum())
+    error = float(np.sqrt(((y - slope * x) ** 2).mean() / (x * x).mean() / (WINDOWS - 2)))
+    return Slope(slope, error)
+
+
+if __name__ == "__main__":
+    main()
