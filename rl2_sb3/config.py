@@ -79,11 +79,11 @@ class PolicyConfig:
     """The policy's network (policy_kwargs in Python)."""
 
     memory: str = "gru"
-    """Memory: gru, lstm, linear, window, fast-weights, action-gru, or the name of a plugin's."""
+    """Memory: gru, lstm, linear, window, fast-weights, action-gru, transition-graph, a plugin's."""
     memory_kwargs: Named = field(default_factory=dict)
     """Further options of the memory, as name=value."""
     hidden_size: Count = 64
-    """Number of units of the memory; of each action's (action-gru)."""
+    """Units of the memory; of each action's (action-gru), or pair's (transition-graph)."""
     candidate: Candidate = "tanh"
     """Activation of the GRU's candidate state."""
     memory_steps: CountOrNone = 0

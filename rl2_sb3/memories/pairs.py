@@ -64,6 +64,8 @@ class Pairs:
         begins = th.zeros_like(x[..., :1]) if self.done is None else x[..., self.done]
         if keep is not None:
             begins = begins + (1 - keep)
+        if len(x) == 1:  # as in exported models: ONNX knows no running maximum
+            return th.where(begins > 0, th.zeros_like(begins), age)
         steps = th.arange(len(x), device=x.device, dtype=x.dtype).view(-1, 1, 1)
         begun = th.where(begins > 0, steps, -age.expand_as(begins))
         return steps - begun.cummax(dim=0).values
@@ -185,7 +187,7 @@ class TransitionGraph(Memory):
         """``(rows, actions * size)`` of what is known, ``(rows, states, actions, 3)``."""
         known = self.own(told) + self.common(common)[:, None, None]
         known = self.own_2(th.relu(known))
-        rows = th.arange(len(present), device=present.device)
+        rows = th.arange(present.shape[0], device=present.device)
         visits = (moved + 1).clamp(min=0)
         visits = visits / visits.sum(dim=2, keepdim=True).clamp(min=1)
         here = th.unflatten(visits, 1, told.shape[1:3])[rows, present]
