@@ -45,8 +45,8 @@ from rl2_sb3.trials.spaces import PRIVILEGED
 
 FORMAT = 2
 POLICIES: dict[str, type[GRUPolicy]] = {"GRUPolicy": GRUPolicy, "CnnGRUPolicy": CnnGRUPolicy}
-OWN_MEMORIES = (
-    *("action-gru", "fast-weights", "gru", "linear", "lstm", "sums", "transition-graph", "window"),
+OWN_MEMORIES = frozenset(
+    ("action-gru", "fast-weights", "gru", "linear", "lstm", "sums", "transition-graph", "window")
 )
 """Memories that are known to be made without memory of the computer's, as shapes alone."""
 VALUE_PARTS = (

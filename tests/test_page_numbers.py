@@ -139,3 +139,10 @@ def test_what_agents_have_in_ten_thousand_mdps() -> None:
     assert [float(number) for number in re.findall(r"\d+\.\d+", cells)[:6]] == pytest.approx(
         front, abs=0.06
     )
+    in_table = results(f"{RESULTS}/table2.csv", "episodes", "agent")
+    front = [in_table["100", "rl2" if not ending else f"rl2-{ending}"] for ending in ("", *endings)]
+    (cells,) = re.findall(
+        r"^\| random MDPs, 100 episodes, .* return \|(.*)\|$", readme, re.MULTILINE
+    )
+    found = [float(number) for number in re.findall(r"\b\d{4}\b", cells)[:6]]
+    assert found == pytest.approx(front, abs=0.6)

@@ -55,8 +55,8 @@ class Parts:
         self.own = [parts[name] for name in OF_ACTIONS if name in parts]
         if PRIVILEGED in parts:  # of a value network
             known = parts[PRIVILEGED]
-            begin = slice(known.start, min(known.start + self.actions, known.stop))
-            self.own += [begin] * (begin.stop - begin.start == self.actions)
+            if known.stop - known.start >= self.actions:
+                self.own.append(slice(known.start, known.start + self.actions))
         self.between, self.common = others(inputs, self.own)
         self.width = len(self.own) + self.common
 

@@ -83,6 +83,8 @@ class PairSums(Memory):
         u_s = relu(W3 (mean_a(u_sa), max_a(u_sa), [s is present]))
         y = relu(W4 (mean_s(u_s), max_s(u_s), u_present, x))
 
+    A privileged observation is taken as common to all.
+
     :param inputs: number of input features
     :param size: of no effect: the layers for each pair and state have 32 units, the last one 64
     :param parts: see :class:`Pairs`

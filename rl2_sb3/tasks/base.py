@@ -80,8 +80,7 @@ class BatchedTasks(ABC, Generic[Params, State]):
         """What only a simulator knows of the tasks, ``(n, features)``, for the value network.
 
         The policy never sees it. Where it tells something of each action, that comes first, in
-        their order: value networks that treat actions alike take it so (``action-sums``). By
-        default None: there is none.
+        their order: ``action-sums`` takes it so. By default None: there is none.
         """
         return None
 

@@ -89,10 +89,11 @@ def test_to_swap_states_or_actions_changes_no_value(memory: str) -> None:
     assert not th.allclose(found(policy, others, actions)[1], values, rtol=1e-3)
 
 
-def test_messages_by_hand() -> None:
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_messages_by_hand(rounds: int) -> None:
     """From the states that a walk has shown, round by round."""
     th.manual_seed(0)
-    memory = TransitionGraph(INPUTS, 5, PARTS, rounds=2)
+    memory = TransitionGraph(INPUTS, 5, PARTS, rounds=rounds)
     walk, actions, rewards = [0, 1, 0, 0, 2], [0, 3, 1, 2], [0.5, -1.0, 2.0, 3.0]
     done = [0, 1, 0, 0]  # so that the second step leads nowhere: an episode begins in state 0
     x, moved = th.zeros(4, 1, INPUTS), th.zeros(STATES, ACTIONS, STATES)
@@ -115,7 +116,7 @@ def test_messages_by_hand() -> None:
             own = th.stack([n.log1p(), r.sign() * r.abs().log1p(), r / (n + 1)])
             known[s, a] = memory.own_2((memory.own(own) + memory.common(common)).relu())
             units[s, a] = known[s, a].relu()
-    for _ in range(2):
+    for _ in range(rounds):
         told = []
         for s in range(STATES):
             each = th.stack([units[s, a] for a in range(ACTIONS)])
@@ -188,6 +189,6 @@ def test_they_need_the_products_of_states_and_actions(memory: str | None, name: 
         make_policy(state_action=False, **options)
 
 
-def test_rounds_are_a_number() -> None:
+def test_there_are_no_fewer_rounds_than_none() -> None:
     with pytest.raises(ValueError, match="rounds=-1: must be 0 or more"):
         TransitionGraph(INPUTS, 4, PARTS, rounds=-1)

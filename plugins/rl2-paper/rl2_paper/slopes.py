@@ -15,9 +15,6 @@ from rl2_paper.markdown import HERE
 from rl2_sb3.plots.history import COLUMNS
 from rl2_sb3.tables import read_table
 
-WINDOWS = 10
-"""Curves are running means over a twentieth of a run, so that its second half has these apart."""
-
 
 @dataclass(kw_only=True)
 class Slopes:
@@ -40,6 +37,7 @@ class Slope(NamedTuple):
     per_million: float
     """Return, per million steps."""
     standard_error: float
+    """NaN where the curve is too short to tell."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -56,18 +54,28 @@ def main(args: Sequence[str] | None = None) -> None:
     for name in config.runs or found:
         steps, returns = np.array(found[name]).T
         late = steps >= (steps[0] + steps[-1]) / 2
-        if late.sum() > WINDOWS:
-            slope = fitted(steps[late], returns[late])
-            million = (steps[late][-1] - steps[late][0]) / 1e6
-            print(f"{name}, {million:.1f}, {slope.per_million:.3g}, {slope.standard_error:.2g}")
+        slope = fitted(steps[late], returns[late], smoothed(len(steps)))
+        million = (steps[-1] - steps[late][0]) / 1e6
+        print(f"{name}, {million:.1f}, {slope.per_million:.3g}, {slope.standard_error:.2g}")
 
 
-def fitted(steps: NDArray[np.float64], returns: NDArray[np.float64]) -> Slope:
-    """The line of least squares; its error is that of ``WINDOWS`` points which are independent."""
-    x, y = steps / 1e6 - steps.mean() / 1e6, returns - returns.mean()
+def smoothed(points: int) -> int:
+    """How many points each of a curve is the mean over, as `rl2 plot RUN --save` writes it."""
+    return 2 * max(points // 40, 1) + 1
+
+
+def fitted(steps: NDArray[np.float64], returns: NDArray[np.float64], window: int) -> Slope:
+    """The line of least squares.
+
+    :param window: points that each is the mean over: so many fewer are independent of each other
+    """
+    if len(steps) < 2:
+        return Slope(np.nan, np.nan)
+    x, y = (steps - steps.mean()) / 1e6, returns - returns.mean()
     slope = float((x * y).sum() / (x * x).sum())
-    error = float(np.sqrt(((y - slope * x) ** 2).mean() / (x * x).mean() / (WINDOWS - 2)))
-    return Slope(slope, error)
+    free = len(steps) / window - 2
+    error = np.sqrt(((y - slope * x) ** 2).mean() / (x * x).mean() / free) if free > 0 else np.nan
+    return Slope(slope, float(error))
 
 
 if __name__ == "__main__":

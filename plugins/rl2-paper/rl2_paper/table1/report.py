@@ -77,6 +77,7 @@ def document(table: Table, pictures: Mapping[str, str], notes: Sequence[str]) ->
         "k = 5.",
         verdict(table, "rl2"),
         verdict(table, "rl2-action-gru"),
+        verdict(table, "rl2-action-gru-privileged"),
         verdict(table, "rl2-privileged"),
         *notes,
         "## Learning by reinforcement, and knowing the problem",

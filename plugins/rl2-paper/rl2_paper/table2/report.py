@@ -79,6 +79,7 @@ def document(table: Table, pictures: Mapping[str, str], notes: Sequence[str]) ->
         verdict(table, "rl2"),
         verdict(table, "rl2-fast-weights"),
         verdict(table, "rl2-transition-graph"),
+        verdict(table, "rl2-transition-graph-privileged"),
         verdict(table, "rl2-privileged"),
         *notes,
         "## Planning with the paper's prior",
@@ -93,8 +94,9 @@ def document(table: Table, pictures: Mapping[str, str], notes: Sequence[str]) ->
         "training RL² is paid what an action costs against the best one by the true MDP, and its "
         "value network sees what each action is worth there, which only a simulator knows; the "
         "agent that plays sees neither. RL² from the paper's information has a GRU for a memory, "
-        "or fast weights where it says so; the other RL² agents have fast weights. SNAIL: Mishra "
-        "et al. 2018. Who knows the MDP plans in it exactly: no agent can have more on average.",
+        "or what its name says; the other RL² agents have fast weights, where no memory is named. "
+        "SNAIL: Mishra et al. 2018. Who knows the MDP plans in it exactly: no agent can have more "
+        "on average.",
         means_table("agent", heads, table, ("true prior", *TRAINED), None, others),
         LEGEND.format(tasks="MDPs") + "\nThe agents with the paper's prior are compared among "
         "themselves, all others among themselves;\nwho knows the MDP takes no part.",
