@@ -144,5 +144,5 @@ def test_what_agents_have_in_ten_thousand_mdps() -> None:
     (cells,) = re.findall(
         r"^\| random MDPs, 100 episodes, .* return \|(.*)\|$", readme, re.MULTILINE
     )
-    found = [float(number) for number in re.findall(r"\b\d{4}\b", cells)[:6]]
-    assert found == pytest.approx(front, abs=0.6)
+    returns = [float(number) for number in re.findall(r"\b\d{4}\b", cells)[:6]]
+    assert returns == pytest.approx(front, abs=0.6)
