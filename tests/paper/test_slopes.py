@@ -41,6 +41,8 @@ def test_the_second_half_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[s
     table = tmp_path / "curves.csv"
     table.write_text("\n".join(lines) + "\n")
     main(["a", "--curves", str(table)])
-    assert capsys.readouterr().out.splitlines()[1].startswith("a, 2.0, 2, ")
-    with pytest.raises(SystemExit, match=r"No curve of 'b' in .*curves\.csv"):
-        main(["b", "--curves", str(table)])
+    assert capsys.readouterr().out.splitlines()[1].startswith("a,2.0,2,")
+    with pytest.raises(SystemExit, match=r"No curve of 'aa' in .*curves\.csv\. Did you mean 'a'\?"):
+        main(["aa", "--curves", str(table)])
+    with pytest.raises(SystemExit, match=r"none\.csv"):
+        main(["--curves", str(tmp_path / "none.csv")])
