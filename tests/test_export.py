@@ -27,6 +27,8 @@ from rl2_sb3.trials.play import play
 from tests.envs import SmallEnv
 
 TOLERANCE = 2e-5
+EPISODES = 40
+"""Of a trial, at most."""
 COLUMNS = 2
 
 
@@ -106,7 +108,8 @@ def test_installed_agents(name: str, tmp_path: Path) -> None:
         pytest.skip(f"{name} plays {agent.info['task']}, which is not installed")
     path = export_agent(agent, tmp_path / "agent.onnx")
     tasks, _ = evaluation_tasks(agent.info, [])
-    trials = make_trials(tasks, n_envs=COLUMNS, episodes=agent.info["episodes"])
+    episodes = min(agent.info["episodes"], EPISODES)
+    trials = make_trials(tasks, n_envs=COLUMNS, episodes=episodes)
     # Those of bf16 products are compared as the model is written: with fp32 products.
     same = Agent(with_fp32_products(agent.policy), agent.info)
     assert off(same, path, trials) < TOLERANCE
