@@ -26,9 +26,9 @@ from rl2_sb3.registry import AGENTS, MEMORIES, TASKS
 from rl2_sb3.trials.play import play
 from tests.envs import SmallEnv
 
-TOLERANCE = 2e-5
-EPISODES = 40
-"""Of a trial, at most."""
+TOLERANCE = 1e-5
+OF_GRAPHS = 2e-5
+"""Where a thousand steps are added up, and few units tell much: of a transition graph's agents."""
 COLUMNS = 2
 
 
@@ -108,11 +108,11 @@ def test_installed_agents(name: str, tmp_path: Path) -> None:
         pytest.skip(f"{name} plays {agent.info['task']}, which is not installed")
     path = export_agent(agent, tmp_path / "agent.onnx")
     tasks, _ = evaluation_tasks(agent.info, [])
-    episodes = min(agent.info["episodes"], EPISODES)
-    trials = make_trials(tasks, n_envs=COLUMNS, episodes=episodes)
+    trials = make_trials(tasks, n_envs=COLUMNS, episodes=agent.info["episodes"])
     # Those of bf16 products are compared as the model is written: with fp32 products.
     same = Agent(with_fp32_products(agent.policy), agent.info)
-    assert off(same, path, trials) < TOLERANCE
+    graph = agent.policy.config.memory == "transition-graph"
+    assert off(same, path, trials) < (OF_GRAPHS if graph else TOLERANCE)
 
 
 PIXELS = spaces.Box(0, 255, (3, 14, 16), np.uint8)
