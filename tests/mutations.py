@@ -43,10 +43,11 @@ def copy_tree(to: Path) -> None:
 
 
 def passes(tree: Path, tests: list[str]) -> bool:
-    """Whether tests pass in a copy, whose package is imported in the place of the installed one."""
+    """Whether tests pass in a copy, whose packages are imported in the place of those installed."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     command += [f"tests/{test}" for test in tests]
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    packages = os.pathsep.join(map(str, (tree, *(tree / "plugins").iterdir())))
+    environment = {**os.environ, "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
     run = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
     if run.returncode not in (0, 1):
         raise RuntimeError(f"{' '.join(command)} could not run:\n{run.stdout}{run.stderr}")

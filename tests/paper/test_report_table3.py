@@ -2,7 +2,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rl2_paper.table3.report import document, read_lines, read_successes, short
+from rl2_paper.table3.report import (
+    SEEDS_OF,
+    document,
+    read_lines,
+    read_successes,
+    seeds_of,
+    short,
+)
 
 from rl2_sb3.cli import main
 from rl2_sb3.plots.history import COLUMNS
@@ -85,6 +92,8 @@ def test_rl2_report_table3(tmp_path: Path, capsys: Any) -> None:
     curve.append(("bandit-a", "bandit", "arms=5", 10, *how, 1, 6))
     lines = [",".join(map(str, row)) for row in (COLUMNS, *curve)]
     (tmp_path / "learning_curves.csv").write_text("\n".join(lines) + "\n")
+    other = [",".join(map(str, (f"{SEEDS_OF}-seed-1", "raycast-maze", "", 2, *how, 4, -9)))]
+    (tmp_path / "seed_curves.csv").write_text("\n".join([lines[0], *other]) + "\n")
     assert read_lines(tmp_path / "learning_curves.csv") == {
         "maze-a": [(0, -16), (5, -11), (9, -7)],
         "rays": [(4, -9)],
@@ -100,5 +109,17 @@ def test_rl2_report_table3(tmp_path: Path, capsys: Any) -> None:
     assert (docs / "table3.md").read_text().count("| **RL²** | 5,000,000 | 2:01 | a laptop |") == 1
     assert "(table3_ways.png)" not in (docs / "table3.md").read_text()  # it is not there
     assert "old" not in readme.read_text()
+    assert not (docs / "table3_seeds.png").exists()  # of the preset's own run there is no curve
+    with (tmp_path / "learning_curves.csv").open("a") as file:
+        file.write(other[0].replace("-seed-1", "") + "\n")
+    main(["report", "table3", *args])
+    assert "(table3_seeds.png)" in (docs / "table3.md").read_text()
     with pytest.raises(SystemExit, match=r"table3-successes\.csv cannot be read"):
         main(["report", "table3", "--results", str(docs), "--docs", str(docs)])
+
+
+def test_the_seeds_of_a_preset_are_drawn_where_it_has_several() -> None:
+    lines = {name: [(0.0, float(i))] for i, name in enumerate(("a", "a-seed-2", "a-seed-10"))}
+    lines |= {"a-seed-1-privileged": [], "a-b-seed-1": [], "ba-seed-1": []}
+    assert seeds_of("a", lines) == {"seed 0": [(0, 0)], "seed 2": [(0, 1)], "seed 10": [(0, 2)]}
+    assert seeds_of("a", {"a": [], "b-seed-1": []}) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -41,6 +42,8 @@ AGENTS = {
     "rl2-large": "**RL², privileged training, large mazes too**",
     "plan": "A planner that knows the maze (any episode)",
 }
+SEEDS_OF = "maze-small-rays"
+"""A preset whose runs with several seeds are drawn: ``maze-small-rays-seed-1`` and so on."""
 COMMANDS = (
     "pip install -c constraints.txt -e plugins/rl2-vizdoom -e plugins/rl2-checkpoints",
     play_command(TABLE3),
@@ -50,7 +53,8 @@ COMMANDS = (
 )
 PICTURES = {
     "table3_mazes.png": "What the agent sees, and a small and a large maze (the paper's Figure 4)",
-    "table3_learning.png": "Learning, as in the paper's Figure 5",
+    "table3_seeds.png": "Learning from the paper's information alone, a line per seed (Figure 5)",
+    "table3_learning.png": "Learning in other settings",
     "table3_ways.png": "Ways gone in the first episodes of a trial (the paper's Figure 6)",
 }
 
@@ -69,7 +73,7 @@ Table = Mapping[str, Mapping[str, Mapping[int, MazeEpisode]]]
 
 
 def write(results: Path, docs: Path, readme: Path | None = None) -> list[Path]:
-    """Write ``table3.md`` and the picture of learning; other pictures are shown if they are there.
+    """Write ``table3.md`` and the pictures of learning; others are shown if they are there.
 
     :param results: folder of the tables
     :param docs: folder to write into
@@ -79,10 +83,11 @@ def write(results: Path, docs: Path, readme: Path | None = None) -> list[Path]:
     """
     table = read_successes(results / "table3-successes.csv")
     written = []
-    curves = results / "learning_curves.csv"
-    lines = read_lines(curves) if curves.exists() else {}
-    if lines:
-        written.append(learning(lines, docs / "table3_learning.png"))
+    lines = read_lines(results / "learning_curves.csv")
+    seeds = seeds_of(SEEDS_OF, {**lines, **read_lines(results / "seed_curves.csv")})
+    for several, name in ((seeds, "table3_seeds.png"), (lines, "table3_learning.png")):
+        if several:
+            written.append(learning(several, docs / name))
     pictures = {name: words for name, words in PICTURES.items() if (docs / name).exists()}
     report = docs / "table3.md"
     report.parent.mkdir(parents=True, exist_ok=True)
@@ -246,12 +251,19 @@ Line = list[tuple[float, float]]
 
 
 def read_lines(path: Path) -> dict[str, Line]:
-    """The learning curves of runs in mazes, as steps and returns."""
+    """The learning curves of runs in mazes, as steps and returns; none without the file."""
     lines: dict[str, Line] = {}
-    for row in read_table(path, COLUMNS, f"Run `{COMMANDS[-2]}`."):
+    for row in read_table(path, COLUMNS, f"Run `{COMMANDS[-2]}`.") if path.exists() else ():
         if row["task"] in LEARNED_IN:
             lines.setdefault(row["run"], []).append((float(row["steps"]), float(row["return"])))
     return lines
+
+
+def seeds_of(preset: str, lines: Mapping[str, Line]) -> dict[str, Line]:
+    """Those of a preset's lines, by their seed; none where there is but one."""
+    found = {run: re.fullmatch(rf"{re.escape(preset)}(?:-seed-(\d+))?", run) for run in lines}
+    seeds = {int(match[1] or 0): lines[run] for run, match in found.items() if match}
+    return {f"seed {seed}": seeds[seed] for seed in sorted(seeds)} if len(seeds) > 1 else {}
 
 
 def learning(lines: Mapping[str, Line], out: Path) -> Path:
@@ -260,7 +272,9 @@ def learning(lines: Mapping[str, Line], out: Path) -> Path:
         axes = figure.subplots()
         for i, (run, points) in enumerate(lines.items()):
             x, y = zip(*points, strict=True)
-            axes.plot([steps / 1e6 for steps in x], y, label=run, color=PALETTE[i % len(PALETTE)])
+            again, color = divmod(i, len(PALETTE))
+            style = ("-", ":", "--")[again % 3]
+            axes.plot([s / 1e6 for s in x], y, label=run, color=PALETTE[color], ls=style)
         axes.axhline(-1, color=GREY, lw=1, ls="--", label="the paper's at its end, about")
         axes.set_xlim(left=0)
         axes.set_xlabel("Environment steps (millions)")
