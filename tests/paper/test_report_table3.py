@@ -87,12 +87,15 @@ def test_rl2_report_table3(tmp_path: Path, capsys: Any) -> None:
     took = f"{told}\nvizdoom-maze,rl2,5000000,7260,a laptop\nvizdoom-maze,random,,,\n"
     (tmp_path / "table3.csv").write_text(took + "vizdoom-maze,rl2,5000000,7260,a laptop\n")
     how = "", "privileged RL"
-    curve = [("maze-a", "vizdoom-maze", "", 2, *how, steps, -16 + steps) for steps in (0, 5, 9)]
-    curve.append(("rays", "raycast-maze", "", 2, *how, 4, -9))
+    small = "size=small mazes=9"
+    curve = [("maze-a", "vizdoom-maze", small, 2, *how, steps, -16 + steps) for steps in (0, 5, 9)]
+    curve.append(("rays", "raycast-maze", small, 2, *how, 4, -9))
+    curve.append(("large", "raycast-maze", "size=large", 2, *how, 4, -9))
+    curve.append(("longer", "raycast-maze", small, 3, *how, 4, -9))
     curve.append(("bandit-a", "bandit", "arms=5", 10, *how, 1, 6))
     lines = [",".join(map(str, row)) for row in (COLUMNS, *curve)]
     (tmp_path / "learning_curves.csv").write_text("\n".join(lines) + "\n")
-    other = [",".join(map(str, (f"{SEEDS_OF}-seed-1", "raycast-maze", "", 2, *how, 4, -9)))]
+    other = [",".join(map(str, (f"{SEEDS_OF}-seed-1", "raycast-maze", small, 2, *how, 4, -9)))]
     (tmp_path / "seed_curves.csv").write_text("\n".join([lines[0], *other]) + "\n")
     assert read_lines(tmp_path / "learning_curves.csv") == {
         "maze-a": [(0, -16), (5, -11), (9, -7)],

@@ -27,6 +27,8 @@ from rl2_sb3.tables import read_table
 
 LEARNED_IN = (TABLE3.task, "raycast-maze")
 """The engine's mazes, and the same drawn by rays."""
+TRIAL = "2"
+"""Episodes of a trial in the paper's training."""
 SETTING = {name: str(value) for name, value in TABLE3.options.items()}
 """The paper's, as the options of rows tell it."""
 SIZES = {size: f"{size.title()} mazes, at most {steps} steps" for size, steps in HORIZONS.items()}
@@ -251,10 +253,14 @@ Line = list[tuple[float, float]]
 
 
 def read_lines(path: Path) -> dict[str, Line]:
-    """The learning curves of runs in mazes, as steps and returns; none without the file."""
+    """The learning curves of runs in small mazes, trials of two episodes, as steps and returns.
+
+    None without the file.
+    """
     lines: dict[str, Line] = {}
     for row in read_table(path, COLUMNS, f"Run `{COMMANDS[-2]}`.") if path.exists() else ():
-        if row["task"] in LEARNED_IN:
+        small = row["task"] in LEARNED_IN and "size=small" in row["options"].split()
+        if small and row["episodes"] == TRIAL:
             lines.setdefault(row["run"], []).append((float(row["steps"]), float(row["return"])))
     return lines
 
