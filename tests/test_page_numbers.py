@@ -146,3 +146,23 @@ def test_what_agents_have_in_ten_thousand_mdps() -> None:
     )
     returns = [float(number) for number in re.findall(r"\b\d{4}\b", cells)[:6]]
     assert returns == pytest.approx(front, abs=0.6)
+
+
+def test_what_was_tried_in_mazes() -> None:
+    path, keys = f"{RESULTS}/late_training.csv", ("options", "agent")
+    steps = results(path, *keys, value="steps_trained")
+    successes = f"{RESULTS}/late_training-successes.csv"
+    lengths = results(successes, *keys, "episode", value="length")
+    shares = results(successes, *keys, "episode", value="success")
+    page = (ROOT / "plugins/rl2-paper/README.md").read_text(encoding="utf-8")
+    advice = (ROOT / "docs/training.md").read_text(encoding="utf-8").replace("\n", " ")
+    tried = [(options, agent) for options, agent in steps if agent.startswith("maze-")]
+    assert len(tried) > 4
+    for options, agent in tried:
+        size = options.split()[0].removeprefix("size=")
+        ways = [f"{lengths[options, agent, episode]:.1f}" for episode in "12"]
+        found = [f"{100 * shares[options, agent, episode]:.1f}" for episode in "12"]
+        told = f"{size} | {steps[options, agent] / 1e6:.1f} | {', '.join(ways)} | "
+        told += f"{', '.join(found)} % |"
+        assert f"| `{agent.replace(',', '`,', 1)} | {told}" in page, agent
+        assert " and ".join(ways) in advice or agent.endswith("in large ones"), agent

@@ -98,9 +98,11 @@ def test_rl2_report_table3(tmp_path: Path, capsys: Any) -> None:
     other = [",".join(map(str, (f"{SEEDS_OF}-seed-1", "raycast-maze", small, 2, *how, 4, -9)))]
     (tmp_path / "seed_curves.csv").write_text("\n".join([lines[0], *other]) + "\n")
     assert read_lines(tmp_path / "learning_curves.csv") == {
-        "maze-a": [(0, -16), (5, -11), (9, -7)],
-        "rays": [(4, -9)],
+        "maze-a": [(0, -8), (5, -5.5), (9, -3.5)],
+        "rays": [(4, -4.5)],
+        "longer": [(4, -3)],
     }
+    assert read_lines(tmp_path / "none.csv") == {}
     readme = tmp_path / "README.md"
     readme.write_text("above\n<!-- table3 -->\nold\n<!-- /table3 -->\nbelow\n")
     docs = tmp_path / "docs"
@@ -116,6 +118,7 @@ def test_rl2_report_table3(tmp_path: Path, capsys: Any) -> None:
     with (tmp_path / "learning_curves.csv").open("a") as file:
         file.write(other[0].replace("-seed-1", "") + "\n")
     main(["report", "table3", *args])
+    assert "table3_seeds.png" in capsys.readouterr().out
     assert "(table3_seeds.png)" in (docs / "table3.md").read_text()
     with pytest.raises(SystemExit, match=r"table3-successes\.csv cannot be read"):
         main(["report", "table3", "--results", str(docs), "--docs", str(docs)])
@@ -123,6 +126,6 @@ def test_rl2_report_table3(tmp_path: Path, capsys: Any) -> None:
 
 def test_the_seeds_of_a_preset_are_drawn_where_it_has_several() -> None:
     lines = {name: [(0.0, float(i))] for i, name in enumerate(("a", "a-seed-2", "a-seed-10"))}
-    lines |= {"a-seed-1-privileged": [], "a-b-seed-1": [], "ba-seed-1": []}
+    lines |= {"a-seed-0": [], "a-seed-1-privileged": [], "a-b-seed-1": [], "ba-seed-1": []}
     assert seeds_of("a", lines) == {"seed 0": [(0, 0)], "seed 2": [(0, 1)], "seed 10": [(0, 2)]}
     assert seeds_of("a", {"a": [], "b-seed-1": []}) == {}

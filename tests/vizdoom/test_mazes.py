@@ -137,3 +137,12 @@ def test_a_map_has_the_start_and_the_goal_in_their_places() -> None:
     for x, y in ((289, -289), (383, -289), (383, -383), (289, -383)):  # with an inset of 1
         assert f"vertex{{x={x}.0;y={y}.0;}}" in text
     assert text.count("RL2GOAL") == 4
+
+
+def test_how_much_small_test_mazes_have_in_common_with_those_for_training() -> None:
+    """As the pages of Table 3 tell."""
+    tests = [(maze.walls.tobytes(), maze.goal) for maze in split_mazes(3, "test", 1000)]
+    for count, common in ((1000, 509), (6500, 997)):
+        known = {(maze.walls.tobytes(), maze.goal) for maze in split_mazes(3, "train", count)}
+        assert sum(test in known for test in tests) == common
+    assert len({walls for walls, _ in known}) == 192
