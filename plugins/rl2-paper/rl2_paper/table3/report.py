@@ -278,7 +278,7 @@ def seeds_of(preset: str, lines: Mapping[str, Line]) -> dict[str, Line]:
 
 def learning(lines: Mapping[str, Line], out: Path) -> Path:
     """Draw the mean return of an episode over training, a line per run."""
-    with drawing(out, 7, 4.1) as figure:
+    with drawing(out, 7, 3.2 + 0.15 * len(lines)) as figure:
         axes = figure.subplots()
         for i, (run, points) in enumerate(lines.items()):
             x, y = zip(*points, strict=True)
