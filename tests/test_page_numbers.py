@@ -15,7 +15,8 @@ RESULTS = "plugins/rl2-paper/results"
 def results(name: str, *keys: str, value: str = "mean") -> dict[tuple[str, ...], float]:
     """A column of a CSV file, by others."""
     with (ROOT / name).open(encoding="utf-8", newline="") as file:
-        return {tuple(row[key] for key in keys): float(row[value]) for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    return {tuple(row[key] for key in keys): float(row[value] or "nan") for row in rows}
 
 
 def row(page: str, begin: str) -> list[float]:
@@ -149,20 +150,32 @@ def test_what_agents_have_in_ten_thousand_mdps() -> None:
 
 
 def test_what_was_tried_in_mazes() -> None:
-    path, keys = f"{RESULTS}/late_training.csv", ("options", "agent")
-    steps = results(path, *keys, value="steps_trained")
-    successes = f"{RESULTS}/late_training-successes.csv"
-    lengths = results(successes, *keys, "episode", value="length")
-    shares = results(successes, *keys, "episode", value="success")
+    """Rows of what was tried, and of the agents in Table 3 that it led to."""
     page = (ROOT / "plugins/rl2-paper/README.md").read_text(encoding="utf-8")
     advice = (ROOT / "docs/training.md").read_text(encoding="utf-8").replace("\n", " ")
-    tried = [(options, agent) for options, agent in steps if agent.startswith("maze-")]
-    assert len(tried) > 4
-    for options, agent in tried:
-        size = options.split()[0].removeprefix("size=")
-        ways = [f"{lengths[options, agent, episode]:.1f}" for episode in "12"]
-        found = [f"{100 * shares[options, agent, episode]:.1f}" for episode in "12"]
-        told = f"{size} | {steps[options, agent] / 1e6:.1f} | {', '.join(ways)} | "
-        told += f"{', '.join(found)} % |"
-        assert f"| `{agent.replace(',', '`,', 1)} | {told}" in page, agent
-        assert " and ".join(ways) in advice or agent.endswith("in large ones"), agent
+    shown = {"rl2-privileged": "`maze-small-privileged`", "rl2-large": "`maze-large-privileged`"}
+    told = []
+    for table in ("late_training", "table3"):
+        names = (f"{RESULTS}/{table}-successes.csv", "options", "agent", "episode")
+        ways, shares = (results(*names, value=column) for column in ("length", "success"))
+        better = results(names[0], "options", "agent", "episode", value="no_longer_than_first")
+        steps = results(f"{RESULTS}/{table}.csv", "options", "agent", value="steps_trained")
+        for options, agent in steps:
+            size = options.split()[0].removeprefix("size=")
+            if agent.startswith("maze-") or agent in shown:
+                name = shown.get(agent, f"`{agent.replace(',', '`,', 1)}")
+                first, second = ((options, agent, episode) for episode in "12")
+                row = f"| {name} | {size} | {steps[options, agent] / 1e6:.1f} "
+                row += f"| {ways[first]:.1f}, {ways[second]:.1f} "
+                row += f"| {100 * shares[first]:.1f}, {100 * shares[second]:.1f} % "
+                row += f"| {100 * better[second]:.1f} % |"
+                told.append((row, f"{ways[first]:.1f} and {ways[second]:.1f}"))
+    rows = [row for row, _ in told if "`maze-large-privileged` | small" not in row]
+    assert len(rows) > 8
+    assert [row for row in rows if row not in page] == []
+    for row, pair in told:
+        if "in large ones" not in row and "` |" not in row:
+            assert pair in advice, row
+    (front,) = re.findall(r"^\| mazes in pixels.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    (best,) = [pair for row, pair in told if "`maze-small-privileged` | small" in row]
+    assert f"| {best.replace(' and', ',')} (6500 mazes, " in front

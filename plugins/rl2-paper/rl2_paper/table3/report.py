@@ -36,20 +36,19 @@ AGENTS = {
     "paper-rl2": "RL² in the paper",
     "snail": "SNAIL, as published",
     "rl2": "**RL²**",
-    "rl2-privileged": "**RL², privileged training**",
+    "rl2-privileged": "**RL², privileged training, 6500 mazes**",
     "rl2-imitation": "**RL², imitation**",
     "rl2-imitation-rl": "**RL², imitation, then RL**",
     "rl2-large": "**RL², privileged training, large mazes too**",
     "plan": "A planner that knows the maze (any episode)",
 }
-PLOT = "rl2 plot runs/maze-* --save"
 SEEDS_OF = "maze-small-rays"
 """A preset whose runs with several seeds are drawn: ``maze-small-rays-seed-1`` and so on."""
 COMMANDS = (
     "pip install -c constraints.txt -e plugins/rl2-vizdoom -e plugins/rl2-checkpoints",
     play_command(TABLE3),
     f"python -m rl2_paper.table3.pictures maze-small-privileged --out {HERE}/docs",
-    f"{PLOT} {CURVES}",
+    f"rl2 plot runs/maze-* --save {CURVES}",
     f"rl2 plot runs/seeds/maze-* --save {HERE}/results/seed_curves.csv",
     f"rl2 report table3 --readme {README}",
 )
@@ -262,7 +261,11 @@ def read_lines(path: Path) -> dict[str, Line]:
     :raises ValueError: a table that cannot be read; without the file there are no curves
     """
     lines: dict[str, Line] = {}
-    for row in read_table(path, COLUMNS, f"Run `{PLOT} {path}`.") if path.exists() else ():
+    for row in (
+        read_table(path, COLUMNS, f"Write it with `rl2 plot RUNS --save {path}`.")
+        if path.exists()
+        else ()
+    ):
         if row["task"] in LEARNED_IN and "size=small" in row["options"].split():
             mean = float(row["return"]) / int(row["episodes"])
             lines.setdefault(row["run"], []).append((float(row["steps"]), mean))
