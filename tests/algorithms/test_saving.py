@@ -12,8 +12,6 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
-from gymnasium import spaces
-from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
@@ -22,7 +20,7 @@ from rl2_sb3 import load_agent
 from rl2_sb3.algorithms import RL2PPO, RL2TRPO, resuming
 from rl2_sb3.trials import TrialWrapper, make_trials
 from tests.algorithms.collecting import Model
-from tests.envs import RaggedEnv, RaggedTasks, SmallEnv, vector
+from tests.envs import RaggedEnv, RaggedTasks
 
 STEPS = 8
 """Steps of a rollout; trials have other lengths, so that a rollout's end lies inside some."""
@@ -276,85 +274,6 @@ def test_a_stream_is_written_and_read() -> None:
 
     for ours, theirs in zip(loaded.policy.parameters(), model.policy.parameters(), strict=True):
         assert th.equal(ours, theirs)
-
-
-def truncated(path: Path) -> None:
-    make_model(bandits()).save(path)
-    path.write_bytes(path.read_bytes()[:-2000])
-
-
-def flipped(path: Path) -> None:
-    make_model(bandits()).save(path)
-    content = bytearray(path.read_bytes())
-    with zipfile.ZipFile(path) as archive:
-        place = archive.getinfo("policy.pth").header_offset + 2000
-    content[place] ^= 255
-    path.write_bytes(content)
-
-
-def noise(path: Path) -> None:
-    path.write_bytes(np.random.default_rng(0).bytes(5000))
-
-
-def empty(path: Path) -> None:
-    path.touch()
-
-
-def another_zip(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("notes.txt", "nothing to load")
-
-
-def plain_ppo(path: Path) -> None:
-    PPO("MlpPolicy", SmallEnv(vector(2), spaces.Discrete(2)), n_steps=8, batch_size=8).save(path)
-
-
-@pytest.mark.parametrize(
-    ("write", "message"),
-    [
-        (truncated, "damaged"),
-        (flipped, "damaged"),
-        (noise, "damaged"),
-        (empty, "damaged"),
-        (another_zip, "no trials"),
-        (plain_ppo, "no trials"),
-        (lambda path: make_model(bandits(), RL2TRPO).save(path), r"use RL2TRPO\.load"),
-    ],
-)
-def test_other_files_are_refused(
-    write: Callable[[Path], None], message: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "file.zip"
-    write(path)
-
-    with pytest.raises(ValueError, match=message) as raised:
-        RL2PPO.load(path, bandits())
-    assert str(path) in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("env", "message"),
-    [
-        (lambda: make_trials("bandit", 4, arms=6), "another environment.*spaces do not match"),
-        (
-            lambda: make_trials(lambda: SmallEnv(vector(3), spaces.Discrete(5)), 4),
-            "another environment.*spaces do not match",
-        ),
-        (lambda: make_trials("bandit", 3), "n_envs=4, got 3"),
-    ],
-)
-def test_other_environments_are_refused(
-    env: Callable[[], VecEnv], message: str, tmp_path: Path
-) -> None:
-    make_model(bandits()).save(tmp_path / "model")
-
-    with pytest.raises(ValueError, match=message):
-        RL2PPO.load(tmp_path / "model", env(), force_reset=False)
-
-
-def test_a_missing_file_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        RL2PPO.load(tmp_path / "model")
 
 
 def test_a_failing_save_leaves_the_last_good_file(
