@@ -1,17 +1,23 @@
 """SB3's action distributions without torch's checks of each number: they cost more than the rest.
 
 A number that is none is found where losses are logged, and by the callback's replay.
+
+KL divergences of discrete actions are computed from logits. By probabilities, as torch has them,
+they are infinite as soon as one rounds to 0 in the new policy and not in the old one.
 """
 
 from __future__ import annotations
 
 import torch as th
 from stable_baselines3.common.distributions import (
+    BernoulliDistribution,
     CategoricalDistribution,
     DiagGaussianDistribution,
     Distribution,
+    MultiCategoricalDistribution,
 )
-from torch.distributions import Categorical, Normal
+from torch.distributions import Bernoulli, Categorical, Normal, register_kl
+from torch.nn.functional import logsigmoid
 from typing_extensions import Self
 
 
@@ -34,11 +40,50 @@ class LogCategorical(Categorical):
         return -(self.logits.exp() * finite).sum(-1)
 
 
+@register_kl(LogCategorical, LogCategorical)  # type: ignore[no-untyped-call,untyped-decorator]
+def _categorical_divergence(old: LogCategorical, new: LogCategorical) -> th.Tensor:
+    """Of each row, ``(...,)``."""
+    terms = old.logits.exp() * (old.logits - new.logits)
+    return terms.masked_fill(old.logits == -th.inf, 0.0).sum(-1)
+
+
+class LogBernoulli(Bernoulli):
+    """Independent bits, by their log-odds alone."""
+
+    def __init__(self, logits: th.Tensor):
+        super().__init__(logits=logits, validate_args=False)
+
+
+@register_kl(LogBernoulli, LogBernoulli)  # type: ignore[no-untyped-call,untyped-decorator]
+def _bernoulli_divergence(old: LogBernoulli, new: LogBernoulli) -> th.Tensor:
+    """Of each bit, ``(..., bits)``."""
+    logits = [th.stack([each.logits, -each.logits]) for each in (old, new)]  # of 1, and of 0
+    before, after = map(logsigmoid, logits)
+    return (before.exp() * (before - after)).sum(0)
+
+
 class UncheckedCategorical(CategoricalDistribution):
     """Of discrete actions."""
 
     def proba_distribution(self, action_logits: th.Tensor) -> Self:
         self.distribution = LogCategorical(action_logits)
+        return self
+
+
+class UncheckedMultiCategorical(MultiCategoricalDistribution):
+    """Of several discrete actions at once."""
+
+    def proba_distribution(self, action_logits: th.Tensor) -> Self:
+        parts = th.split(action_logits, self.action_dims, dim=1)
+        self.distribution = [LogCategorical(logits) for logits in parts]
+        return self
+
+
+class UncheckedBernoulli(BernoulliDistribution):
+    """Of bits."""
+
+    def proba_distribution(self, action_logits: th.Tensor) -> Self:
+        self.distribution = LogBernoulli(action_logits)
         return self
 
 
@@ -55,6 +100,10 @@ def unchecked(distribution: Distribution) -> Distribution:
     """The same distribution without checks, where that is one of these."""
     if type(distribution) is CategoricalDistribution:
         return UncheckedCategorical(distribution.action_dim)
+    if type(distribution) is MultiCategoricalDistribution:
+        return UncheckedMultiCategorical(distribution.action_dims)
+    if type(distribution) is BernoulliDistribution:
+        return UncheckedBernoulli(distribution.action_dims)
     if type(distribution) is DiagGaussianDistribution:
         return UncheckedGaussian(distribution.action_dim)
     return distribution

@@ -1,9 +1,12 @@
 """Distributions without torch's checks are those of torch."""
 
+import pytest
 import torch as th
-from torch.distributions import Categorical, kl_divergence
+from torch.distributions import Bernoulli, Categorical, kl_divergence
 
-from rl2_sb3.policies.distributions import LogCategorical
+from rl2_sb3.policies.distributions import LogBernoulli, LogCategorical
+
+KINDS = ((LogCategorical, Categorical), (LogBernoulli, Bernoulli))
 
 
 def test_they_are_torchs() -> None:
@@ -21,3 +24,35 @@ def test_they_are_torchs() -> None:
     (gradient,) = th.autograd.grad(ours.entropy()[1:].sum(), logits)
     (expected,) = th.autograd.grad(theirs_entropy[1:].sum(), logits)
     th.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), KINDS)
+def test_divergences_are_torchs(ours: type, theirs: type) -> None:
+    old, new = th.randn(5, 4), th.randn(5, 4, requires_grad=True)
+    found = kl_divergence(ours(old), ours(new))
+    expected = kl_divergence(theirs(logits=old), theirs(logits=new))
+    th.testing.assert_close(found, expected)
+    th.testing.assert_close(*(th.autograd.grad(kl.sum(), new)[0] for kl in (found, expected)))
+
+
+@pytest.mark.parametrize(
+    ("ours", "old", "new"),
+    [(LogCategorical, [103.0, 0.0], [104.5, 0.0]), (LogBernoulli, [16.0], [18.0])],
+)
+def test_a_probability_that_rounds_to_zero_makes_no_divergence_infinite(
+    ours: type, old: list[float], new: list[float]
+) -> None:
+    """What is hardly ever done becomes rarer still."""
+    logits = th.tensor([new], requires_grad=True)
+    kl = kl_divergence(ours(th.tensor([old])), ours(logits))
+    assert 0 <= kl.item() < 1e-6
+    assert th.autograd.grad(kl.sum(), logits)[0].isfinite().all()
+
+
+def test_an_action_that_is_ruled_out_adds_nothing_and_one_that_becomes_so_everything() -> None:
+    ruled_out = th.tensor([0.0, 0.0, -th.inf])
+    new = th.tensor([1.0, 0.0, -th.inf], requires_grad=True)
+    kl = kl_divergence(LogCategorical(ruled_out), LogCategorical(new))
+    assert kl.item() == pytest.approx(float(th.log(th.tensor(1 + th.e) / 2) - 0.5))
+    assert th.autograd.grad(kl, new)[0].isfinite().all()
+    assert kl_divergence(LogCategorical(th.zeros(3)), LogCategorical(ruled_out)) == th.inf
