@@ -70,6 +70,29 @@ def test_what_was_tried_on_bandits() -> None:
         assert told == [round(steps[agent,] / 1e6, 1), round(returns[agent,], 2)], agent
 
 
+def test_how_near_agents_of_bandits_come_to_gittins() -> None:
+    """On other bandits than the table's, and more of them."""
+    path, page = f"{RESULTS}/other_bandits.csv", "../plugins/rl2-paper/README.md"
+    gittins = "gittins(method='finite-horizon')"
+    for begin, ending, value, sign in (
+        *(
+            (f"`bandit-kK-n100-{each}`", f"-{each}", "difference", -1)
+            for each in ("action-gru", "action-gru-privileged", "imitation", "imitation-rl")
+        ),
+        ("finite-horizon Gittins, its return", None, "mean", 1),
+    ):
+        found = results(path, "options", "agent", value=value)
+        expected = [
+            sign
+            * found[
+                f"arms={arms} alpha=1.0 beta=1.0",
+                gittins if ending is None else f"bandit-k{arms}-n100{ending}",
+            ]
+            for arms in (5, 10, 50)
+        ]
+        assert row(page, begin) == pytest.approx(expected, abs=0.00051), begin
+
+
 def test_what_memories_learn() -> None:
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     found = results("benchmarks/memories.csv", "part", "memory", "figure", value="value")
