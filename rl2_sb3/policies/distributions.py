@@ -3,7 +3,7 @@
 A number that is none is found where losses are logged, and by the callback's replay.
 
 KL divergences of discrete actions are computed from logits. By probabilities, as torch has them,
-they are infinite as soon as one rounds to 0 in the new policy and not in the old one.
+they are infinite as soon as one rounds to 0 in the new policy that did not in the old one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from stable_baselines3.common.distributions import (
     MultiCategoricalDistribution,
 )
 from torch.distributions import Bernoulli, Categorical, Normal, register_kl
-from torch.nn.functional import logsigmoid
 from typing_extensions import Self
 
 
@@ -43,8 +42,9 @@ class LogCategorical(Categorical):
 @register_kl(LogCategorical, LogCategorical)  # type: ignore[no-untyped-call,untyped-decorator]
 def _categorical_divergence(old: LogCategorical, new: LogCategorical) -> th.Tensor:
     """Of each row, ``(...,)``."""
-    terms = old.logits.exp() * (old.logits - new.logits)
-    return terms.masked_fill(old.logits == -th.inf, 0.0).sum(-1)
+    chances = old.logits.exp()
+    terms = chances * (old.logits - new.logits)
+    return terms.masked_fill(chances == 0, 0.0).sum(-1)
 
 
 class LogBernoulli(Bernoulli):
@@ -57,9 +57,8 @@ class LogBernoulli(Bernoulli):
 @register_kl(LogBernoulli, LogBernoulli)  # type: ignore[no-untyped-call,untyped-decorator]
 def _bernoulli_divergence(old: LogBernoulli, new: LogBernoulli) -> th.Tensor:
     """Of each bit, ``(..., bits)``."""
-    logits = [th.stack([each.logits, -each.logits]) for each in (old, new)]  # of 1, and of 0
-    before, after = map(logsigmoid, logits)
-    return (before.exp() * (before - after)).sum(0)
+    logits = (th.stack([each.logits, th.zeros_like(each.logits)], -1) for each in (old, new))
+    return _categorical_divergence(*map(LogCategorical, logits))
 
 
 class UncheckedCategorical(CategoricalDistribution):

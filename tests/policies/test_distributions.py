@@ -1,10 +1,19 @@
 """Distributions without torch's checks are those of torch."""
 
+import copy
+from typing import Any
+
 import pytest
 import torch as th
+from stable_baselines3.common.distributions import (
+    BernoulliDistribution,
+    CategoricalDistribution,
+    MultiCategoricalDistribution,
+)
+from stable_baselines3.common.distributions import kl_divergence as sb3_divergence
 from torch.distributions import Bernoulli, Categorical, kl_divergence
 
-from rl2_sb3.policies.distributions import LogBernoulli, LogCategorical
+from rl2_sb3.policies.distributions import LogBernoulli, LogCategorical, unchecked
 
 KINDS = ((LogCategorical, Categorical), (LogBernoulli, Bernoulli))
 
@@ -45,8 +54,33 @@ def test_a_probability_that_rounds_to_zero_makes_no_divergence_infinite(
     """What is hardly ever done becomes rarer still."""
     logits = th.tensor([new], requires_grad=True)
     kl = kl_divergence(ours(th.tensor([old])), ours(logits))
-    assert 0 <= kl.item() < 1e-6
+    assert abs(kl.item()) < 1e-6
     assert th.autograd.grad(kl.sum(), logits)[0].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "old", "new"),
+    [
+        (CategoricalDistribution(4), [103, 0, 0, 0], [104.5, 0, 0, 0]),
+        (MultiCategoricalDistribution([2, 2]), [103, 0, 103, 0], [104.5, 0, 104.5, 0]),
+        (BernoulliDistribution(4), [16, 16, 16, 16], [18, 18, 18, 18]),
+    ],
+)
+def test_policies_take_them(theirs: Any, old: list[float], new: list[float]) -> None:
+    """They are SB3's, but for divergences that are infinite there."""
+
+    def made(kind: Any, logits: th.Tensor) -> Any:
+        return copy.copy(kind.proba_distribution(logits))
+
+    ours, logits = unchecked(theirs), th.randn(3, 4)
+    of_ours, of_theirs = made(ours, logits), made(theirs, logits)
+    actions = of_theirs.sample()
+    th.testing.assert_close(of_ours.log_prob(actions), of_theirs.log_prob(actions))
+    th.testing.assert_close(of_ours.entropy(), of_theirs.entropy())
+    th.testing.assert_close(of_ours.mode(), of_theirs.mode())
+    for kind, infinite in ((ours, False), (theirs, True)):
+        pair = (made(kind, th.tensor([each], dtype=th.float32)) for each in (old, new))
+        assert sb3_divergence(*pair).isinf().all() == infinite
 
 
 def test_an_action_that_is_ruled_out_adds_nothing_and_one_that_becomes_so_everything() -> None:
@@ -56,3 +90,5 @@ def test_an_action_that_is_ruled_out_adds_nothing_and_one_that_becomes_so_everyt
     assert kl.item() == pytest.approx(float(th.log(th.tensor(1 + th.e) / 2) - 0.5))
     assert th.autograd.grad(kl, new)[0].isfinite().all()
     assert kl_divergence(LogCategorical(th.zeros(3)), LogCategorical(ruled_out)) == th.inf
+    hardly = th.tensor([0.0, 0.0, -200.0])  # whose probability is 0, but not its logit
+    assert kl_divergence(LogCategorical(hardly), LogCategorical(ruled_out)) == 0
