@@ -6,6 +6,7 @@ import csv
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -123,6 +124,29 @@ def test_what_other_seeds_came_to(page: str) -> None:
     assert all(trials == ("1000" if "maze" in agent else "10000") for agent, trials in found)
     for mean in found.values():
         assert f"{mean:.2f}" in text
+
+
+def test_what_seeds_of_mazes_came_to() -> None:
+    """The first is the agent of the table; no longer than the first are second episodes."""
+    text = (ROOT / "plugins/rl2-paper/README.md").read_text(encoding="utf-8")
+    agents = ["rl2", *(f"maze-small-seed-{seed}" for seed in range(1, 5))]
+    for begin, column, digits, scale, both in (
+        ("finds the goal, first and second episode, %", "success", 1, 100, True),
+        ("in steps", "length", 1, 1, True),
+        ("second episode no longer than the first, %", "no_longer_than_first", 1, 100, False),
+    ):
+        found: dict[tuple[str, ...], float] = {}
+        for table in ("table3-successes", "seeds-successes"):
+            keys = "options", "agent", "episode"
+            rows = results(f"{RESULTS}/{table}.csv", *keys, value=column)
+            found |= {key[1:]: value for key, value in rows.items() if "size=small " in key[0]}
+        told = [
+            [round(scale * found[agent, episode], digits) for episode in ("1", "2")[not both :]]
+            for agent in agents
+        ]
+        (line,) = re.findall(rf"^\| {re.escape(begin)} \|(.*)\|$", text, re.MULTILINE)
+        cells = [[float(each) for each in cell.split(",")] for cell in line.split("|")]
+        assert cells == pytest.approx(np.array(told), abs=0.051), begin
 
 
 @pytest.mark.parametrize("arms", ["5", "10"])
