@@ -19,6 +19,8 @@ LEARNED = {
     "imitation": "imitation",
     "imitation-rl": "RL after imitation",
 }
+OF_CELLS = [f"bandit-{each}-imitation-rl" for each in ("k5-n100", "k10-n100", "k50-n500")]
+"""Agents with a cell for each arm although their names do not tell: the README does."""
 MEMORIES = ("fast-weights", "action-gru", "transition-graph")
 
 install = pytest.fixture(installer)
@@ -135,6 +137,8 @@ def test_an_agents_name_tells_its_memory(path: Path) -> None:
     """Without a memory in the name it is a GRU, and fast weights where an MDP's has an ending."""
     task, memory, ending = name_parts(path)
     usual = "fast-weights" if task.startswith("mdp-") and ending else "gru"
+    if path.stem in OF_CELLS:
+        usual = "action-gru"
     assert describe_agent(path)["network"].get("memory", "gru") == (memory or usual)
 
 
