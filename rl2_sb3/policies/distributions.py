@@ -58,7 +58,8 @@ class LogBernoulli(Bernoulli):
 def _bernoulli_divergence(old: LogBernoulli, new: LogBernoulli) -> th.Tensor:
     """Of each bit, ``(..., bits)``."""
     logits = (th.stack([each.logits, th.zeros_like(each.logits)], -1) for each in (old, new))
-    return _categorical_divergence(*map(LogCategorical, logits))
+    divergence: th.Tensor = _categorical_divergence(*map(LogCategorical, logits))
+    return divergence
 
 
 class UncheckedCategorical(CategoricalDistribution):
