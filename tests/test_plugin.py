@@ -19,7 +19,9 @@ LEARNED = {
     "imitation": "imitation",
     "imitation-rl": "RL after imitation",
 }
-OF_CELLS = [f"bandit-{each}-imitation-rl" for each in ("k5-n100", "k10-n100", "k50-n100", "k50-n500")]
+OF_CELLS = [
+    f"bandit-{each}-imitation-rl" for each in ("k5-n100", "k10-n100", "k50-n100", "k50-n500")
+]
 """Agents with a cell for each arm although their names do not tell: the README does."""
 MEMORIES = ("fast-weights", "action-gru", "transition-graph")
 
