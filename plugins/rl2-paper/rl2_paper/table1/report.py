@@ -122,9 +122,10 @@ def _taught(table: Table, groups: Iterable[str]) -> list[str]:
     """The part on agents that learned from a teacher."""
     return [
         "## Learning from a teacher",
-        "The same network, trained by supervision on what a baseline does, and then from there "
-        "on by RL, with privileged training. The paper imitated at k = 50, n = 500 and gives "
-        "no number. Comparison and signs are those of above.",
+        "Trained by supervision on what a baseline does, and then from there on by RL, with "
+        "privileged training. The network is RL²'s, or one with a cell for each arm: "
+        "rl2-checkpoints' README tells which. The paper imitated at k = 50, n = 500 and gives no "
+        "number. Comparison and signs are those of above.",
         *_means(table, groups, paper=False),
         verdict(table, "rl2-imitation"),
         verdict(table, "rl2-imitation-rl"),
